@@ -1,0 +1,272 @@
+"""The contest's environment: one level of one game under the contest's rules.
+
+The rules (OpenAI's Retro Contest, 2018):
+
+- scenario ``contest`` where the game has one, the game's own default where it has not;
+- filtered 12-button MultiBinary actions;
+- frame skip 4 with sticky actions: on the first of the 4 frames the previous action stays with
+  probability 0.25, from the second frame on the new one applies, and the first action after a
+  reset is never delayed. The reward is the sum over the frames; skipping stops when the episode
+  ends; the last frame is the observation;
+- an episode is cut off after 4500 timesteps.
+
+An environment costs little more than its emulator: a timestep is 4 emulator frames with reward and
+end, one read of the screen, and nothing else.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import stable_retro
+from stable_retro.data import Integrations
+
+from contest.errors import UsageError
+from contest.levels import Level
+
+TIME_LIMIT = 4500
+FRAME_SKIP = 4
+STICKY = 0.25
+
+
+def make(
+    level: Level,
+    *,
+    seed: int | None = None,
+    frame_skip: int = FRAME_SKIP,
+    sticky: float = STICKY,
+    time_limit: int = TIME_LIMIT,
+    draw_all: bool = False,
+    record: str | Path | None = None,
+) -> ContestEnv:
+    """Make the contest's environment for one level.
+
+    Only one emulator can exist per process: close an environment before making the next.
+
+    Args:
+        level: game and state.
+        seed: seed of the sticky actions; ``reset(seed=...)`` sets it anew.
+        frame_skip: emulator frames per timestep.
+        sticky: probability that the previous action stays for the first frame of a timestep.
+        time_limit: timesteps after which an episode is truncated.
+        draw_all: draw the frames that nobody sees, too (slower; the results are the same).
+        record: folder for one bk2 movie per episode, or None. A movie is complete once its episode
+            has ended; it plays back in plain stable-retro.
+
+    Raises:
+        UsageError: unknown game or state, or the game's ROM is not there.
+    """
+    if frame_skip < 1 or time_limit < 1 or not 0 <= sticky <= 1:
+        raise ValueError(f"impossible rules: {frame_skip=} {sticky=} {time_limit=}")
+    files = GameFiles.find(level)
+    retro = stable_retro.RetroEnv(
+        level.game,
+        state=level.state,
+        scenario=files.scenario,
+        inttype=files,
+        render_mode="rgb_array",
+    )
+    return ContestEnv(
+        retro,
+        level,
+        seed=seed,
+        frame_skip=frame_skip,
+        sticky=sticky,
+        time_limit=time_limit,
+        record=record,
+    )
+
+
+class ContestEnv(gymnasium.Env):
+    """One level under the contest's rules; see :func:`make`.
+
+    Observations are ``uint8`` of shape ``(224, 320, 3)`` for Mega Drive games, and each is a copy
+    of its own. ``info`` holds the game's RAM variables. ``terminated``: the scenario says that the
+    episode is over; ``truncated``: the time limit cut it off.
+
+    Attributes:
+        retro: the stable-retro environment underneath.
+        level: the level it plays.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 15}  # noqa: RUF012
+    render_mode = "rgb_array"
+
+    def __init__(
+        self,
+        retro: stable_retro.RetroEnv,
+        level: Level,
+        *,
+        seed: int | None,
+        frame_skip: int,
+        sticky: float,
+        time_limit: int,
+        record: str | Path | None,
+    ) -> None:
+        self.retro = retro
+        self.level = level
+        self._frame_skip = frame_skip
+        self._sticky = sticky
+        self._time_limit = time_limit
+        self._record = record is not None
+        self.action_space = retro.action_space
+        # stable-retro takes the shape from the console's first frame after power-on, which may be
+        # in another video mode than the level: take it from the level.
+        frame, _ = retro.reset()
+        self.observation_space = gymnasium.spaces.Box(0, 255, frame.shape, np.uint8)
+        if record is not None:
+            Path(record).mkdir(parents=True, exist_ok=True)
+            retro.auto_record(str(record))
+        self._held: np.ndarray | None = None  # buttons held down by the last frame
+        self._timesteps: int | None = None  # of this episode; None: reset() comes next
+        self._frame = frame
+        super().reset(seed=seed)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Start an episode at the level's save-state. Returns ``(observation, info)``."""
+        super().reset(seed=seed)
+        self.retro.reset()
+        self._held = None
+        self._timesteps = 0
+        self._frame = self._screen()
+        return self._frame.copy(), dict(self.retro.data.lookup_all())
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """Play one timestep.
+
+        Raises:
+            gymnasium.error.ResetNeeded: before the first reset, and after an episode's end.
+        """
+        if self._timesteps is None:
+            raise gymnasium.error.ResetNeeded("call reset() first: no episode is running")
+        retro = self.retro
+        em, data, movie = retro.em, retro.data, retro.movie
+        (buttons,) = retro.action_to_array(action)
+        first = buttons
+        if self._held is not None and self.np_random.random() < self._sticky:
+            first = self._held
+        self._held = first if self._frame_skip == 1 else buttons
+
+        total = 0.0
+        for i in range(self._frame_skip):
+            if i == 0:
+                em.set_button_mask(first, 0)
+            elif i == 1 and first is not buttons:
+                em.set_button_mask(buttons, 0)
+            if movie is not None:
+                held = first if i == 0 else buttons
+                for key in range(len(held)):
+                    movie.set_key(key, held[key], 0)
+                movie.step()
+            em.step()
+            data.update_ram()
+            total += data.current_reward()
+            terminated = data.is_done()
+            if terminated:
+                break
+
+        self._timesteps += 1
+        truncated = not terminated and self._timesteps >= self._time_limit
+        self._frame = self._screen()
+        info = dict(data.lookup_all())
+        if terminated or truncated:
+            self._timesteps = None
+            self._finish_movie()
+        return self._frame.copy(), total, terminated, truncated, info
+
+    def render(self) -> np.ndarray:
+        """The last frame, as :meth:`step` returned it."""
+        return self._frame.copy()
+
+    def close(self) -> None:
+        """Free the emulator, so that this process can make another, and finish the movie."""
+        self._finish_movie()
+        self.retro.close()
+        self._timesteps = None
+
+    def _screen(self) -> np.ndarray:
+        """What the emulator shows, cut or padded with black to the observation's shape.
+
+        A game can change the video mode (320 or 256 pixels wide) while it runs.
+        """
+        frame = self.retro.get_screen(apply_rotation=True)
+        shape = self.observation_space.shape
+        if frame.shape == shape:
+            return frame
+        fitted = np.zeros(shape, np.uint8)
+        height, width = min(frame.shape[0], shape[0]), min(frame.shape[1], shape[1])
+        fitted[:height, :width] = frame[:height, :width]
+        return fitted
+
+    def _finish_movie(self) -> None:
+        """Complete this episode's movie file now rather than at the next reset."""
+        if self.retro.movie is not None:
+            self.retro.movie.close()
+            self.retro.movie = None
+
+
+@dataclass(frozen=True)
+class GameFiles:
+    """Where one level's files are searched.
+
+    Stands in for a value of ``stable_retro.data.Integrations``, of which stable-retro reads only
+    ``paths``: the folders to search, the first match wins. Unlike ``add_custom_path`` it leaves no
+    trace in the process, so levels of several integration folders do not shadow each other.
+
+    Attributes:
+        paths: folders of integration folders.
+        scenario: ``contest`` or ``scenario``.
+    """
+
+    paths: tuple[str, ...]
+    scenario: str
+
+    @classmethod
+    def find(cls, level: Level) -> GameFiles:
+        """Find the level's files; raises UsageError when one is missing."""
+        shipped = [
+            str(Path(stable_retro.data.path(), part))
+            for part in Integrations.ALL.paths
+            if part in ("stable", "contrib", "experimental")
+        ]
+        paths = [str(level.integrations.resolve())] if level.integrations is not None else []
+        paths += sorted(shipped, key=lambda path: not path.endswith("stable"))
+        files = cls(tuple(paths), "scenario")
+
+        if stable_retro.data.get_file_path(level.game, "data.json", files) is None:
+            known = sorted(
+                {file.parent.name for p in paths for file in Path(p).glob("*/data.json")}
+            )
+            raise UsageError(f"unknown game {level.game!r}{_hint(level.game, known)}")
+        if stable_retro.data.get_file_path(level.game, f"{level.state}.state", files) is None:
+            states = stable_retro.data.list_states(level.game, files)
+            raise UsageError(
+                f"{level.game} has no state {level.state!r}{_hint(level.state, states)}"
+            )
+        try:
+            stable_retro.data.get_original_romfile_path(level.game, files)
+        except FileNotFoundError:
+            raise UsageError(
+                f"no ROM for {level.game}: import the one you own with "
+                f"`python -m contest import FOLDER`"
+            ) from None
+        if stable_retro.data.get_file_path(level.game, "contest.json", files) is not None:
+            files = cls(files.paths, "contest")
+        return files
+
+
+def _hint(wrong: str, known: list[str]) -> str:
+    """``"; did you mean ..."`` or ``"; known: ..."``, whichever helps more."""
+    close = difflib.get_close_matches(wrong, known, n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    if len(known) <= 20:
+        return f"; known: {', '.join(known)}"
+    return f"; none of the {len(known)} known names is like it"
