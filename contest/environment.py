@@ -92,6 +92,8 @@ class ContestEnv(gymnasium.Env):
     Attributes:
         retro: the stable-retro environment underneath.
         level: the level it plays.
+        episode_reward: sum of the rewards of this episode so far.
+        episode_length: timesteps of this episode so far.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 15}  # noqa: RUF012
@@ -123,8 +125,10 @@ class ContestEnv(gymnasium.Env):
             Path(record).mkdir(parents=True, exist_ok=True)
             retro.auto_record(str(record))
         self._held: np.ndarray | None = None  # buttons held down by the last frame
-        self._timesteps: int | None = None  # of this episode; None: reset() comes next
+        self._running = False  # whether an episode is; if not, reset() comes next
         self._frame = frame
+        self.episode_reward = 0.0
+        self.episode_length = 0
         super().reset(seed=seed)
 
     def reset(
@@ -134,9 +138,11 @@ class ContestEnv(gymnasium.Env):
         super().reset(seed=seed)
         self.retro.reset()
         self._held = None
-        self._timesteps = 0
+        self._running = True
+        self.episode_reward = 0.0
+        self.episode_length = 0
         self._frame = self._screen()
-        return self._frame.copy(), dict(self.retro.data.lookup_all())
+        return self._frame, self.variables()
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Play one timestep.
@@ -144,7 +150,7 @@ class ContestEnv(gymnasium.Env):
         Raises:
             gymnasium.error.ResetNeeded: before the first reset, and after an episode's end.
         """
-        if self._timesteps is None:
+        if not self._running:
             raise gymnasium.error.ResetNeeded("call reset() first: no episode is running")
         retro = self.retro
         em, data, movie = retro.em, retro.data, retro.movie
@@ -172,14 +178,35 @@ class ContestEnv(gymnasium.Env):
             if terminated:
                 break
 
-        self._timesteps += 1
-        truncated = not terminated and self._timesteps >= self._time_limit
+        self.episode_reward += total
+        self.episode_length += 1
+        truncated = not terminated and self.episode_length >= self._time_limit
         self._frame = self._screen()
-        info = dict(data.lookup_all())
         if terminated or truncated:
-            self._timesteps = None
+            self._running = False
             self._finish_movie()
-        return self._frame.copy(), total, terminated, truncated, info
+        return self._frame, total, terminated, truncated, self.variables()
+
+    def variables(self) -> dict[str, int]:
+        """The game's RAM variables as they are now, by name."""
+        return dict(self.retro.data.lookup_all())
+
+    def can_play(self, level: Level) -> bool:
+        """Whether :meth:`change_level` can go there: another state of the same game."""
+        return (level.game, level.integrations) == (self.level.game, self.level.integrations)
+
+    def change_level(self, level: Level) -> None:
+        """Go to another state of the same game without making the emulator anew; reset() is next.
+
+        Raises:
+            UsageError: the game has no such state.
+        """
+        if not self.can_play(level):
+            raise ValueError(f"{level.name} is not a level of {self.level.game}")
+        self.retro.load_state(level.state, GameFiles.find(level))
+        self.level = level
+        self._running = False
+        self._finish_movie()
 
     def render(self) -> np.ndarray:
         """The last frame, as :meth:`step` returned it."""
@@ -189,7 +216,7 @@ class ContestEnv(gymnasium.Env):
         """Free the emulator, so that this process can make another, and finish the movie."""
         self._finish_movie()
         self.retro.close()
-        self._timesteps = None
+        self._running = False
 
     def _screen(self) -> np.ndarray:
         """What the emulator shows, cut or padded with black to the observation's shape.
