@@ -1,0 +1,102 @@
+"""``python -m agent``: load a bundle, connect to the contest, play and learn until it ends."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+import torch
+import tyro
+
+from agent import bundle, online
+from agent.errors import UsageError
+from gym_remote.client import RemoteEnv
+from gym_remote.exceptions import GymRemoteError
+
+
+@dataclasses.dataclass
+class Args:
+    """Play a contest with a pretrained bundle and fine-tune it on the way.
+
+    The defaults of --socket, --out, --seed, --timesteps and --wallclock can be set by the
+    environment variables RETRO_CONTEST_SOCKET, _OUT, _SEED, _TIMESTEPS and _WALLCLOCK.
+    """
+
+    bundle: Path
+    """folder of the pretrained bundle"""
+    socket: Path = Path(os.environ.get("RETRO_CONTEST_SOCKET", "tmp/sock"))
+    """directory that the contest's socket is in"""
+    timesteps: int = int(os.environ.get("RETRO_CONTEST_TIMESTEPS", 1_000_000))
+    """the contest's budget in timesteps, for planning; the server has the last word"""
+    wallclock: float = float(os.environ.get("RETRO_CONTEST_WALLCLOCK", 12 * 3600))
+    """the contest's budget in seconds, for planning; the server has the last word"""
+    out: Path = Path(os.environ.get("RETRO_CONTEST_OUT", "out"))
+    """folder for the fine-tuned bundle"""
+    learn: bool = True
+    """fine-tune; --no-learn plays the bundle as it is"""
+    seed: int = int(os.environ.get("RETRO_CONTEST_SEED", 0))
+    """seed of the agent's choices"""
+    timeout: float = 120.0
+    """seconds to wait for the contest to appear, and for each of its answers"""
+    threads: int = 1
+    """threads for the networks"""
+
+
+def main() -> int:
+    args = tyro.cli(Args, prog="python -m agent")
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
+    )
+    log = logging.getLogger("agent")
+    if args.timesteps <= 0 or args.wallclock <= 0:
+        raise UsageError("--timesteps and --wallclock must be above 0")
+
+    def stop(signum: int, frame: object) -> None:
+        raise online.Stopped(signal.Signals(signum).name)
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(args.seed)
+    try:
+        models, manifest = bundle.load(args.bundle)
+        args.out.mkdir(parents=True, exist_ok=True)
+        if not os.access(args.out, os.W_OK):
+            raise UsageError(f"--out {args.out}: no permission to write there")
+        env = RemoteEnv(str(args.socket), timeout=args.timeout)
+        try:
+            progress = online.run(
+                env,
+                models,
+                online.Budget(args.timesteps, args.wallclock),
+                learn=args.learn,
+                seed=args.seed,
+                save=online.saver(models, manifest, args.out, args.seed),
+            )
+        finally:
+            env.close()
+    except online.Stopped as signal_name:
+        log.info("stopped by %s; what was learnt is saved", signal_name)
+        return 0
+    except (GymRemoteError, ConnectionError, FileNotFoundError, TimeoutError) as error:
+        log.error("the contest broke off: %s: %s", type(error).__name__, error)
+        return 1
+    rewards = progress.rewards
+    mean = sum(rewards) / len(rewards) if rewards else float("nan")
+    log.info("%d episodes, mean reward %.1f", len(rewards), mean)
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except UsageError as error:
+        print(f"python -m agent: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        print(f"python -m agent: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,158 @@
+"""The agent's configuration: typed dataclasses that YAML fills and that a bundle carries.
+
+`load` and `validate` serve every configuration of the kit: an unknown key, a wrong type or an
+impossible value is a `UsageError` of one line that names the key.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import pydantic
+import yaml
+
+from agent.errors import UsageError
+
+Positive = Annotated[int, pydantic.Field(gt=0)]
+NotNegative = Annotated[float, pydantic.Field(ge=0)]
+Rate = Annotated[float, pydantic.Field(gt=0)]
+Fraction = Annotated[float, pydantic.Field(ge=0, le=1)]
+Feature = Literal["z", "h", "pixels"]
+Config = TypeVar("Config")
+
+FORBID_UNKNOWN = pydantic.ConfigDict(extra="forbid")
+
+
+@dataclasses.dataclass
+class VisionConfig:
+    """V, the variational autoencoder."""
+
+    latent: Positive = 64
+    """units of the latent z"""
+    channels: tuple[Positive, Positive, Positive, Positive] = (32, 64, 128, 256)
+    """channels of the four convolutions of the encoder; the decoder mirrors them"""
+
+    __pydantic_config__ = FORBID_UNKNOWN
+
+
+@dataclasses.dataclass
+class MemoryConfig:
+    """M, the LSTM with a mixture density head."""
+
+    hidden: Positive = 256
+    """units of the hidden state h"""
+    mixtures: Positive = 5
+    """components of the mixture over the next latent"""
+
+    __pydantic_config__ = FORBID_UNKNOWN
+
+
+@dataclasses.dataclass
+class ControllerConfig:
+    """C, the policy and value heads."""
+
+    features: tuple[Feature, ...] = ("z", "h")
+    """what C sees: V's latent, M's hidden state, and `pixels`: an encoder of C's own that starts
+    as a copy of V's and is trained by the policy gradient"""
+    hidden: Positive = 256
+    """units of the hidden layer of each head"""
+
+    __pydantic_config__ = FORBID_UNKNOWN
+
+
+@dataclasses.dataclass
+class RewardConfig:
+    """How the contest's reward becomes the one that C learns from. The score is never touched."""
+
+    scale: Rate = 0.01
+    """factor on the contest's reward (a whole level is worth about 9000)"""
+    free_backtracking: bool = True
+    """going back costs nothing, and pays nothing until new ground is reached"""
+    death_penalty: NotNegative = 0.5
+    """subtracted (after scaling) when an episode ends before its time limit with no reward"""
+
+    __pydantic_config__ = FORBID_UNKNOWN
+
+
+@dataclasses.dataclass
+class PPOConfig:
+    """Proximal policy optimisation (arXiv 1707.06347)."""
+
+    rollout: Positive = 2048
+    """timesteps per update, over all environments"""
+    epochs: Positive = 4
+    """passes over a rollout"""
+    minibatches: Positive = 4
+    """gradient steps per pass"""
+    learning_rate: Rate = 2.5e-4
+    """Adam's step size at the start of the run"""
+    anneal: bool = True
+    """let the learning rate fall linearly over the budget"""
+    gamma: Fraction = 0.99
+    """discount per timestep"""
+    gae_lambda: Fraction = 0.95
+    """lambda of generalised advantage estimation (arXiv 1506.02438)"""
+    clip: Rate = 0.2
+    """range in which the probability ratio is not clipped"""
+    entropy: NotNegative = 0.01
+    """weight of the entropy bonus"""
+    value: NotNegative = 0.5
+    """weight of the value loss"""
+    max_grad_norm: Rate = 0.5
+    """gradients are scaled down to this norm"""
+    encoder_learning_rate: Rate = 1e-4
+    """Adam's step size for C's own encoder (feature `pixels`)"""
+
+    __pydantic_config__ = FORBID_UNKNOWN
+
+
+@dataclasses.dataclass
+class AgentConfig:
+    """All that a bundle must know to play and to go on learning."""
+
+    actions: tuple[str, ...] = ("", "RIGHT", "RIGHT B", "LEFT", "LEFT B", "B", "DOWN", "DOWN B")
+    """button combinations the controller chooses from, for example `RIGHT B`; "" is no button"""
+    vision: VisionConfig = dataclasses.field(default_factory=VisionConfig)
+    memory: MemoryConfig = dataclasses.field(default_factory=MemoryConfig)
+    controller: ControllerConfig = dataclasses.field(default_factory=ControllerConfig)
+    reward: RewardConfig = dataclasses.field(default_factory=RewardConfig)
+    online: PPOConfig = dataclasses.field(default_factory=PPOConfig)
+    """fine-tuning during the contest"""
+
+    __pydantic_config__ = FORBID_UNKNOWN
+
+
+def validate(kind: type[Config], values: Any, where: str) -> Config:
+    """Build the dataclass `kind` from nested dictionaries, checking every key, type and range.
+
+    Raises:
+        UsageError: names the first bad key and what is wrong with it.
+    """
+    try:
+        return pydantic.TypeAdapter(kind).validate_python(values)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "(top level)"
+        if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+            raise UsageError(f"{where}: unknown key `{key}`") from None
+        raise UsageError(f"{where}: {key}: {first['msg']}, not {first['input']!r}") from None
+
+
+def load(kind: type[Config], path: Path) -> Config:
+    """Read a YAML file into the dataclass `kind`; keys that are not there keep their defaults."""
+    try:
+        values = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read: {error}") from None
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    return validate(kind, {} if values is None else values, str(path))
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """The configuration as plain dictionaries, lists and scalars, fit for YAML and JSON."""
+    return pydantic.TypeAdapter(type(config)).dump_python(config, mode="json")

@@ -1,0 +1,161 @@
+"""M: an LSTM with a mixture density head over the next latent (arXiv 1803.10122; Bishop 1994).
+
+Timestep t reads the latent z_t and the action a_t taken on it, and predicts z_{t+1}, the reward of
+the timestep and whether the episode ends with it. The controller acts on z_t and on h_t, the hidden
+state *before* timestep t, which sums up everything up to (z_{t-1}, a_{t-1}).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from agent.config import MemoryConfig
+
+MIN_LOG_STD, MAX_LOG_STD = -5.0, 3.0
+HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
+
+
+class State(NamedTuple):
+    """The LSTM's state, each (B, H)."""
+
+    h: torch.Tensor
+    c: torch.Tensor
+
+
+class Prediction(NamedTuple):
+    """What M expects of a timestep. Every latent unit has a mixture of its own.
+
+    Attributes:
+        log_weights: (..., Z, K), log of the components' weights, which sum to 1 over K.
+        means: (..., Z, K).
+        log_stds: (..., Z, K).
+        reward: (...,), in units of scaled reward.
+        end_logit: (...,), log-odds that the episode ends with this timestep.
+    """
+
+    log_weights: torch.Tensor
+    means: torch.Tensor
+    log_stds: torch.Tensor
+    reward: torch.Tensor
+    end_logit: torch.Tensor
+
+    def mean(self) -> torch.Tensor:
+        """The mixture's mean, (..., Z): what playing takes."""
+        return (self.log_weights.exp() * self.means).sum(dim=-1)
+
+    def sample(
+        self, temperature: float = 1.0, generator: torch.Generator | None = None
+    ) -> torch.Tensor:
+        """One draw per unit, (..., Z): choose one component, then draw from that one.
+
+        `temperature` divides the log-weights and multiplies the variance (arXiv 1803.10122,
+        appendix A.2): below 1 the future is less varied.
+        """
+        weights = (self.log_weights / temperature).softmax(dim=-1)
+        chosen = torch.multinomial(weights.flatten(0, -2), 1, generator=generator)
+        chosen = chosen.view(*weights.shape[:-1], 1)
+        mean = self.means.gather(-1, chosen).squeeze(-1)
+        std = self.log_stds.gather(-1, chosen).squeeze(-1).exp() * math.sqrt(temperature)
+        return mean + std * torch.empty_like(mean).normal_(generator=generator)
+
+    def log_prob(self, latents: torch.Tensor) -> torch.Tensor:
+        """Log-density of each latent unit, (..., Z), in nats. Equation 1 of Bishop 1994."""
+        distance = (latents.unsqueeze(-1) - self.means) * (-self.log_stds).exp()
+        log_density = -0.5 * distance.square() - self.log_stds - HALF_LOG_TWO_PI
+        return torch.logsumexp(self.log_weights + log_density, dim=-1)
+
+
+class Memory(nn.Module):
+    """M. `forward` for sequences, `step` for playing; both give the same hidden states."""
+
+    def __init__(self, config: MemoryConfig, latent: int, actions: int):
+        super().__init__()
+        self.config, self.latent, self.actions = config, latent, actions
+        self.lstm = nn.LSTM(latent + actions, config.hidden, batch_first=True)
+        self.mixture = nn.Linear(config.hidden, 3 * latent * config.mixtures)
+        self.reward = nn.Linear(config.hidden, 1)
+        self.end = nn.Linear(config.hidden, 1)
+
+    def initial_state(self, batch: int, device: torch.device | str | None = None) -> State:
+        """The state before the first timestep of an episode: zeros."""
+        device = self.mixture.weight.device if device is None else device
+        zeros = torch.zeros(batch, self.config.hidden, device=device)
+        return State(zeros, zeros.clone())
+
+    def forward(
+        self, latents: torch.Tensor, actions: torch.Tensor, state: State
+    ) -> tuple[torch.Tensor, State]:
+        """Hidden states after each timestep of latents (B, T, Z) and actions (B, T) int64.
+
+        Returns:
+            Hidden states (B, T, H), and the state after the last timestep.
+        """
+        inputs = torch.cat([latents, F.one_hot(actions, self.actions).to(latents.dtype)], dim=-1)
+        hidden, (h, c) = self.lstm(inputs, (state.h.unsqueeze(0), state.c.unsqueeze(0)))
+        return hidden, State(h.squeeze(0), c.squeeze(0))
+
+    def step(self, latents: torch.Tensor, actions: torch.Tensor, state: State) -> State:
+        """The state after one more timestep of latents (B, Z) and actions (B,) int64."""
+        return self.forward(latents.unsqueeze(1), actions.unsqueeze(1), state)[1]
+
+    def predict(self, hidden: torch.Tensor, latents: torch.Tensor) -> Prediction:
+        """What follows a timestep, from the hidden state (..., H) after it and its latent (..., Z).
+
+        The means are offsets from the latent itself: most of a frame stays as it is.
+        """
+        shape = (*hidden.shape[:-1], self.latent, 3 * self.config.mixtures)
+        logits, offsets, log_stds = self.mixture(hidden).view(shape).chunk(3, dim=-1)
+        return Prediction(
+            log_weights=logits.log_softmax(dim=-1),
+            means=latents.unsqueeze(-1) + offsets,
+            log_stds=log_stds.clamp(MIN_LOG_STD, MAX_LOG_STD),
+            reward=self.reward(hidden).squeeze(-1),
+            end_logit=self.end(hidden).squeeze(-1),
+        )
+
+
+def memory_loss(
+    prediction: Prediction,
+    next_latents: torch.Tensor,
+    rewards: torch.Tensor,
+    ends: torch.Tensor,
+    mask: torch.Tensor,
+    *,
+    reward_weight: float,
+    end_weight: float,
+    end_positive_weight: float,
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """M's loss over the timesteps where `mask` is 1.
+
+    Args:
+        next_latents: (..., Z), what V saw next. Where the episode ended there is none, and the
+            latent term is left out.
+        rewards: (...,), scaled.
+        ends: (...,), 1 where the episode ended with the timestep.
+        mask: (...,), 0 for padding.
+        reward_weight, end_weight: weights of the two heads against the latent's NLL per unit.
+        end_positive_weight: weight of a timestep that ends an episode; they are rare.
+
+    Returns:
+        The loss (a scalar), and the scalars to log: `nll` (nats per latent unit), `reward`
+        (smooth L1) and `end` (weighted cross-entropy).
+    """
+    has_next = mask * (1 - ends)
+    nll = -prediction.log_prob(next_latents).mean(dim=-1)
+    nll = (nll * has_next).sum() / has_next.sum().clamp_min(1)
+    reward = F.smooth_l1_loss(prediction.reward, rewards, reduction="none")
+    reward = (reward * mask).sum() / mask.sum().clamp_min(1)
+    end = F.binary_cross_entropy_with_logits(
+        prediction.end_logit,
+        ends,
+        reduction="none",
+        pos_weight=torch.tensor(end_positive_weight, device=ends.device),
+    )
+    end = (end * mask).sum() / mask.sum().clamp_min(1)
+    loss = nll + reward_weight * reward + end_weight * end
+    return loss, {"nll": nll.detach(), "reward": reward.detach(), "end": end.detach()}

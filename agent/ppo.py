@@ -1,0 +1,182 @@
+"""Proximal policy optimisation (arXiv 1707.06347), for pretraining and for the contest alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from agent.config import PPOConfig
+from agent.controller import Controller, Features
+from agent.frames import to_input
+from agent.player import Decision
+
+
+def gae(
+    rewards: torch.Tensor,
+    values: torch.Tensor,
+    ends: torch.Tensor,
+    last_values: torch.Tensor,
+    gamma: float,
+    gae_lambda: float,
+) -> torch.Tensor:
+    """Generalised advantage estimation (arXiv 1506.02438, equation 16).
+
+    Args:
+        rewards, values, ends: (T, N); `ends` is 1 where the episode ended with the timestep.
+        last_values: (N,), values of the frames after the last timestep.
+
+    Returns:
+        Advantages (T, N).
+    """
+    advantages = torch.zeros_like(rewards)
+    following_advantage, following_value = torch.zeros_like(last_values), last_values
+    for t in reversed(range(len(rewards))):
+        goes_on = 1.0 - ends[t]
+        delta = rewards[t] + gamma * following_value * goes_on - values[t]
+        following_advantage = delta + gamma * gae_lambda * goes_on * following_advantage
+        advantages[t], following_value = following_advantage, values[t]
+    return advantages
+
+
+class Rollout:
+    """Storage for T consecutive timesteps of N environments, on the CPU.
+
+    Frames are kept, as bytes, only where C has an encoder of its own.
+    """
+
+    def __init__(self, length: int, envs: int, latent: int, hidden: int, keep_frames: bool):
+        self.z = torch.zeros(length, envs, latent)
+        self.h = torch.zeros(length, envs, hidden)
+        self.frames = np.zeros((length, envs, 64, 64, 3), np.uint8) if keep_frames else None
+        self.actions = torch.zeros(length, envs, dtype=torch.int64)
+        self.log_probs = torch.zeros(length, envs)
+        self.values = torch.zeros(length, envs)
+        self.rewards = torch.zeros(length, envs)
+        self.ends = torch.zeros(length, envs)
+        self.last_values = torch.zeros(envs)
+
+    def store(
+        self,
+        t: int,
+        features: Features,
+        frames: np.ndarray,
+        decision: Decision,
+        rewards: np.ndarray,
+        ended: np.ndarray,
+    ) -> None:
+        """Keep timestep t: what was seen, done, and earned."""
+        self.z[t], self.h[t] = features.z, features.h
+        if self.frames is not None:
+            self.frames[t] = frames
+        self.actions[t], self.log_probs[t], self.values[t] = decision
+        self.rewards[t] = torch.from_numpy(rewards)
+        self.ends[t] = torch.from_numpy(ended)
+
+    def features(self, rows: torch.Tensor, device: torch.device) -> Features:
+        """Features of the timesteps with these flat indices (t * N + n)."""
+        frames = None
+        if self.frames is not None:
+            frames = to_input(self.frames.reshape(-1, 64, 64, 3)[rows.numpy()], device)
+        z, h = self.z.flatten(0, 1)[rows], self.h.flatten(0, 1)[rows]
+        return Features(z.to(device), h.to(device), frames)
+
+
+@dataclass
+class PPO:
+    """The optimiser of a controller: `update` it on one rollout after another."""
+
+    controller: Controller
+    config: PPOConfig
+    seed: int
+    device: torch.device
+
+    def __post_init__(self) -> None:
+        encoder, heads = [], []
+        for name, parameter in self.controller.named_parameters():
+            (encoder if name.startswith("encoder.") else heads).append(parameter)
+        groups = [{"params": heads, "initial_lr": self.config.learning_rate}]
+        if encoder:
+            groups.append({"params": encoder, "initial_lr": self.config.encoder_learning_rate})
+        self.optimizer = torch.optim.Adam(groups, lr=self.config.learning_rate, eps=1e-5)
+        self.generator = torch.Generator().manual_seed(self.seed)
+
+    def update(self, rollout: Rollout, progress: float) -> dict[str, float]:
+        """Improve the controller on a rollout.
+
+        Args:
+            progress: share of the budget that is used, 0..1; the learning rate falls with it.
+
+        Returns:
+            Means over the gradient steps: `policy`, `value`, `entropy`, `kl` (to the policy that
+            played), `clipped` (share of clipped ratios), and `explained_variance` of the values.
+
+        Raises:
+            FloatingPointError: the loss or a gradient is not finite; weights are as before the
+                gradient step that would have spoilt them.
+        """
+        config = self.config
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * (1 - progress if config.anneal else 1)
+        advantages = gae(
+            rollout.rewards,
+            rollout.values,
+            rollout.ends,
+            rollout.last_values,
+            config.gamma,
+            config.gae_lambda,
+        )
+        returns = advantages + rollout.values
+        flat = [x.flatten() for x in (rollout.actions, rollout.log_probs, advantages, returns)]
+        rows = flat[0].numel()
+        totals: dict[str, list[float]] = {}
+        for _ in range(config.epochs):
+            order = torch.randperm(rows, generator=self.generator)
+            for batch in order.chunk(config.minibatches):
+                features = rollout.features(batch, self.device)
+                scalars = self._gradient_step(features, *(x[batch].to(self.device) for x in flat))
+                for name, value in scalars.items():
+                    totals.setdefault(name, []).append(value)
+        means = {name: float(np.mean(values)) for name, values in totals.items()}
+        variance = returns.var().item()
+        residual = (returns - rollout.values).var().item()
+        means["explained_variance"] = 1 - residual / variance if variance > 0 else 0.0
+        return means
+
+    def _gradient_step(
+        self,
+        features: Features,
+        actions: torch.Tensor,
+        old_log_probs: torch.Tensor,
+        advantages: torch.Tensor,
+        returns: torch.Tensor,
+    ) -> dict[str, float]:
+        """One step on one minibatch; every tensor is (B,)."""
+        config = self.config
+        all_log_probs, values = self.controller(features)
+        log_probs = all_log_probs.gather(1, actions.unsqueeze(1)).squeeze(1)
+        log_ratio = log_probs - old_log_probs
+        ratio = log_ratio.exp()
+        advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+        clipped_ratio = ratio.clamp(1 - config.clip, 1 + config.clip)
+        policy_loss = -torch.minimum(advantages * ratio, advantages * clipped_ratio).mean()
+        value_loss = 0.5 * F.mse_loss(values, returns)
+        entropy = -(all_log_probs.exp() * all_log_probs).sum(dim=1).mean()
+        loss = policy_loss + config.value * value_loss - config.entropy * entropy
+
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.controller.parameters(), config.max_grad_norm)
+        if not torch.isfinite(norm):
+            raise FloatingPointError(f"gradient norm is {norm.item()} (loss {loss.item()})")
+        self.optimizer.step()
+        with torch.no_grad():
+            return {
+                "policy": policy_loss.item(),
+                "value": value_loss.item(),
+                "entropy": entropy.item(),
+                "kl": ((ratio - 1) - log_ratio).mean().item(),
+                "clipped": ((ratio - 1).abs() > config.clip).float().mean().item(),
+            }

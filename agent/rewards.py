@@ -1,0 +1,38 @@
+"""The reward that C learns from, made out of the contest's reward."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from agent.config import RewardConfig
+
+
+class RewardShaper:
+    """Scales rewards, forgives going back and fines an early end, for `envs` environments.
+
+    With `free_backtracking` the shaped return of an episode is the best return reached so far
+    (Dharmaraja's rule): the way back out of a dead end is not punished, and running to and fro
+    earns nothing.
+    """
+
+    def __init__(self, config: RewardConfig, envs: int, time_limit: int = 4500):
+        self.config, self.time_limit = config, time_limit
+        self.earned = np.zeros(envs)
+        self.best = np.zeros(envs)
+        self.length = np.zeros(envs, dtype=np.int64)
+
+    def __call__(self, rewards: np.ndarray, ended: np.ndarray) -> np.ndarray:
+        """Shaped rewards (N,) float32 of the contest's rewards (N,) and ends bool (N,)."""
+        self.earned += rewards
+        self.length += 1
+        gained = rewards
+        if self.config.free_backtracking:
+            gained = np.maximum(self.earned - self.best, 0)
+            self.best = np.maximum(self.best, self.earned)
+        # The wire says only `done`. The end of a level pays a bonus and the time limit comes at
+        # a known length, so an end without either is a lost life.
+        died = ended & (rewards <= 0) & (self.length < self.time_limit)
+        shaped = gained * self.config.scale - died * self.config.death_penalty
+        for counter in (self.earned, self.best, self.length):
+            counter[ended] = 0
+        return shaped.astype(np.float32)

@@ -1,0 +1,88 @@
+"""``python -m pretrain STAGE --config FILE``: make a bundle, stage by stage."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from pathlib import Path
+
+import tyro
+
+from agent.config import load, to_dict, validate
+from agent.errors import UsageError
+from contest.errors import UsageError as ContestUsageError
+from pretrain.config import PretrainConfig
+from pretrain.errors import Diverged, Stopped
+
+STAGES = {
+    "collect": "play the training levels and record rollout shards",
+    "vision": "train V on the frames",
+    "memory": "train M on latents and actions",
+    "controller": "train C by PPO in the emulator, and write the bundle",
+}
+USAGE = """
+Pretrain the agent: python -m pretrain STAGE --config FILE [--KEY VALUE ...]
+
+Stages, in order; each goes on where it was stopped when the same command is run again:
+  collect      {collect}
+  vision       {vision}
+  memory       {memory}
+  controller   {controller}
+  all          whatever of these is missing
+  picture      draw frames beside V's reconstructions and M's predictions (--to FILE.png)
+
+Every key of the configuration can be set on the command line, over what FILE says:
+--fresh throws the stage's old work away first. Progress is logged for TensorBoard under the run's
+folder: tensorboard --logdir OUT.
+""".format(**STAGES)
+
+
+def main(arguments: list[str]) -> int:
+    first = argparse.ArgumentParser(add_help=False, prog="python -m pretrain")
+    first.add_argument("stage", nargs="?")
+    first.add_argument("--config", type=Path)
+    first.add_argument("--fresh", action="store_true")
+    first.add_argument("--to", type=Path)
+    known, rest = first.parse_known_args(arguments)
+    if known.stage is None or known.stage not in (*STAGES, "all", "picture"):
+        print(USAGE.strip(), file=sys.stdout if {"-h", "--help"} & set(rest) else sys.stderr)
+        return 0 if {"-h", "--help"} & set(rest) else 2
+    if known.config is None and not {"-h", "--help"} & set(rest):
+        raise UsageError("--config FILE is missing; configs/ has some")
+    if known.config is None:
+        default = PretrainConfig(out=Path("runs/NAME"), levels="LEVELS")
+    else:
+        default = load(PretrainConfig, known.config)
+    config = tyro.cli(
+        PretrainConfig,
+        default=default,
+        args=rest,
+        prog=f"python -m pretrain {known.stage} --config FILE",
+        description=USAGE,
+    )
+    config = validate(PretrainConfig, to_dict(config), "command line")
+
+    if known.stage == "picture":
+        from pretrain import picture
+
+        picture.picture(config, known.to or config.out / "picture.png")
+        return 0
+    for stage in STAGES if known.stage == "all" else [known.stage]:
+        # Each stage is imported when it is run: torch and the emulator take seconds to load.
+        importlib.import_module(f"pretrain.{stage}").run(config, fresh=known.fresh)
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except (UsageError, ContestUsageError) as error:
+        print(f"python -m pretrain: {error}", file=sys.stderr)
+        sys.exit(2)
+    except Stopped:
+        print("stopped; run the same command again to go on", file=sys.stderr)
+        sys.exit(1)
+    except Diverged as error:
+        print(f"python -m pretrain: {error}", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,122 @@
+"""The configuration of a pretraining run: what to collect, how to train V, M and C."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pydantic
+
+from agent.config import (
+    FORBID_UNKNOWN,
+    AgentConfig,
+    NotNegative,
+    Positive,
+    PPOConfig,
+    Rate,
+)
+
+Device = Literal["auto", "cpu", "cuda"]
+
+
+@dataclasses.dataclass
+class CollectConfig:
+    """Which rollouts to record."""
+
+    timesteps: Positive = 300_000
+    """timesteps in all, spread evenly over the levels"""
+    shard: Annotated[int, pydantic.Field(ge=64)] = 2048
+    """timesteps per shard; a shard is one level played by one worker"""
+    workers: Positive = 2
+    """processes, each with an emulator of its own"""
+    persistence: Annotated[float, pydantic.Field(ge=1)] = 6.0
+    """mean number of timesteps for which random play keeps an action"""
+    spread: Rate = 0.5
+    """how even random play's preferences are: each episode draws them from a Dirichlet
+    distribution with this concentration, so that it favours a few actions"""
+
+    __pydantic_config__ = FORBID_UNKNOWN
+
+
+@dataclasses.dataclass
+class VisionTraining:
+    """How V is trained."""
+
+    steps: Positive = 20_000
+    """gradient steps"""
+    batch: Positive = 128
+    """frames per step"""
+    learning_rate: Rate = 1e-3
+    """Adam's step size; falls to a tenth along a cosine"""
+    kl_weight: NotNegative = 1.0
+    """weight of the KL term against the summed squared error"""
+    kl_warmup: Positive = 1000
+    """steps over which the KL term's weight rises from 0"""
+    free_nats: NotNegative = 0.1
+    """KL per unit that is free of charge, in nats"""
+    error_weight: NotNegative = 1.0
+    """how much more badly drawn pixels count; see `agent.vision.vision_loss`"""
+    bf16: bool = True
+    """compute convolutions in bfloat16"""
+
+    __pydantic_config__ = FORBID_UNKNOWN
+
+
+@dataclasses.dataclass
+class MemoryTraining:
+    """How M is trained."""
+
+    steps: Positive = 10_000
+    """gradient steps"""
+    batch: Positive = 32
+    """sequences side by side"""
+    sequence: Positive = 64
+    """timesteps through which gradients flow; the state is carried on beyond them"""
+    learning_rate: Rate = 1e-3
+    """Adam's step size; falls to a tenth along a cosine"""
+    reward_weight: NotNegative = 1.0
+    """weight of the reward head's loss against the NLL per latent unit"""
+    end_weight: NotNegative = 0.2
+    """weight of the episode-end head's loss"""
+    end_positive_weight: Rate = 10.0
+    """weight of timesteps that end an episode within that loss"""
+    max_grad_norm: Rate = 1.0
+    """gradients are scaled down to this norm"""
+
+    __pydantic_config__ = FORBID_UNKNOWN
+
+
+@dataclasses.dataclass
+class ControllerTraining:
+    """How C is trained: PPO on all levels at once, in the emulator."""
+
+    timesteps: Positive = 1_000_000
+    """timesteps over all environments and levels"""
+    envs: Positive = 8
+    """environments side by side"""
+    ppo: PPOConfig = dataclasses.field(default_factory=lambda: PPOConfig(rollout=4096))
+
+    __pydantic_config__ = FORBID_UNKNOWN
+
+
+@dataclasses.dataclass
+class PretrainConfig:
+    """One pretraining run."""
+
+    out: Path
+    """folder of the run: shards, checkpoints, TensorBoard logs and the finished bundle"""
+    levels: str
+    """training levels: a level set's name, or levels (see `python -m contest levels`)"""
+    seed: Annotated[int, pydantic.Field(ge=0)] = 0
+    """the run's seed; every component's own seed comes from it"""
+    device: Device = "auto"
+    """where networks train: `auto` takes a GPU if there is one"""
+    agent: AgentConfig = dataclasses.field(default_factory=AgentConfig)
+    """the agent that is trained"""
+    collect: CollectConfig = dataclasses.field(default_factory=CollectConfig)
+    vision: VisionTraining = dataclasses.field(default_factory=VisionTraining)
+    memory: MemoryTraining = dataclasses.field(default_factory=MemoryTraining)
+    controller: ControllerTraining = dataclasses.field(default_factory=ControllerTraining)
+
+    __pydantic_config__ = FORBID_UNKNOWN

@@ -1,0 +1,181 @@
+"""The memory stage: train M on the latents of the shards and the actions taken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from agent.config import to_dict
+from agent.memory import Memory, State, memory_loss
+from agent.vision import sample
+from pretrain import collect, vision
+from pretrain.config import PretrainConfig
+from pretrain.errors import Diverged, Stopped
+from pretrain.latents import Lanes, Sequences, encode_shards
+from pretrain.shards import ShardSet
+from pretrain.stage import (
+    Meter,
+    Stage,
+    StopRequest,
+    choose_device,
+    cosine,
+    seed_of,
+    set_learning_rate,
+)
+
+COMPONENT = 3  # this stage's place in the run's seed
+
+
+def stage(config: PretrainConfig, fresh: bool = False) -> Stage:
+    settings = {
+        "memory": to_dict(config.agent.memory),
+        "training": to_dict(config.memory),
+        "reward_scale": config.agent.reward.scale,
+        "seed": config.seed,
+        "vision": vision.stage(config).fingerprint,
+    }
+    return Stage("memory", config.out / "memory", settings, fresh)
+
+
+def build(config: PretrainConfig) -> Memory:
+    """An untrained M of the configured size."""
+    return Memory(config.agent.memory, config.agent.vision.latent, len(config.agent.actions))
+
+
+def load(config: PretrainConfig) -> Memory:
+    """The M that this stage has trained."""
+    model = build(config)
+    model.load_state_dict(stage(config).restore()["model"])
+    return model.eval()
+
+
+def run(config: PretrainConfig, fresh: bool = False) -> None:
+    """Train M, going on from the last checkpoint.
+
+    Raises:
+        Stopped: asked to stop; the checkpoint is written.
+        Diverged: the loss is not finite; the last good checkpoint is untouched.
+    """
+    work = stage(config, fresh)
+    if work.finished:
+        print(f"memory: already done ({work.folder})")
+        return
+    settings, device = config.memory, choose_device(config.device)
+    shards = ShardSet(config.out / "shards", collect.shard_names(config))
+    latents = encode_shards(vision.load(config), shards, work.folder / "latents", device)
+
+    torch.manual_seed(seed_of(config.seed, COMPONENT))
+    model = build(config).to(device)
+    optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
+    state, first, epoch, position = model.initial_state(settings.batch), 0, 0, 0
+    if checkpoint := work.restore():
+        model.load_state_dict(checkpoint["model"])
+        optimizer.load_state_dict(checkpoint["optimizer"])
+        state = State(*(tensor.to(device) for tensor in checkpoint["state"]))
+        first, epoch, position = checkpoint["step"], checkpoint["epoch"], checkpoint["position"]
+
+    def save(step: int) -> None:
+        work.save(
+            {
+                "model": model.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "state": tuple(state),
+                "step": step,
+                "epoch": epoch,
+                "position": position,
+            }
+        )
+
+    lane_seed = seed_of(config.seed, COMPONENT, 1)
+    lanes = Lanes(shards, shards.training, latents, settings.batch, settings.sequence, lane_seed)
+    generator = torch.Generator(device)
+    with (
+        StopRequest() as stop,
+        Meter("memory", settings.steps, "steps", first) as meter,
+        work.writer(first) as writer,
+    ):
+        batches = training_batches(lanes, epoch, position)
+        for step in range(first, settings.steps):
+            epoch, position, batch = next(batches)
+            generator.manual_seed(seed_of(config.seed, COMPONENT, 2, step))
+            set_learning_rate(optimizer, settings.learning_rate * cosine(step, settings.steps))
+            loss, scalars, state = sequence_loss(model, batch.to(device), state, config, generator)
+            if not torch.isfinite(loss):
+                raise Diverged(
+                    f"memory: the loss is {loss.item()} at step {step} (epoch {epoch}, batch"
+                    f" {position - 1}); the last good checkpoint is {work.folder}/checkpoint.pt"
+                )
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
+            optimizer.step()
+            if step % 20 == 0:
+                writer.add_scalar("losses/memory", loss.item(), step)
+                for name, value in scalars.items():
+                    writer.add_scalar(f"memory/{name}", value.item(), step)
+                meter.update(step, f"nll {scalars['nll'].item():.3f}")
+            if stop.asked:
+                save(step + 1)
+                raise Stopped
+            if work.due():
+                save(step + 1)
+        meter.update(settings.steps)
+    save(settings.steps)
+    held_back = Lanes(shards, shards.validation, latents, 8, settings.sequence, lane_seed)
+    nll = validate(model, held_back, config)
+    work.finish(validation_nll=nll, timesteps=shards.timesteps(shards.training))
+    print(f"memory: {nll:.3f} nats per latent unit on shards not trained on")
+
+
+def training_batches(
+    lanes: Lanes, epoch: int, position: int
+) -> Iterator[tuple[int, int, Sequences]]:
+    """Batches without end from step `position` of `epoch` on, each with where the next one is."""
+    while True:
+        steps = lanes.plan(epoch)
+        for index in range(position, len(steps)):
+            yield epoch, index + 1, lanes.batch(steps[index])
+        epoch, position = epoch + 1, 0
+
+
+def sequence_loss(
+    model: Memory,
+    batch: Sequences,
+    state: State,
+    config: PretrainConfig,
+    generator: torch.Generator,
+) -> tuple[torch.Tensor, dict[str, torch.Tensor], State]:
+    """Loss and scalars of one batch, and the state to carry on, cut from the graph.
+
+    The latents are sampled from V's posterior, anew each time: the next one, too.
+    """
+    settings = config.memory
+    keep = 1 - batch.fresh
+    latents = sample(batch.mean, batch.logvar, generator)
+    hidden, state = model(latents[:, :-1], batch.actions, State(state.h * keep, state.c * keep))
+    loss, scalars = memory_loss(
+        model.predict(hidden, latents[:, :-1]),
+        latents[:, 1:],
+        batch.rewards * config.agent.reward.scale,
+        batch.ends,
+        batch.mask,
+        reward_weight=settings.reward_weight,
+        end_weight=settings.end_weight,
+        end_positive_weight=settings.end_positive_weight,
+    )
+    return loss, scalars, State(state.h.detach(), state.c.detach())
+
+
+@torch.inference_mode()
+def validate(model: Memory, lanes: Lanes, config: PretrainConfig) -> float:
+    """Mean NLL in nats per latent unit over all episodes of these lanes."""
+    device = next(model.parameters()).device
+    state, generator = model.initial_state(lanes.lanes), torch.Generator(device).manual_seed(0)
+    total, weight = 0.0, 0.0
+    for chunks in lanes.plan(0):
+        batch = lanes.batch(chunks).to(device)
+        _, scalars, state = sequence_loss(model, batch, state, config, generator)
+        counted = (batch.mask * (1 - batch.ends)).sum().item()
+        total, weight = total + scalars["nll"].item() * counted, weight + counted
+    return total / max(weight, 1.0)
