@@ -1,0 +1,130 @@
+"""Backgrounds (plane B, 512x256, wraps sideways): skies, ridges, clouds, stamps.
+
+A background may hold at most 320 distinct 8x8 tiles. So skies and the inside of ridges depend on
+the row only (one dithered tile per row of tiles), profiles repeat after 128 or 256 pixels, and
+single things are stamps that are put down on multiples of 8 pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .canvas import blank, ellipse, hashed, over, ramp, wave
+
+WIDTH, HEIGHT = 512, 256
+
+
+def sky(picture: np.ndarray, top: int, bottom: int, colors: Sequence[int]) -> None:
+    """A vertical dithered gradient over rows top..bottom-1, in place; colours from the top down."""
+    rows = np.arange(bottom - top, dtype=float)[:, None] / (bottom - top)
+    level = np.repeat(rows, picture.shape[1], axis=1)
+    picture[top:bottom] = ramp(level, colors, 0.9)
+
+
+def waves(base: float, period: int, *parts: tuple[int, float, float]) -> np.ndarray:
+    """Row of a ridge per column (512,): base minus a sum of (cycles, height, phase) waves."""
+    x = np.arange(WIDTH, dtype=float)
+    rows = np.full(WIDTH, float(base))
+    for cycles, height, phase in parts:
+        rows -= height * wave(x, period / cycles, phase)
+    return np.round(rows).astype(int)
+
+
+def peaks(base: float, period: int, points: Sequence[tuple[float, float]]) -> np.ndarray:
+    """Row of a ridge per column (512,) from corner points (x, height) joined by lines."""
+    xs = [p[0] for p in points] + [points[0][0] + period]
+    hs = [p[1] for p in points] + [points[0][1]]
+    x = (np.arange(WIDTH) - xs[0]) % period + xs[0]
+    return np.round(base - np.interp(x, xs, hs)).astype(int)
+
+
+def ridge(
+    picture: np.ndarray,
+    rows: np.ndarray,
+    bottom: int,
+    colors: Sequence[int],
+    rim: Sequence[int] = (),
+    top: int | None = None,
+) -> None:
+    """Fill from `rows` down to `bottom`, in place: a vertical gradient, then rim colours on top.
+
+    The gradient starts at row `top` (default: the ridge's highest point).
+    """
+    start = int(rows.min()) if top is None else top
+    y = np.arange(HEIGHT, dtype=float)[:, None]
+    level = np.clip((y - start) / max(bottom - start, 1), 0, 0.999)
+    colored = ramp(np.repeat(level, WIDTH, axis=1), colors, 0.9)
+    inside = (y >= rows[None, :]) & (y < bottom)
+    picture[inside] = colored[inside]
+    for number, color in enumerate(rim):
+        on_rim = inside & (y == rows[None, :] + number)
+        picture[on_rim] = color
+
+
+def stamp(picture: np.ndarray, what: np.ndarray, x: int, y: int) -> None:
+    """Put a picture down, in place; it wraps at the right side."""
+    over(picture, what, x, y)
+    if x + what.shape[1] > WIDTH:
+        over(picture, what, x - WIDTH, y)
+    if x < 0:
+        over(picture, what, x + WIDTH, y)
+
+
+def cloud(width: int, height: int, colors: Sequence[int], seed: int) -> np.ndarray:
+    """A flat-bottomed heap of puffs; colours dark (belly) to light (top)."""
+    picture = blank(height, width)
+    shape = picture.shape
+    count = max(3, width // 11)
+    for layer, color in enumerate(colors):
+        shrink = 2.2 * layer
+        for i in range(count):
+            t = (i + 0.5) / count
+            dome = 1 - (2 * t - 1) ** 2
+            radius = (0.30 + 0.20 * hashed(i, seed)) * height * (0.45 + 0.75 * dome) - shrink * 0.45
+            if radius < 1:
+                continue
+            cx = t * (width - 14) + 7 - shrink * 0.5
+            cy = height - 2 - radius * (0.9 + 0.25 * hashed(i, seed, 2)) - shrink * 1.1
+            picture[ellipse(shape, cx, cy, radius * 1.25, radius)] = color
+    picture[height - 1, :] = 0
+    return picture
+
+
+def stars(
+    picture: np.ndarray, bottom: int, colors: Sequence[int], seed: int, every: int = 3
+) -> None:
+    """Stars in rows 0..bottom-1, in place: a few star tiles put down again and again."""
+    patterns = []
+    for kind in range(6):
+        tile = blank(8, 8)
+        x, y = int(hashed(kind, 1, seed) * 6) + 1, int(hashed(kind, 2, seed) * 6) + 1
+        tile[y, x] = colors[kind % len(colors)]
+        if kind == 0:
+            tile[y, x - 1] = tile[y, x + 1] = tile[y - 1, x] = tile[y + 1, x] = colors[0]
+            tile[y, x] = colors[-1]
+        patterns.append(tile)
+    for row in range(0, bottom, 8):
+        for column in range(0, WIDTH, 8):
+            if hashed(column, row, seed + 1) < 1 / every:
+                kind = int(hashed(column, row, seed + 2) * 6)
+                over(picture, patterns[kind], column, row)
+
+
+def disc(radius: int, colors: Sequence[int], craters: bool = False) -> np.ndarray:
+    """A sun or moon, colours from the rim to the middle."""
+    size = ((2 * radius + 8) // 8) * 8
+    picture = blank(size, size)
+    middle = size / 2 - 0.5
+    for number, color in enumerate(colors):
+        picture[
+            ellipse(picture.shape, middle, middle, radius - 3 * number, radius - 3 * number)
+        ] = color
+    if craters:
+        for x, y, r in ((-0.3, -0.2, 0.2), (0.35, 0.1, 0.15), (0.0, 0.45, 0.13), (-0.45, 0.3, 0.1)):
+            spot = ellipse(
+                picture.shape, middle + x * radius, middle + y * radius, r * radius, r * radius
+            )
+            picture[spot] = colors[0]
+    return picture

@@ -1,0 +1,357 @@
+"""Terrain blocks (16x16, palette line 1) from a zone's style: shapes shared, textures its own.
+
+A `Style` gives the textures and a few shapes; `build` cuts them to every block that the contract
+names: flat ground, edges, slopes (with the rest of the cap that hangs into the block below),
+platforms, walls, doors, liquid, decorations, goal.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .canvas import blank, cells, flip, grid, hashed, outline, paint, polygon, ramp, smooth, wave
+from .palettes import ACCENT, CAP, GROUND, LINE, LIQUID
+
+BLOCK = (16, 16)
+
+# Row of the first solid pixel for each of the 16 columns.
+SLOPES: dict[str, list[int]] = {
+    "slope45_up": [15 - c for c in range(16)],
+    "slope22_up_a": [15 - c // 2 for c in range(16)],
+    "slope22_up_b": [7 - c // 2 for c in range(16)],
+}
+SLOPES |= {
+    "slope45_down": SLOPES["slope45_up"][::-1],
+    "slope22_down_a": SLOPES["slope22_up_b"][::-1],
+    "slope22_down_b": SLOPES["slope22_up_a"][::-1],
+}
+
+
+@dataclass(frozen=True)
+class Style:
+    """What makes a zone's terrain its own. Every picture is 16x16, palette line 1."""
+
+    ground: np.ndarray  # inner fill; all fills continue seamlessly into each other
+    ground2: np.ndarray  # the same with something in it
+    deep: np.ndarray  # fill far below the surface
+    deep2: np.ndarray
+    cap: Callable[[np.ndarray, int], np.ndarray]  # (depth below surface (16, 16), seed) -> colours
+    wall_shade: Sequence[int]  # colours of the first pixels from a wall's outer edge
+    platform: np.ndarray  # (16, 48): left, middle, right
+    breakable: np.ndarray
+    wall: np.ndarray
+    door: np.ndarray
+    liquid_top: np.ndarray
+    liquid: np.ndarray
+    special: np.ndarray
+    special2: np.ndarray
+    decorations: Sequence[np.ndarray]  # six
+    tall: np.ndarray  # (48, 16): top, middle, base
+    goal: np.ndarray  # (32, 32)
+
+
+def ragged_cap(
+    thickness: float, colors: Sequence[int], drips: float = 2.0, line: int | None = None
+) -> Callable[[np.ndarray, int], np.ndarray]:
+    """A cap (grass, snow, moss...) whose lower border hangs in rounded tongues.
+
+    `colors` from the surface down; `drips` is the tongues' length in pixels; `line` a dark colour
+    for the border under it.
+    """
+
+    def cap(depth: np.ndarray, seed: int) -> np.ndarray:
+        x, _ = grid(BLOCK)
+        tongue = np.abs(wave(x, 16, 0.1 + 0.37 * seed)) + 0.6 * np.abs(wave(x, 8, 0.2 * seed))
+        limit = np.floor(thickness + drips * (tongue - 0.4))
+        colors_at = np.asarray(colors, np.uint8)
+        step = np.clip(np.floor(depth / limit * len(colors)), 0, len(colors) - 1).astype(int)
+        step = np.where(depth < 1, 0, np.maximum(step, np.where(depth < 2, 0, 1)))
+        picture = np.where((depth >= 0) & (depth < limit), colors_at[step], 0).astype(np.uint8)
+        if line is not None:
+            picture[(depth >= limit) & (depth < limit + 1)] = line
+        return picture
+
+    return cap
+
+
+def _surface(style: Style, rows: Sequence[int], fill: np.ndarray, seed: int) -> np.ndarray:
+    """A block whose solid part starts at `rows[c]` in column c (rows above 15 allowed: below)."""
+    _, y = grid(BLOCK)
+    depth = y - np.asarray(rows, float)[None, :]
+    picture = np.where(depth >= 0, fill, 0).astype(np.uint8)
+    cap = style.cap(depth, seed)
+    picture[cap != 0] = cap[cap != 0]
+    return picture
+
+
+def _walled(style: Style, block: np.ndarray, left: bool) -> np.ndarray:
+    """The block with an outer edge on one side."""
+    result = block.copy()
+    for number, color in enumerate(style.wall_shade):
+        column = number if left else 15 - number
+        rows = [
+            r
+            for r in range(16)
+            if block[r, column] not in CAP
+            and (number < 2 or hashed(r, number, 7 if left else 8) < 0.6)
+        ]
+        result[rows, column] = color
+    return result
+
+
+def _corner(block: np.ndarray, left: bool) -> np.ndarray:
+    """Round off an upper corner by two pixels of line (the block stays solid)."""
+    result = block.copy()
+    column = 0 if left else 15
+    result[:, column] = np.where(np.isin(result[:, column], CAP), CAP[0], result[:, column])
+    result[0, column] = CAP[0]
+    return result
+
+
+def _ceiling(style: Style) -> np.ndarray:
+    result = style.ground.copy()
+    hang = [14 + (hashed(c // 2, 3, 5) > 0.5) for c in range(16)]
+    for column, row in enumerate(hang):
+        result[row:, column] = LINE
+        result[row - 1, column] = GROUND[0]
+        result[row - 2, column] = GROUND[1]
+    return result
+
+
+def build(style: Style) -> dict[str, np.ndarray]:
+    """All blocks by name; the contract's names and the optional ones (see the folder's text)."""
+    flat = [0] * 16
+    top = _surface(style, flat, style.ground, 0)
+    top2 = _surface(style, flat, style.ground2, 1)
+    blocks = {
+        "ground_top": top,
+        "ground_top2": top2,
+        "ground": style.ground,
+        "ground2": style.ground2,
+        "ground_deep": style.deep,
+        "ground_deep2": style.deep2,
+        "ground_left": _walled(style, style.ground, True),
+        "ground_right": _walled(style, style.ground, False),
+        "ground_top_left": _corner(_walled(style, top, True), True),
+        "ground_top_right": _corner(_walled(style, top, False), False),
+        "ceiling": _ceiling(style),
+        "slope_fill": style.ground,
+        "platform_l": style.platform[:, :16],
+        "platform_m": style.platform[:, 16:32],
+        "platform_r": style.platform[:, 32:],
+        "breakable": style.breakable,
+        "wall": style.wall,
+        "door": style.door,
+        "liquid_top": style.liquid_top,
+        "liquid": style.liquid,
+        "special": style.special,
+        "special2": style.special2,
+        "deco_tall_top": style.tall[:16],
+        "deco_tall_mid": style.tall[16:32],
+        "deco_tall_base": style.tall[32:],
+        "goal_tl": style.goal[:16, :16],
+        "goal_tr": style.goal[:16, 16:],
+        "goal_bl": style.goal[16:, :16],
+        "goal_br": style.goal[16:, 16:],
+    }
+    for name, rows in SLOPES.items():
+        blocks[name] = _surface(style, rows, style.ground, 0)
+        below = [row - 16 for row in rows]
+        blocks[f"under_{name}"] = _surface(style, below, style.ground, 0)
+    for number, picture in enumerate(style.decorations, start=1):
+        blocks[f"deco{number}"] = picture
+    return {name: np.ascontiguousarray(block, np.uint8) for name, block in blocks.items()}
+
+
+# ---------------------------------------------------------------- textures and shapes to share
+
+
+def stones(
+    seeds: Sequence[tuple[float, float]],
+    colors: Sequence[int],
+    gap: float = 1.0,
+    stretch: float = 1.0,
+    contrast: float = 0.11,
+) -> np.ndarray:
+    """Rounded stones that wrap at the block's sides; colours dark (joints) to light."""
+    border, dx, dy, which = cells(BLOCK, seeds, stretch)
+    tone = np.array([hashed(n, 1, 3) for n in range(len(seeds))])[which]
+    level = 0.42 + 0.18 * (tone - 0.5) - contrast * (dx * 0.6 + dy)
+    picture = ramp(np.clip(level, 0, 0.999), colors[1:], 0.5)
+    picture[border < gap] = colors[0]
+    return picture
+
+
+def facets(seeds: Sequence[tuple[float, float]], colors: Sequence[int]) -> np.ndarray:
+    """Flat cut faces (ice, crystal): one tone per cell, a light upper left rim."""
+    border, dx, dy, which = cells(BLOCK, seeds)
+    tone = np.array([hashed(n, 4, 9) for n in range(len(seeds))])[which]
+    level = 0.2 + 0.6 * tone - 0.04 * (dx + dy)
+    picture = ramp(np.clip(level, 0, 0.999), colors, 0.35)
+    rim = border < 1.0
+    picture[rim & (dx + dy > 0)] = colors[0]
+    picture[rim & (dx + dy <= 0)] = colors[-1]
+    return picture
+
+
+def bricks(
+    height: int, width: int, colors: Sequence[int], seed: int = 0, chips: float = 0.0
+) -> np.ndarray:
+    """Bricks in running bond, bevelled: light on top and left, dark below; wraps at 16 px."""
+    x, y = grid(BLOCK)
+    row = (y // height).astype(int)
+    column = ((x + (row % 2) * (width // 2)) % 16 // width).astype(int)
+    bx, by = (x + (row % 2) * (width // 2)) % width, y % height
+    tones = np.array([[hashed(c, r, seed) for c in range(16)] for r in range(16)])
+    tone = tones[row % (16 // height), column % (16 // width)]
+    base = np.where(tone > 0.62, colors[3], colors[2]).astype(np.uint8)
+    base[(by == height - 2) | (bx == width - 2)] = colors[1]
+    base[(by == 0) | (bx == 0)] = colors[3]
+    base[(by == 0) & (bx == 0)] = colors[-1]
+    base[(by == height - 1) | (bx == width - 1)] = colors[0]
+    if chips:
+        spots = np.array([[hashed(c, r, seed + 50) for c in range(16)] for r in range(16)])
+        base[(spots < chips) & (base == colors[2])] = colors[1]
+    return base
+
+
+def plank_platform(
+    top: Sequence[int], side: Sequence[int], height: int = 8, every: int = 8
+) -> np.ndarray:
+    """A one-way platform (16, 48): a lit top, boards with joints, rounded ends."""
+    picture = blank(16, 48)
+    picture[0, 1:47] = top[-1]
+    picture[1, :] = top[-2]
+    picture[2, :] = top[0]
+    for row in range(3, height - 1):
+        shade = side[-1] if row < 4 else side[-2] if row < height - 3 else side[-3]
+        picture[row, :] = shade
+    picture[height - 1, 1:47] = LINE
+    for column in range(every - 1, 48, every):
+        picture[3 : height - 1, column] = LINE
+    picture[:height, 0] = LINE
+    picture[:height, 47] = LINE
+    picture[0, 0] = picture[0, 47] = picture[height - 1, 0] = picture[height - 1, 47] = 0
+    # brackets below the ends
+    for left in (0, 32):
+        bracket = polygon(
+            (16, 48), [(left + 4, height), (left + 12, height), (left + 8, height + 4)]
+        )
+        picture[bracket] = side[0]
+    return picture
+
+
+def wavy_liquid(frame: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """(surface, body) of a liquid in the colours LIQUID."""
+    dark, mid, light = LIQUID
+    x, y = grid(BLOCK)
+    level = np.round(3 + 1.4 * wave(x, 16, frame / 2) + 0.5 * wave(x, 8, 0.3))
+    depth = y - level
+    surface = np.where(depth < 0, 0, mid).astype(np.uint8)
+    surface[(depth >= 0) & (depth < 1)] = light
+    surface[(depth >= 3) & (np.abs(wave(x + 2 * y, 16)) > 0.93)] = light
+    body = blank(16, 16, mid)
+    noise = smooth(BLOCK, 4, 21)
+    body[noise > 0.62] = dark
+    surface[(depth > 4) & (noise > 0.62)] = dark
+    glint = (np.abs(wave(x + 3 * y, 16, 0.2)) > 0.97) & (y % 8 < 2)
+    body[glint] = light
+    return surface, body
+
+
+def framed(inner: np.ndarray, dark: int, light: int) -> np.ndarray:
+    """A block with a bevelled frame of one pixel and a line around it."""
+    picture = inner.copy()
+    picture[[0, 15], :] = LINE
+    picture[:, [0, 15]] = LINE
+    picture[1, 1:15] = light
+    picture[1:15, 1] = light
+    picture[14, 1:15] = dark
+    picture[1:15, 14] = dark
+    return picture
+
+
+def cracked(colors: Sequence[int], accent: int | None = None) -> np.ndarray:
+    """A breakable block: light stone full of cracks, with corner nails in the accent colour."""
+    picture = framed(blank(16, 16, colors[2]), colors[0], colors[3])
+    picture[2:8, 2:13] = colors[3]
+    paths = ([(3, 2), (5, 5), (4, 8), (7, 10), (6, 13)], [(12, 2), (10, 5), (12, 8), (9, 12)])
+    for path in paths:
+        for (x0, y0), (x1, y1) in itertools.pairwise(path):
+            for t in range(8):
+                x = round(x0 + (x1 - x0) * t / 7)
+                y = round(y0 + (y1 - y0) * t / 7)
+                picture[y, x] = LINE
+                if picture[y, x + 1] != LINE:
+                    picture[y, x + 1] = colors[-1]
+    picture[7, 5:11] = LINE
+    if accent is not None:
+        for y in (3, 12):
+            for x in (3, 12):
+                picture[y, x] = accent
+    return picture
+
+
+def door_block(colors: Sequence[int], accent: Sequence[int]) -> np.ndarray:
+    """A closed door: vertical bars with a band that shows the lever's mark."""
+    picture = blank(16, 16, LINE)
+    for left in (1, 6, 11):
+        picture[:, left : left + 4] = colors[1]
+        picture[:, left] = colors[3]
+        picture[:, left + 1] = colors[2]
+        picture[:, left + 3] = colors[0]
+    picture[5:11, :] = accent[0]
+    picture[5, :] = accent[2]
+    picture[6:10, :] = accent[1]
+    picture[[4, 11], :] = LINE
+    picture[6:10, 6:10] = LINE
+    picture[7:9, 7:9] = accent[2]
+    return picture
+
+
+def arrows(base: np.ndarray, color: int, dark: int, frame: int) -> np.ndarray:
+    """Chevrons that point right, moved by half a period in frame 1."""
+    picture = base.copy()
+    for row in range(2, 9):
+        bend = 3 - abs(row - 5)
+        for start in (0, 8):
+            x = (start + bend + 4 * frame) % 16
+            picture[row, x] = color
+            picture[row, (x + 1) % 16] = color
+            picture[row, (x + 2) % 16] = dark
+    return picture
+
+
+def signpost(wood: Sequence[int], paint_colors: Sequence[int], foot: Sequence[int]) -> np.ndarray:
+    """The goal (32, 32): a burrow under a mound with a pennant; palette line 1."""
+    picture = blank(32, 32)
+    shape = picture.shape
+    x, y = grid(shape)
+    mound = ((x - 15.5) / 15) ** 2 + ((y - 32) / 17) ** 2 <= 1
+    level = np.clip(0.9 - (y - 14) / 22 - 0.015 * (x - 16), 0, 0.99)
+    paint(picture, mound, ramp(level, foot, 0.6))
+    hole = ((x - 15.5) / 8) ** 2 + ((y - 31.5) / 10.5) ** 2 <= 1
+    frame = ((x - 15.5) / 10) ** 2 + ((y - 31.5) / 12.5) ** 2 <= 1
+    arch = np.where((x * 2 + y).astype(int) % 5 == 0, wood[0], wood[2])
+    paint(picture, frame, arch.astype(np.uint8))
+    paint(picture, ((x - 15) / 9.4) ** 2 + ((y - 31) / 12) ** 2 <= 1, wood[1])
+    paint(picture, hole, LINE)
+    picture[1:18, 24] = wood[2]
+    picture[1:18, 25] = wood[0]
+    flag = polygon(shape, [(23, 1.5), (10, 5.5), (23, 9.5)])
+    paint(picture, flag, paint_colors[1])
+    paint(picture, flag & (y > 6), paint_colors[0])
+    paint(picture, flag & (y < 4), paint_colors[2])
+    return outline(picture, LINE)
+
+
+def mirrored(picture: np.ndarray) -> np.ndarray:
+    """The mirror image (for decorations that come in pairs)."""
+    return flip(picture)
+
+
+__all__ = ["ACCENT", "SLOPES", "Style", "build"]
