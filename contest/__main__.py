@@ -1,0 +1,267 @@
+"""The contest's command line: ``python -m contest levels|serve|evaluate|leaderboard``."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+from tyro.conf import OmitArgPrefixes, Positional, arg, subcommand
+
+from contest.errors import UsageError
+
+TIMESTEPS = 1_000_000
+WALLCLOCK = 12 * 3600.0
+
+
+@dataclass(frozen=True)
+class Levels:
+    """List the level sets, or the levels of one."""
+
+    levels: Annotated[Positional[str], arg(metavar="LEVELS", help_behavior_hint="(optional)")] = ""
+    """A level set, GAME/STATE, DIR/GAME or DIR/GAME/STATE; nothing for the list of sets."""
+
+
+@dataclass(frozen=True)
+class Serve:
+    """Serve one level, once, to one agent.
+
+    The agent connects with gym_remote.client.RemoteEnv("DIR"). Exits with 0 when the budget is used
+    up or when the agent closes the connection, with 1 when it ended in another way.
+    """
+
+    game: Annotated[Positional[str], arg(metavar="GAME")]
+    """Name of the game; or a level as GAME/STATE or DIR/GAME/STATE, without a state after it."""
+    socket: Annotated[Path, arg(metavar="DIR")]
+    """Directory of the socket, shared with the agent. It is made."""
+    results: Annotated[Path, arg(metavar="DIR")]
+    """Folder for monitor.csv, log.csv and server.json. It is made, and must hold no other run."""
+    state: Annotated[Positional[str], arg(metavar="STATE", help_behavior_hint="(optional)")] = ""
+    """Name of the save-state that the level starts from."""
+    timesteps: Annotated[int, arg(metavar="N")] = TIMESTEPS
+    """Budget in timesteps of 4 frames; resets count, too."""
+    wallclock: Annotated[float, arg(metavar="S")] = WALLCLOCK
+    """Budget in seconds."""
+    seed: Annotated[int | None, arg(metavar="N")] = None
+    """Seed of the sticky actions; without it they differ from run to run."""
+    integrations: Annotated[Path | None, arg(metavar="DIR")] = None
+    """Folder with the integration folder of a game that stable-retro does not have."""
+    record: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Write one bk2 movie per episode into the results folder."""
+    draw_all: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Draw skipped frames, too: slower, with the same results."""
+    connect_timeout: Annotated[float, arg(metavar="S")] = 300.0
+    """Seconds to wait for an agent."""
+    idle_timeout: Annotated[float, arg(metavar="S")] = 600.0
+    """Seconds to wait for each request of it."""
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Evaluate an agent on every level of a set, exactly as the contest would.
+
+    Each level is played once per seed: a server and the agent command as two processes. Running the
+    same command again keeps finished runs and plays the others. The agent finds the socket through
+    RETRO_CONTEST_SOCKET in its environment (python -m agent does by itself) or through the
+    placeholders {socket} {out} {seed} {timesteps} {wallclock} in the command. Exits with 0 when all
+    runs were played, with 1 when an agent failed or the evaluation was stopped.
+    """
+
+    levels: Annotated[str, arg(metavar="LEVELS")]
+    """A level set, GAME/STATE, DIR/GAME, DIR/GAME/STATE, or several with commas between them."""
+    agent: Annotated[str, arg(metavar="COMMAND")]
+    """Command that starts the agent, or a built-in agent: random, hold-right, jerk."""
+    results: Annotated[Path, arg(metavar="DIR")]
+    """Results folder: summary.json, and GAME/STATE/seed-N with everything about each run."""
+    timesteps: Annotated[int, arg(metavar="N")] = TIMESTEPS
+    """Budget of each run in timesteps of 4 frames; resets count, too."""
+    wallclock: Annotated[float, arg(metavar="S")] = WALLCLOCK
+    """Budget of each run in seconds."""
+    seeds: Annotated[int, arg(metavar="K")] = 1
+    """Runs per level, with the seeds 0 to K - 1."""
+    jobs: Annotated[int, arg(metavar="J")] = 1
+    """Runs to play side by side."""
+    name: Annotated[str | None, arg(metavar="NAME")] = None
+    """Name on the leaderboard (default: the results folder's)."""
+    fresh: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Play finished runs again."""
+    record: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Keep one bk2 movie per episode."""
+    draw_all: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Draw skipped frames, too: slower, with the same results."""
+    connect_timeout: Annotated[float, arg(metavar="S")] = 300.0
+    """Seconds an agent gets to connect."""
+    idle_timeout: Annotated[float, arg(metavar="S")] = 600.0
+    """Seconds without a request after which an agent counts as hung."""
+    exit_timeout: Annotated[float, arg(metavar="S")] = 60.0
+    """Seconds an agent gets to exit, and to save what it learnt, once the budget is used up."""
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """Rank evaluated submissions: a table, a page, pictures."""
+
+    results: Annotated[
+        Positional[tuple[Path, ...]], arg(metavar="DIR", help_behavior_hint="(required)")
+    ]
+    """Results folders of evaluations, or folders that hold some."""
+    html: Annotated[Path | None, arg(metavar="FILE")] = None
+    """Write a page in one file."""
+    pictures: Annotated[Path | None, arg(metavar="DIR")] = None
+    """Write the page's pictures as PNG files: scores.png and curves.png."""
+
+
+Command = (
+    Annotated[Levels, subcommand(name="levels")]
+    | Annotated[Serve, subcommand(name="serve")]
+    | Annotated[Evaluate, subcommand(name="evaluate")]
+    | Annotated[Leaderboard, subcommand(name="leaderboard")]
+)
+
+
+def main() -> int:
+    command = tyro.cli(
+        OmitArgPrefixes[Command],
+        prog="python -m contest",
+        description="The contest on your own machine: serve levels, evaluate agents, rank them.",
+    )
+    actions = {
+        Levels: levels_command,
+        Serve: serve_command,
+        Evaluate: evaluate_command,
+        Leaderboard: leaderboard_command,
+    }
+    try:
+        return actions[type(command)](command)
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # The reader of our output (head, less) has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def levels_command(command: Levels) -> int:
+    from contest.levels import find, load_sets, rom_file
+
+    console = Console()
+    if not command.levels:
+        table = Table("level set", "split", "levels", "ROMs", "what it is")
+        table.columns[0].no_wrap = True
+        table.columns[2].justify = "right"
+        for levels in load_sets().values():
+            missing = {level.game for level in levels.levels if rom_file(level) is None}
+            roms = f"{len(missing)} missing" if missing else "there"
+            row = levels.name, levels.split, str(len(levels.levels)), roms, levels.description
+            table.add_row(*row)
+        console.print(table)
+        return 0
+    table = Table("game", "state", "ROM", title=command.levels, title_justify="left")
+    for level in find(command.levels):
+        table.add_row(level.game, level.state, "there" if rom_file(level) else "missing")
+    console.print(table)
+    return 0
+
+
+def serve_command(command: Serve) -> int:
+    from contest.levels import Level, find
+    from contest.server import serve_level
+    from gym_remote.server import Reason
+
+    if command.state:
+        given = [Level(command.game, command.state, command.integrations)]
+        if command.integrations is None:
+            given = find(f"{command.game}/{command.state}")
+    else:
+        given = find(command.game)
+    if len(given) != 1:
+        raise UsageError(f"'{command.game}' means {len(given)} levels: name one to serve")
+    status = serve_level(
+        given[0],
+        command.socket,
+        command.results,
+        timesteps=command.timesteps,
+        wallclock=command.wallclock,
+        seed=command.seed,
+        record=command.record,
+        draw_all=command.draw_all,
+        connect_timeout=command.connect_timeout,
+        idle_timeout=command.idle_timeout,
+    )
+    score = "none" if status.score is None else f"{status.score:.1f}"
+    why = f"{status.ended}: {status.detail}" if status.detail else status.ended
+    print(f"{why}; {status.timesteps:,} timesteps, {status.episodes} episodes, score {score}")
+    clean = (Reason.TIMESTEP_LIMIT, Reason.WALLCLOCK_LIMIT, Reason.CLIENT_CLOSED)
+    return 0 if status.ended in clean else 1
+
+
+def evaluate_command(command: Evaluate) -> int:
+    from contest.evaluate import Evaluation, clean, evaluate
+    from contest.levels import find
+    from contest.processes import ProcessRunner
+    from contest.progress import Progress, failures, summary_table
+
+    evaluation = Evaluation(
+        name=command.name or command.results.resolve().name,
+        level_set=command.levels,
+        levels=find(command.levels),
+        results=command.results,
+        timesteps=command.timesteps,
+        wallclock=command.wallclock,
+        seeds=command.seeds,
+        jobs=command.jobs,
+        record=command.record,
+        draw_all=command.draw_all,
+        fresh=command.fresh,
+        connect_timeout=command.connect_timeout,
+        idle_timeout=command.idle_timeout,
+        exit_timeout=command.exit_timeout,
+    )
+    runner = ProcessRunner(command.agent)
+    console = Console()
+    interrupted = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: interrupted.set())
+    with Progress(console) as progress:
+        summary = evaluate(evaluation, runner, interrupted, progress)
+    console.print(summary_table(summary))
+    for failure in failures(summary):
+        print(failure, file=sys.stderr)
+    if not summary["complete"]:
+        played = sum(run["verdict"] != "interrupted" for run in summary["levels"])
+        print(
+            f"incomplete: {played} of {summary['runs']} runs are done; "
+            "the same command goes on from here",
+            file=sys.stderr,
+        )
+    return 0 if clean(summary) else 1
+
+
+def leaderboard_command(command: Leaderboard) -> int:
+    from contest.leaderboard import load_submissions, rank_table, write_page, write_pictures
+
+    submissions = load_submissions(command.results)
+    console = Console()
+    console.print(rank_table(submissions))
+    if command.html is not None:
+        write_page(submissions, command.html)
+        print(f"wrote {command.html}")
+    if command.pictures is not None:
+        for picture in write_pictures(submissions, command.pictures):
+            print(f"wrote {picture}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+"""How a run ended, in a word and a line that says why.
+
+The words are the same whether the two sides ran as processes or in containers: they follow only
+from what the server said, the exit codes, and whether the run had to be stopped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from gym_remote.server import Reason
+
+COMPLETED = "completed"  # all timesteps of the budget were played
+WALL_CLOCK = "wall-clock"  # the seconds of the budget were used up first
+ENDED_EARLY = "ended early"  # the agent stopped by itself, without an error
+CRASHED = "crashed"  # the agent exited with an error
+NEVER_CONNECTED = "never connected"
+HUNG = "hung"  # connected, then asked for nothing for longer than allowed
+PROTOCOL_ERROR = "protocol error"  # the agent talked nonsense
+INTERRUPTED = "interrupted"  # somebody stopped the evaluation
+SERVER_FAILED = "server failed"
+
+CLEAN = frozenset({COMPLETED, WALL_CLOCK, ENDED_EARLY})
+NOT_THE_AGENT = frozenset({INTERRUPTED, SERVER_FAILED})
+
+# Why the evaluation stopped a run: the values of `Ending.stopped`.
+INTERRUPT = "interrupt"  # Ctrl-C
+AGENT_GONE = "agent gone"  # the agent exited, the server still waited
+OVERDUE = "overdue"  # the server did not end when its time was up
+
+
+class Verdict(NamedTuple):
+    """A word from this module, and one line for a person."""
+
+    word: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Ending:
+    """All that is known of how a run ended.
+
+    Attributes:
+        stopped: why the evaluation ended it (a constant above), or None if it ended by itself.
+        server_ended: why the server stopped serving (a value of Reason); None if it did not say.
+        server_detail: the server's own words about it.
+        server_code: exit code of the server.
+        server_line: last line of the server's log.
+        connected: whether an agent is known to have connected.
+        timesteps: timesteps that the server answered.
+        budget: timesteps of the budget.
+        agent_code: exit code of the agent; None if it had to be stopped.
+        agent_line: last line of the agent's log.
+    """
+
+    stopped: str | None
+    server_ended: str | None
+    server_detail: str
+    server_code: int | None
+    server_line: str
+    connected: bool
+    timesteps: int
+    budget: int
+    agent_code: int | None
+    agent_line: str
+
+
+def judge(ending: Ending) -> Verdict:
+    """The verdict on a run."""
+    played = f"after {ending.timesteps:,} of {ending.budget:,} timesteps"
+    if ending.stopped == INTERRUPT:
+        return Verdict(INTERRUPTED, f"the evaluation was stopped {played}")
+    if ending.stopped == OVERDUE:
+        return Verdict(SERVER_FAILED, f"it did not end when its time was up, {played}")
+    if ending.stopped == AGENT_GONE:
+        return _agent_gone(ending, played)
+    match ending.server_ended:
+        case Reason.TIMESTEP_LIMIT:
+            return Verdict(COMPLETED, f"all {ending.budget:,} timesteps played{_then(ending)}")
+        case Reason.WALLCLOCK_LIMIT:
+            return Verdict(WALL_CLOCK, f"time was up {played}{_then(ending)}")
+        case Reason.NO_CLIENT:
+            return Verdict(NEVER_CONNECTED, _agent_end(ending))
+        case Reason.NO_REQUEST:
+            return Verdict(HUNG, f"{ending.server_detail or 'no request'} {played}")
+        case Reason.PROTOCOL_ERROR:
+            return Verdict(PROTOCOL_ERROR, f"{ending.server_detail}, {played}")
+        case Reason.CLIENT_CLOSED | Reason.CLIENT_DIED:
+            return _agent_gone(ending, played)
+    why = ending.server_detail or ending.server_line or "no message"
+    return Verdict(SERVER_FAILED, f"exit code {ending.server_code}, {played}: {why}")
+
+
+def _agent_gone(ending: Ending, played: str) -> Verdict:
+    how = _agent_end(ending)
+    if not ending.connected:
+        return Verdict(NEVER_CONNECTED, how)
+    # An agent that closes the connection and lives on has ended, too: it cannot come back.
+    word = ENDED_EARLY if ending.agent_code in (0, None) else CRASHED
+    return Verdict(word, f"{how}, {played}")
+
+
+def _agent_end(ending: Ending) -> str:
+    if ending.agent_code is None:
+        return "the agent left without exiting" if ending.connected else "the agent ran, and waited"
+    if ending.agent_code == 0:
+        return "the agent exited with code 0"
+    return f"the agent exited with code {ending.agent_code}: {ending.agent_line or 'no output'}"
+
+
+def _then(ending: Ending) -> str:
+    """What the agent did once its budget was used up. It does not change the verdict."""
+    if ending.agent_code == 0:
+        return ""
+    if ending.agent_code is None:
+        return "; the agent did not exit and was stopped"
+    return f"; then {_agent_end(ending)}"
