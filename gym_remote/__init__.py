@@ -1,0 +1,20 @@
+"""The wire between an agent and a contest.
+
+A server plays the environment, a client plays the agent. Both share one directory:
+
+- `sock`: a Unix stream socket. A message is one JSON object `{"type": T, "content": C}` in UTF-8,
+  followed by one form feed byte.
+- one file per array channel (`ob` holds the last observation as raw bytes in C order). The strict
+  order of request and answer is the only synchronisation.
+
+After the connection the server describes its channels (`ac`, `ob`, `reward`, `done`, `reset`).
+From then on the client asks, `{"reset": true}` or `{"ac": ACTION}`, and the server writes the
+observation and answers with `ob`, `reward`, `done` and `reset`. When a limit is reached the server
+says so in a `close` message that carries the number of an exception.
+
+The protocol is that of the Retro Contest of 2018, in both directions.
+
+Modules: `client` (`RemoteEnv`), `server` (`Server`, `serve`), `exceptions`; below them `messages`
+(bytes on the socket), `channels` (values and files), `spaces` (gymnasium spaces as channels) and
+`directory` (the shared directory and its socket).
+"""

@@ -1,0 +1,166 @@
+"""The agent's side of the wire: a gymnasium environment that lives in another process."""
+
+import os
+import time
+
+import gymnasium
+import numpy as np
+
+from . import directory as shared
+from .channels import BoolChannel, Channel, FloatChannel, parse_description
+from .exceptions import (
+    GymRemoteError,
+    ProtocolError,
+    ResetError,
+    ServerDisconnectError,
+    ServerTimeoutError,
+)
+from .messages import (
+    RESET_REQUEST,
+    Connection,
+    encode,
+    encode_step,
+    error_in,
+    is_finite,
+    shorten,
+)
+from .spaces import space_for
+
+
+class RemoteEnv(gymnasium.Env):
+    """The environment served in `directory`.
+
+    Connects at once, and waits up to `connect_timeout` seconds for a server to appear. An answer
+    may take up to `timeout` seconds.
+
+    Follows the rules of the contest: an episode cannot be left before it is done. Such a reset,
+    and a step outside an episode, raise ResetError here without asking the server; everything is
+    as before. Any other error ends the connection:
+
+    - TimestepTimeoutError, WallClockTimeoutError: the budget of the contest is used up;
+    - ServerDisconnectError: the server closed the connection or died;
+    - ServerTimeoutError: no server appeared, or no answer came in time;
+    - ProtocolError: the server does not keep to the protocol.
+
+    All of them are GymRemoteError. A directory that cannot be entered raises OSError.
+    """
+
+    metadata = {"render_modes": []}  # noqa: RUF012 (gymnasium declares it so)
+
+    def __init__(
+        self,
+        directory: str | os.PathLike = "tmp/sock",
+        *,
+        connect_timeout: float = 300.0,
+        timeout: float = 120.0,
+    ):
+        self._timeout = timeout
+        self._in_episode = False
+        self._channels: dict[str, Channel] = {}
+        deadline = time.monotonic() + connect_timeout
+        sock, directory_fd = shared.connect(os.fspath(directory), connect_timeout)
+        self._connection: Connection | None = Connection(sock)
+        try:
+            channels = parse_description(self._receive("description", deadline))
+            self._use(channels, directory_fd)
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            os.close(directory_fd)
+
+    def _use(self, channels: dict[str, Channel], directory_fd: int) -> None:
+        missing = {"ac", "ob", "reward", "done", "reset"} - channels.keys()
+        if missing:
+            raise ProtocolError(f"the server describes no channel {', '.join(sorted(missing))}")
+        for name, kind in ("reward", FloatChannel), ("done", BoolChannel), ("reset", BoolChannel):
+            if not isinstance(channels[name], kind):
+                raise ProtocolError(f"channel {name} is {channels[name].TYPE}, not {kind.TYPE}")
+        self._action, self._observation = channels["ac"], channels["ob"]
+        self.action_space = space_for("ac", self._action)
+        self.observation_space = space_for("ob", self._observation)
+        self._channels = {"ac": self._action, "ob": self._observation}
+        for name, channel in self._channels.items():
+            channel.open_file(name, directory_fd)
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None):
+        """Start an episode; returns (observation, {}).
+
+        `seed` does not reach the server: its randomness is its own. It seeds `np_random` here.
+        """
+        if seed is not None:
+            super().reset(seed=seed)
+        if self._in_episode:
+            raise ResetError("the episode is not done: the contest allows no reset yet")
+        observation, _, done = self._request(RESET_REQUEST)
+        self._in_episode = not done
+        return observation, {}
+
+    def step(self, action):
+        """Returns (observation, reward, terminated, truncated, {}).
+
+        The observation is a new array. The wire only knows `done`: it comes as `terminated`, also
+        where a time limit ended the episode, and `truncated` is always false. `info` stays behind
+        on the server. An action that does not fit the space raises ValueError and is not sent.
+        """
+        if not self._in_episode:
+            raise ResetError("no episode is running: call reset() first")
+        observation, reward, done = self._request(encode_step(self._action.encode(action)))
+        self._in_episode = not done
+        return observation, reward, done, False, {}
+
+    def close(self) -> None:
+        """Tell the server, if it is still there, and let go of everything. May be repeated."""
+        if self._connection is not None:
+            self._connection.close(encode("close", {"reason": None}))
+            self._connection = None
+        self._in_episode = False
+        for channel in self._channels.values():
+            channel.close()
+
+    def _request(self, message: bytes) -> tuple[np.ndarray | int, float, bool]:
+        """Send one request and return its answer: (observation, reward, done)."""
+        if self._connection is None:
+            raise ServerDisconnectError("the connection is closed")
+        try:
+            deadline = time.monotonic() + self._timeout
+            if self._connection.buffered:
+                # Nothing but the end of the contest may come without being asked for.
+                self._receive("close", deadline)
+            try:
+                self._connection.send(message)
+            except BrokenPipeError:
+                # The server has closed; it may have said why.
+                self._receive("close", deadline)
+            answer = self._receive("update", deadline)
+            try:
+                observation, reward, done = answer["ob"], answer["reward"], answer["done"]
+            except KeyError:
+                raise ProtocolError(f"an answer without news: {shorten(answer)}") from None
+            if not is_finite(reward) or type(done) is not bool:
+                raise ProtocolError(f"not an answer: {shorten(answer)}")
+            return self._observation.decode(observation), float(reward), done
+        except BaseException:
+            # Whatever happened, even Ctrl-C: the next answer would be that to this request.
+            self.close()
+            raise
+
+    def _receive(self, expected: str, deadline: float) -> dict:
+        """The content of the next message, which must be of the expected type.
+
+        Raises what the server says in a `close` or `exception` message, ProtocolError for any
+        other message.
+        """
+        try:
+            kind, content = self._connection.receive(deadline)
+        except GymRemoteError:
+            raise
+        except TimeoutError:
+            raise ServerTimeoutError("the server does not answer") from None
+        except BrokenPipeError:
+            raise ServerDisconnectError("the server is gone, without a word") from None
+        if kind in ("close", "exception"):
+            raise error_in(kind, content)
+        if kind != expected:
+            raise ProtocolError(f"{shorten(kind)} message instead of {expected}")
+        return content
