@@ -24,8 +24,10 @@ from typing import Any
 import gymnasium
 import numpy as np
 import stable_retro
+from gymnasium.utils import seeding
 from stable_retro.data import Integrations
 
+from contest import recycled, undrawn
 from contest.errors import UsageError
 from contest.levels import Level
 
@@ -61,25 +63,18 @@ def make(
     Raises:
         UsageError: unknown game or state, or the game's ROM is not there.
     """
-    if frame_skip < 1 or time_limit < 1 or not 0 <= sticky <= 1:
-        raise ValueError(f"impossible rules: {frame_skip=} {sticky=} {time_limit=}")
-    files = GameFiles.find(level)
-    retro = stable_retro.RetroEnv(
-        level.game,
-        state=level.state,
-        scenario=files.scenario,
-        inttype=files,
-        render_mode="rgb_array",
-    )
-    return ContestEnv(
-        retro,
-        level,
-        seed=seed,
-        frame_skip=frame_skip,
-        sticky=sticky,
-        time_limit=time_limit,
-        record=record,
-    )
+    if draw_all:
+        env = ContestEnv(level, frame_skip=frame_skip, sticky=sticky, time_limit=time_limit)
+    else:
+        skip = undrawn.may_skip(level)
+        recycled.install()
+        env = ContestEnv(level, frame_skip=frame_skip, sticky=sticky, time_limit=time_limit)
+        env.undrawn = undrawn.Undrawn() if skip else None
+        env.draw_all = False
+    env.np_random, _ = seeding.np_random(seed)
+    if record is not None:
+        env.record(record)
+    return env
 
 
 class ContestEnv(gymnasium.Env):
@@ -92,6 +87,8 @@ class ContestEnv(gymnasium.Env):
     Attributes:
         retro: the stable-retro environment underneath.
         level: the level it plays.
+        undrawn: how it emulates frames that nobody sees, or None if it draws them.
+        draw_all: whether it must draw them.
         episode_reward: sum of the rewards of this episode so far.
         episode_length: timesteps of this episode so far.
     """
@@ -101,35 +98,42 @@ class ContestEnv(gymnasium.Env):
 
     def __init__(
         self,
-        retro: stable_retro.RetroEnv,
         level: Level,
         *,
-        seed: int | None,
-        frame_skip: int,
-        sticky: float,
-        time_limit: int,
-        record: str | Path | None,
+        frame_skip: int = FRAME_SKIP,
+        sticky: float = STICKY,
+        time_limit: int = TIME_LIMIT,
     ) -> None:
-        self.retro = retro
+        if frame_skip < 1 or time_limit < 1 or not 0 <= sticky <= 1:
+            raise ValueError(f"impossible rules: {frame_skip=} {sticky=} {time_limit=}")
+        files = GameFiles.find(level)
+        self.retro = stable_retro.RetroEnv(
+            level.game,
+            state=level.state,
+            scenario=files.scenario,
+            inttype=files,
+            render_mode="rgb_array",
+        )
         self.level = level
+        self.undrawn: undrawn.Undrawn | None = None
+        self.draw_all = True
         self._frame_skip = frame_skip
         self._sticky = sticky
         self._time_limit = time_limit
-        self._record = record is not None
-        self.action_space = retro.action_space
+        self.action_space = self.retro.action_space
         # stable-retro takes the shape from the console's first frame after power-on, which may be
         # in another video mode than the level: take it from the level.
-        frame, _ = retro.reset()
-        self.observation_space = gymnasium.spaces.Box(0, 255, frame.shape, np.uint8)
-        if record is not None:
-            Path(record).mkdir(parents=True, exist_ok=True)
-            retro.auto_record(str(record))
-        self._held: np.ndarray | None = None  # buttons held down by the last frame
+        self._frame, _ = self.retro.reset()
+        self.observation_space = gymnasium.spaces.Box(0, 255, self._frame.shape, np.uint8)
         self._running = False  # whether an episode is; if not, reset() comes next
-        self._frame = frame
+        self._held: np.ndarray | None = None  # buttons held down by the last frame
         self.episode_reward = 0.0
         self.episode_length = 0
-        super().reset(seed=seed)
+
+    def record(self, folder: str | Path) -> None:
+        """Write one bk2 movie per episode into a folder, from the next reset on."""
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        self.retro.auto_record(str(folder))
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -160,6 +164,10 @@ class ContestEnv(gymnasium.Env):
             first = self._held
         self._held = first if self._frame_skip == 1 else buttons
 
+        skip = self.undrawn
+        last = self._frame_skip - 1
+        before = em.get_state() if skip is not None else b""
+
         total = 0.0
         for i in range(self._frame_skip):
             if i == 0:
@@ -167,17 +175,21 @@ class ContestEnv(gymnasium.Env):
             elif i == 1 and first is not buttons:
                 em.set_button_mask(buttons, 0)
             if movie is not None:
-                held = first if i == 0 else buttons
-                for key in range(len(held)):
-                    movie.set_key(key, held[key], 0)
+                for key, down in enumerate(buttons if i else first):
+                    movie.set_key(key, down, 0)
                 movie.step()
-            em.step()
+            if skip is not None and i < last:
+                skip.step()
+            else:
+                em.step()
             data.update_ram()
             total += data.current_reward()
             terminated = data.is_done()
             if terminated:
                 break
 
+        if skip is not None and i < last:
+            self._redraw(before, first, buttons, i)
         self.episode_reward += total
         self.episode_length += 1
         truncated = not terminated and self.episode_length >= self._time_limit
@@ -192,8 +204,12 @@ class ContestEnv(gymnasium.Env):
         return dict(self.retro.data.lookup_all())
 
     def can_play(self, level: Level) -> bool:
-        """Whether :meth:`change_level` can go there: another state of the same game."""
-        return (level.game, level.integrations) == (self.level.game, self.level.integrations)
+        """Whether :meth:`change_level` can go there: another state of the same game.
+
+        Also, if frames go undrawn, one that has been proved: a proof needs an emulator of its own.
+        """
+        same = (level.game, level.integrations) == (self.level.game, self.level.integrations)
+        return same and (self.draw_all or undrawn.is_known(level))
 
     def change_level(self, level: Level) -> None:
         """Go to another state of the same game without making the emulator anew; reset() is next.
@@ -202,9 +218,11 @@ class ContestEnv(gymnasium.Env):
             UsageError: the game has no such state.
         """
         if not self.can_play(level):
-            raise ValueError(f"{level.name} is not a level of {self.level.game}")
+            raise ValueError(f"cannot go from {self.level.name} to {level.name}")
         self.retro.load_state(level.state, GameFiles.find(level))
         self.level = level
+        if not self.draw_all:
+            self.undrawn = undrawn.Undrawn() if undrawn.may_skip(level) else None
         self._running = False
         self._finish_movie()
 
@@ -215,8 +233,17 @@ class ContestEnv(gymnasium.Env):
     def close(self) -> None:
         """Free the emulator, so that this process can make another, and finish the movie."""
         self._finish_movie()
+        self.undrawn = None  # it belongs to the emulator that goes now
         self.retro.close()
         self._running = False
+
+    def _redraw(self, before: bytes, first: np.ndarray, buttons: np.ndarray, frames: int) -> None:
+        """The episode ended on an undrawn frame: play this timestep's frames again and draw it."""
+        em = self.retro.em
+        em.set_state(before)
+        for i in range(frames + 1):
+            em.set_button_mask(buttons if i else first, 0)
+            em.step()
 
     def _screen(self) -> np.ndarray:
         """What the emulator shows, cut or padded with black to the observation's shape.
