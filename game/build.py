@@ -1,0 +1,193 @@
+"""``python -m game.build``: art + levels -> ROM -> save-states -> stable-retro integration.
+
+Without arguments it makes the 18 acts of the shipped game again, byte for byte, in
+``game/integration``. With ``--seed`` and ``--name`` it makes a game of unseen acts.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import tyro
+
+from game import ram, toolchain
+from game.levels.generator import Act, difficulty, generate
+from game.levels.themes import THEMES
+
+HERE = Path(__file__).parent
+SHIPPED = "PangolinDash-Genesis-v0"
+SHIPPED_SEED = 1
+
+CONTEST = {
+    # 9000 points for the whole way: `progress` counts 1/4096 points.
+    # 1000 x (1 - frames / 18000) at the end: `time_left` is 18000 - frames.
+    "reward": {
+        "variables": {
+            "progress": {"measurement": "delta", "reward": 1 / 4096, "penalty": 1 / 4096},
+            "time_left": {"measurement": "delta", "reward": 1 / 18},
+        }
+    },
+    "done": {
+        "condition": "any",
+        "variables": {
+            "lives": {"measurement": "delta", "op": "negative"},
+            "level_end": {"op": "nonzero"},
+        },
+    },
+}
+#: Bytes of a save-state that the emulator reads; behind them it leaves whatever was in memory.
+STATE_USED = 0x30000
+
+SCENARIO = {
+    "reward": {"variables": {"score": {"measurement": "delta", "reward": 1.0}}},
+    "done": {"variables": {"lives": {"op": "zero"}}},
+}
+
+
+@dataclass
+class Options:
+    """Build Pangolin Dash.
+
+    Attributes:
+        seed: which levels to generate.
+        zones: zones of a custom game, in order; every zone gets ``acts`` acts.
+        acts: acts per zone.
+        hard: difficulty of a custom game's acts, 0 to 1; by default it rises from act to act.
+        name: name of the integration, ending in -v0 or not, as you like.
+        out: the folder in which the integration's folder is made.
+        solve: search a way through every act of a custom game and fail when there is none.
+    """
+
+    seed: int = SHIPPED_SEED
+    zones: tuple[str, ...] = field(default_factory=lambda: tuple(THEMES))
+    acts: int = 3
+    hard: float | None = None
+    name: str = SHIPPED
+    out: Path = HERE / "integration"
+    solve: bool = True
+
+
+def make_acts(options: Options) -> list[Act]:
+    """The acts of a game, in order."""
+    acts = []
+    for zone in options.zones:
+        for act in range(1, options.acts + 1):
+            hard = options.hard
+            if hard is None:
+                hard = difficulty(list(THEMES).index(zone), act)
+            acts.append(generate(zone, act, options.seed, hard))
+    return acts
+
+
+def make_states(game: str, parent: Path, acts: list[Act]) -> None:
+    """Boot the ROM, choose each act on the title screen and save its first frame."""
+    import numpy as np
+    import stable_retro as retro
+
+    retro.data.Integrations.add_custom_path(str(parent.resolve()))
+    env = retro.make(
+        game,
+        state=retro.State.NONE,
+        inttype=retro.data.Integrations.CUSTOM_ONLY,
+        render_mode="rgb_array",
+    )
+    try:
+        buttons = {name: i for i, name in enumerate(env.buttons) if name}
+
+        def hold(*names: str, frames: int) -> None:
+            mask = np.zeros(len(env.buttons), np.uint8)
+            mask[[buttons[name] for name in names]] = 1
+            for _ in range(frames):
+                env.em.set_button_mask(mask, 0)
+                env.em.step()
+
+        env.reset()
+        hold(frames=60)
+        title = env.em.get_state()
+        for i, act in enumerate(acts):
+            hold("START", frames=2)
+            for _ in range(400):  # until the title card is gone
+                hold(frames=1)
+                env.data.update_ram()
+                if env.data.lookup_value("playing"):
+                    break
+            else:
+                raise toolchain.BuildError(f"{act.name}: the act did not start")
+            if env.data.lookup_value("frame") != 0:
+                raise toolchain.BuildError(f"{act.name}: the state was taken too late")
+            state = env.em.get_state()
+            with gzip.GzipFile(
+                filename="", mode="wb", fileobj=(parent / game / f"{act.name}.state").open("wb"),
+                compresslevel=9, mtime=0,
+            ) as file:  # fmt: skip
+                file.write(state[:STATE_USED].ljust(len(state), b"\0"))
+            env.em.set_state(title)
+            hold(frames=2)
+            for _ in range(i + 1):
+                hold("RIGHT", frames=2)
+                hold(frames=4)
+            hold(frames=20)
+    finally:
+        env.close()
+
+
+def build(options: Options) -> Path:
+    """Make the integration's folder; returns it."""
+    acts = make_acts(options)
+    folder = options.out / options.name
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        generated = Path(temporary)
+        toolchain.write_sources(acts, generated)
+        rom = toolchain.build_rom(generated)
+    for old in folder.glob("*.state"):
+        old.unlink()
+    (folder / "rom.md").write_bytes(rom)
+    (folder / "rom.sha").write_text(hashlib.sha1(rom).hexdigest() + "\n")
+    for name, content in (
+        ("data", ram.data_json()),
+        ("contest", CONTEST),
+        ("scenario", SCENARIO),
+        ("metadata", {"default_state": acts[0].name, "acts": _summary(acts, options)}),
+    ):
+        (folder / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n")
+    make_states(options.name, options.out, acts)
+    return folder
+
+
+def _summary(acts: list[Act], options: Options) -> dict:
+    """What the game was made from, for whoever finds the folder."""
+    return {
+        act.name: {
+            "seed": options.seed,
+            "length": act.end_x - act.start[0],
+            "sections": [name for _, name in act.sections],
+        }
+        for act in acts
+    }
+
+
+def main() -> int:
+    """The command line; returns its exit code."""
+    options = tyro.cli(Options)
+    unknown = [zone for zone in options.zones if zone not in THEMES]
+    if unknown:
+        print(f"unknown zone {unknown[0]}: choose from {', '.join(THEMES)}", file=sys.stderr)
+        return 2
+    try:
+        folder = build(options)
+    except toolchain.BuildError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(folder)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

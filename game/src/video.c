@@ -1,0 +1,300 @@
+/* The video chip (VDP): set-up, and everything sent to it in the vertical blank. */
+#include "video.h"
+#include "world.h"
+#include "pictures.h"
+
+#define DATA (*(volatile u16 *)0xC00000)
+#define DATA32 (*(volatile u32 *)0xC00000)
+#define CONTROL (*(volatile u16 *)0xC00004)
+#define CONTROL32 (*(volatile u32 *)0xC00004)
+#define HV_COUNTER (*(volatile u16 *)0xC00008)
+
+#define WRITE_VRAM(address) (0x40000000UL | ((u32)((address) & 0x3FFF) << 16) | ((u32)(address) >> 14))
+#define QUEUE 64
+
+volatile u16 vblank_count;
+
+/* Blocks to draw: where, and the two halves. */
+static struct { u32 where; u32 top, bottom; } queue[QUEUE];
+static u16 queued;
+
+static u16 sprite_table[MAX_SPRITES * 4];
+static u16 sprite_count;
+static u32 scroll[SCREEN_H]; /* plane A, plane B of every line */
+static u16 scroll_y[2];
+static u16 player_frame, player_sent;
+static u8 current_zone;
+static u16 animation_clock;
+
+static s16 plane_left, plane_top; /* the window of blocks that plane A holds: 23 x 16 */
+#define WINDOW_COLUMNS 23
+#define WINDOW_ROWS 16
+
+static void set_register(u16 index, u16 value)
+{
+    CONTROL = 0x8000 | index << 8 | value;
+}
+
+void video_display(u8 on)
+{
+    set_register(1, on ? 0x74 : 0x34);
+}
+
+u16 video_line(void)
+{
+    return HV_COUNTER >> 8;
+}
+
+void tiles_write(u16 tile, const u32 *data, u16 count)
+{
+    u16 n = count << 3;
+    CONTROL32 = WRITE_VRAM((u16)(tile << 5));
+    while (n--)
+        DATA32 = *data++;
+}
+
+void plane_fill(u16 plane, u16 value)
+{
+    u16 n = 64 * 32;
+    CONTROL32 = WRITE_VRAM(plane);
+    while (n--)
+        DATA = value;
+}
+
+void video_start(void)
+{
+    static const u8 REGISTERS[19] = {0x04, 0x34, 0x30, 0x3C, 0x07, 0x7C, 0x00, 0x00, 0x00, 0x00,
+                                     0xFF, 0x03, 0x81, 0x3F, 0x00, 0x02, 0x01, 0x00, 0x00};
+    u16 i;
+    (void)CONTROL;
+    for (i = 0; i < 19; i++)
+        set_register(i, REGISTERS[i]);
+    CONTROL32 = WRITE_VRAM(0);
+    for (i = 0; i < 0x8000; i++)
+        DATA = 0;
+    CONTROL32 = 0x40000010; /* vertical scroll */
+    DATA32 = 0;
+    tiles_write(1, common_tiles, common_tile_count);
+    *(volatile u8 *)0xA10009 = 0x40; /* pad 1: TH is an output */
+    *(volatile u8 *)0xA10003 = 0x40;
+}
+
+/* Copy by DMA, in the vertical blank: words from anywhere to VRAM. */
+static void dma(const void *from, u16 to, u16 words)
+{
+    u32 source = (u32)(__UINTPTR_TYPE__)from >> 1;
+    u32 command = WRITE_VRAM(to) | 0x80;
+    set_register(19, words & 0xFF);
+    set_register(20, words >> 8);
+    set_register(21, source & 0xFF);
+    set_register(22, (u16)source >> 8);
+    set_register(23, (source >> 16) & 0x7F);
+    CONTROL = command >> 16;
+    CONTROL = (u16)command;
+}
+
+void video_load_zone(u8 zone)
+{
+    const struct ZoneArt *art = &zone_art[zone];
+    current_zone = zone;
+    tiles_write(art->first_tile, art->tiles, art->tile_count);
+    CONTROL32 = WRITE_VRAM(PLANE_B);
+    {
+        const u16 *cell = art->background;
+        u16 n = 64 * 32;
+        while (n--)
+            DATA = *cell++;
+    }
+    player_sent = 0xFFFF;
+    queued = 0;
+}
+
+/* All colours at brightness 0 (black) to 7 (full). */
+void video_fade(u8 level)
+{
+    const u16 *color = zone_art[current_zone].palette;
+    u16 i;
+    CONTROL32 = 0xC0000000;
+    for (i = 0; i < 64; i++) {
+        u16 c = *color++, part = 0, shift;
+        for (shift = 1; shift < 12; shift += 4) {
+            s16 v = (c >> shift & 7) - (7 - level);
+            part |= (v > 0 ? v : 0) << shift;
+        }
+        DATA = part;
+    }
+}
+
+void text(s16 column, s16 row, const char *string)
+{
+    CONTROL32 = WRITE_VRAM((u16)(PLANE_A + ((row << 6) + column) * 2));
+    for (; *string; string++) {
+        u16 tile = 0;
+        if (*string >= 'A' && *string <= 'Z')
+            tile = pictures[PIC_LETTERS].tile + *string - 'A';
+        else if (*string >= '0' && *string <= '9')
+            tile = pictures[PIC_DIGITS].tile + *string - '0';
+        DATA = tile | 0x8000;
+    }
+}
+
+/* ---- plane A: the level scrolls through it ---- */
+
+static void queue_block(s16 column, s16 row)
+{
+    const u16 *cells;
+    u16 address, at;
+    if (queued == QUEUE)
+        return;
+    address = PLANE_A + ((row & 15) << 8) + ((column & 31) << 2);
+    at = 0;
+    if (row >= 0 && row < MAP_ROWS && column >= 0 && column < (s16)levels[world.level].columns)
+        at = world.map[((u16)column << 5) | row];
+    cells = zone_art[current_zone].blocks[at];
+    queue[queued].where = WRITE_VRAM(address);
+    queue[queued].top = *(const u32 *)cells;
+    queue[queued].bottom = *(const u32 *)(cells + 2);
+    queued++;
+}
+
+static void queue_column(s16 column)
+{
+    s16 i;
+    for (i = 0; i < WINDOW_ROWS; i++)
+        queue_block(column, plane_top + i);
+}
+
+static void queue_row(s16 row)
+{
+    s16 i;
+    for (i = 0; i < WINDOW_COLUMNS; i++)
+        queue_block(plane_left + i, row);
+}
+
+static void send_queue(void)
+{
+    u16 i;
+    for (i = 0; i < queued; i++) {
+        CONTROL32 = queue[i].where;
+        DATA32 = queue[i].top;
+        CONTROL32 = queue[i].where + 0x00800000; /* one row of cells further down */
+        DATA32 = queue[i].bottom;
+    }
+    queued = 0;
+}
+
+/* Draw the whole window at once; the display is off or it takes part of a frame. */
+void plane_redraw(void)
+{
+    s16 i;
+    plane_left = (world.cam_x >> 4) - 1;
+    plane_top = world.cam_y >> 4;
+    send_queue();
+    for (i = 0; i < WINDOW_COLUMNS; i++) {
+        queue_column(plane_left + i);
+        send_queue();
+    }
+}
+
+void plane_follow(void)
+{
+    s16 left = (world.cam_x >> 4) - 1, top = world.cam_y >> 4;
+    u8 i;
+    while (plane_left < left)
+        queue_column(++plane_left + WINDOW_COLUMNS - 1);
+    while (plane_left > left)
+        queue_column(--plane_left);
+    while (plane_top < top)
+        queue_row(++plane_top + WINDOW_ROWS - 1);
+    while (plane_top > top)
+        queue_row(--plane_top);
+    for (i = 0; i < world.n_dirty; i++)
+        queue_block(world.dirty[i] >> 5, world.dirty[i] & 31);
+    world.n_dirty = 0;
+}
+
+/* Line scrolling: strips of the background move at their own speed; ripple sways everything. */
+void planes_scroll(s16 x, s16 y, s16 back_x, const s8 *ripple, u16 clock)
+{
+    const struct ZoneArt *art = &zone_art[current_zone];
+    s16 back_y = y >> 3, line = 0, strip = 0;
+    if (back_y > 32)
+        back_y = 32;
+    scroll_y[0] = y;
+    scroll_y[1] = back_y;
+    while (line < SCREEN_H && strip < art->n_strips) {
+        const struct Strip *s = &art->strips[strip++];
+        s16 last = s->last - back_y;
+        u32 both = (u32)(u16)-x << 16 | (u16)-(back_x >> s->shift);
+        if (last >= SCREEN_H - 1 || strip == art->n_strips)
+            last = SCREEN_H - 1;
+        if (ripple)
+            for (; line <= last; line++)
+                scroll[line] = both + (u16)(ripple[(u8)((line + y + clock) << 2)] >> 6);
+        else
+            for (; line <= last; line++)
+                scroll[line] = both;
+    }
+}
+
+/* ---- sprites ---- */
+
+void sprites_begin(void)
+{
+    sprite_count = 0;
+}
+
+/* A picture with its top left corner at (x, y) on the screen. flags: 0x0800 flips, 0x2000 * palette */
+void sprite(u16 picture, s16 x, s16 y, u16 flags)
+{
+    const struct Picture *p = &pictures[picture];
+    u16 *cell;
+    if (sprite_count == MAX_SPRITES || x <= -p->width || x >= SCREEN_W || y <= -p->height
+        || y >= SCREEN_H)
+        return;
+    cell = &sprite_table[sprite_count << 2];
+    cell[0] = y + 128;
+    cell[1] = (u16)p->size << 8 | ++sprite_count;
+    cell[2] = p->tile | flags;
+    cell[3] = x + 128;
+}
+
+void sprites_end(void)
+{
+    if (sprite_count == 0) {
+        sprite_table[0] = sprite_table[1] = sprite_table[2] = sprite_table[3] = 0;
+        sprite_count = 1;
+    }
+    sprite_table[(sprite_count << 2) - 3] &= 0xFF00; /* the last one ends the list */
+}
+
+void player_picture(u16 frame)
+{
+    player_frame = frame;
+}
+
+/* Everything that changed, while the beam is off the screen. */
+void video_send(void)
+{
+    const struct ZoneArt *art = &zone_art[current_zone];
+    u16 i;
+    dma(sprite_table, SPRITES, sprite_count << 2);
+    dma(scroll, HSCROLL, SCREEN_H * 2);
+    if (player_frame != player_sent) {
+        dma(player_tiles + ((u32)player_frame << 7), PLAYER_TILE << 5, 256);
+        player_sent = player_frame;
+    }
+    animation_clock++;
+    for (i = 0; i < art->n_animations; i++) {
+        const struct Animation *a = &art->animations[i];
+        u16 mask = (1 << a->shift) - 1;
+        if ((animation_clock & mask) == i) {
+            u16 frame = animation_clock >> a->shift & (a->frames - 1);
+            dma(a->data + (u32)(u16)(frame * a->count << 3), a->tile << 5, a->count << 4);
+        }
+    }
+    CONTROL32 = 0x40000010;
+    DATA = scroll_y[0];
+    DATA = scroll_y[1];
+    send_queue();
+}
