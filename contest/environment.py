@@ -235,6 +235,8 @@ class ContestEnv(gymnasium.Env):
         self._finish_movie()
         self.undrawn = None  # it belongs to the emulator that goes now
         self.retro.close()
+        if not self.draw_all:
+            recycled.uninstall()
         self._running = False
 
     def _redraw(self, before: bytes, first: np.ndarray, buttons: np.ndarray, frames: int) -> None:
