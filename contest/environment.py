@@ -16,7 +16,6 @@ end, one read of the screen, and nothing else.
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,9 +24,8 @@ import gymnasium
 import numpy as np
 import stable_retro
 from gymnasium.utils import seeding
-from stable_retro.data import Integrations
 
-from contest import recycled, undrawn
+from contest import levels, recycled, undrawn
 from contest.errors import UsageError
 from contest.levels import Level
 
@@ -106,7 +104,7 @@ class ContestEnv(gymnasium.Env):
     ) -> None:
         if frame_skip < 1 or time_limit < 1 or not 0 <= sticky <= 1:
             raise ValueError(f"impossible rules: {frame_skip=} {sticky=} {time_limit=}")
-        files = GameFiles.find(level)
+        files = GameFiles.of(level)
         self.retro = stable_retro.RetroEnv(
             level.game,
             state=level.state,
@@ -219,7 +217,7 @@ class ContestEnv(gymnasium.Env):
         """
         if not self.can_play(level):
             raise ValueError(f"cannot go from {self.level.name} to {level.name}")
-        self.retro.load_state(level.state, GameFiles.find(level))
+        self.retro.load_state(level.state, GameFiles.of(level))
         self.level = level
         if not self.draw_all:
             self.undrawn = undrawn.Undrawn() if undrawn.may_skip(level) else None
@@ -270,59 +268,32 @@ class ContestEnv(gymnasium.Env):
 
 @dataclass(frozen=True)
 class GameFiles:
-    """Where one level's files are searched.
+    """Where stable-retro finds one level's files.
 
     Stands in for a value of ``stable_retro.data.Integrations``, of which stable-retro reads only
-    ``paths``: the folders to search, the first match wins. Unlike ``add_custom_path`` it leaves no
-    trace in the process, so levels of several integration folders do not shadow each other.
+    ``paths``: the folders to search. Unlike ``Integrations.add_custom_path`` it leaves no trace in
+    the process, so games of the same name in several folders do not shadow each other.
 
     Attributes:
-        paths: folders of integration folders.
-        scenario: ``contest`` or ``scenario``.
+        folder: the game's integration folder.
     """
 
-    paths: tuple[str, ...]
-    scenario: str
+    folder: Path
 
     @classmethod
-    def find(cls, level: Level) -> GameFiles:
-        """Find the level's files; raises UsageError when one is missing."""
-        shipped = [
-            str(Path(stable_retro.data.path(), part))
-            for part in Integrations.ALL.paths
-            if part in ("stable", "contrib", "experimental")
-        ]
-        paths = [str(level.integrations.resolve())] if level.integrations is not None else []
-        paths += sorted(shipped, key=lambda path: not path.endswith("stable"))
-        files = cls(tuple(paths), "scenario")
+    def of(cls, level: Level) -> GameFiles:
+        """The level's files; raises UsageError when ROM or state is missing."""
+        if not (level.folder / "data.json").is_file():
+            raise UsageError(f"unknown game '{level.game}': there is no {level.folder}/data.json")
+        levels.check_playable([level])
+        return cls(level.folder.resolve())
 
-        if stable_retro.data.get_file_path(level.game, "data.json", files) is None:
-            known = sorted(
-                {file.parent.name for p in paths for file in Path(p).glob("*/data.json")}
-            )
-            raise UsageError(f"unknown game {level.game!r}{_hint(level.game, known)}")
-        if stable_retro.data.get_file_path(level.game, f"{level.state}.state", files) is None:
-            states = stable_retro.data.list_states(level.game, files)
-            raise UsageError(
-                f"{level.game} has no state {level.state!r}{_hint(level.state, states)}"
-            )
-        try:
-            stable_retro.data.get_original_romfile_path(level.game, files)
-        except FileNotFoundError:
-            raise UsageError(
-                f"no ROM for {level.game}: import the one you own with "
-                f"`python -m contest import FOLDER`"
-            ) from None
-        if stable_retro.data.get_file_path(level.game, "contest.json", files) is not None:
-            files = cls(files.paths, "contest")
-        return files
+    @property
+    def paths(self) -> list[str]:
+        """The folders to search."""
+        return [str(self.folder.parent)]
 
-
-def _hint(wrong: str, known: list[str]) -> str:
-    """``"; did you mean ..."`` or ``"; known: ..."``, whichever helps more."""
-    close = difflib.get_close_matches(wrong, known, n=1, cutoff=0.6)
-    if close:
-        return f"; did you mean {close[0]!r}?"
-    if len(known) <= 20:
-        return f"; known: {', '.join(known)}"
-    return f"; none of the {len(known)} known names is like it"
+    @property
+    def scenario(self) -> str:
+        """The scenario that holds the contest's reward and end."""
+        return "contest" if (self.folder / "contest.json").is_file() else "scenario"

@@ -56,6 +56,7 @@ import numpy as np
 import stable_retro
 from elftools.elf.elffile import ELFFile
 
+from contest import levels
 from contest.levels import Level
 
 if TYPE_CHECKING:
@@ -267,12 +268,10 @@ def _key(level: Level) -> str:
     """Hash of all that a verdict depends on: ROM, state, rules, core, and this module."""
     from contest.environment import GameFiles
 
-    files = GameFiles.find(level)
-    rom = stable_retro.data.get_original_romfile_path(level.game, files)
-    state = stable_retro.data.get_file_path(level.game, f"{level.state}.state", files)
-    rules = Path(stable_retro.data.get_file_path(level.game, f"{files.scenario}.json", files))
-    scripts = sorted([*rules.parent.glob("*.json"), *rules.parent.glob("*.lua")])
-    digests = [_digest(path) for path in (rom, state, CORE, __file__, *scripts)]
+    folder = GameFiles.of(level).folder
+    rules = sorted([*folder.glob("*.json"), *folder.glob("*.lua")])
+    paths = [levels.rom_file(level), folder / f"{level.state}.state", *rules, CORE, __file__]
+    digests = [_digest(path) for path in paths]
     return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
