@@ -85,6 +85,25 @@ def make_acts(options: Options) -> list[Act]:
     return acts
 
 
+def canonical(state: bytes) -> bytes:
+    """The save-state without what differs from run to run and is not read back.
+
+    The emulator leaves old memory behind the used part, and its own addresses (of tables and
+    functions, which it sets again on loading) inside it.
+    """
+    import numpy as np
+
+    data = np.frombuffer(state[:STATE_USED], np.uint8).copy()
+    values = np.lib.stride_tricks.sliding_window_view(data, 8).copy().view("<u8").ravel()
+    address = np.zeros(len(values), bool)
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        low, high = (int(part, 16) for part in line.split()[0].split("-"))
+        address |= (values >= max(low, 1 << 32)) & (values < high)
+    for start in np.flatnonzero(address):
+        data[start : start + 8] = 0
+    return data.tobytes().ljust(len(state), b"\0")
+
+
 def make_states(game: str, parent: Path, acts: list[Act]) -> None:
     """Boot the ROM, choose each act on the title screen and save its first frame."""
     import numpy as np
@@ -126,7 +145,7 @@ def make_states(game: str, parent: Path, acts: list[Act]) -> None:
                 filename="", mode="wb", fileobj=(parent / game / f"{act.name}.state").open("wb"),
                 compresslevel=9, mtime=0,
             ) as file:  # fmt: skip
-                file.write(state[:STATE_USED].ljust(len(state), b"\0"))
+                file.write(canonical(state))
             env.em.set_state(title)
             hold(frames=2)
             for _ in range(i + 1):
