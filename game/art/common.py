@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import pangolin
-from .canvas import blank, capsule, ellipse, flip, outline, paint, parse, polygon
+from .canvas import blank, capsule, ellipse, flip, outline, paint, parse
 from .palettes import (
     GOLD,
     GOLD_SHADE,
@@ -223,26 +223,29 @@ def spring_sideways(extended: bool) -> np.ndarray:
     return np.ascontiguousarray(np.rot90(spring(extended), -1))
 
 
+SPIKE = """
+    ...11...
+    ...1d1..
+    ..18d1..
+    ..1dd1..
+    ..18dd1.
+    .18ddd1.
+    .18888f1
+    .18eef1.
+    118eef11
+    18eeeff1
+    18eeeff1
+    18eeeff1
+    18eeefff
+    8eeeefff
+    eeeeeeee
+    11111111
+"""
+
+
 def spikes() -> np.ndarray:
-    """Four steel spikes with red tips on a foot, (16, 32)."""
-    picture = blank(16, 32)
-    shape = picture.shape
-    for left in range(0, 32, 8):
-        paint(picture, polygon(shape, [(left, 15), (left + 3.5, -0.5), (left + 7.5, 15)]), STEEL)
-        paint(
-            picture, polygon(shape, [(left + 4, 15), (left + 4, 0), (left + 7.5, 15)]), STEEL_SHADE
-        )
-        picture[4:14, left + 3] = WHITE
-        tip = polygon(shape, [(left + 1, 6), (left + 3.5, -0.5), (left + 6.5, 6)])
-        paint(picture, tip & (picture != 0), RED)
-    picture[14:16] = STEEL_SHADE
-    picture[14, 1:31] = STEEL
-    edge = picture != 0
-    padded = np.pad(edge, ((1, 0), (1, 1)))
-    inner = padded[:-1, 1:-1] & padded[1:, :-2] & padded[1:, 2:]
-    picture[edge & ~inner] = INK
-    picture[15] = INK
-    return picture
+    """Four steel spikes with red tips, (16, 32)."""
+    return np.tile(parse(SPIKE), (1, 4))
 
 
 def lever(on: bool) -> np.ndarray:

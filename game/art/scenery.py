@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .canvas import blank, ellipse, hashed, over, ramp, wave
+from .canvas import BAYER, blank, ellipse, hashed, over, ramp, wave
 
 WIDTH, HEIGHT = 512, 256
 
@@ -38,6 +38,20 @@ def peaks(base: float, period: int, points: Sequence[tuple[float, float]]) -> np
     hs = [p[1] for p in points] + [points[0][1]]
     x = (np.arange(WIDTH) - xs[0]) % period + xs[0]
     return np.round(base - np.interp(x, xs, hs)).astype(int)
+
+
+def bumps(base: float, period: int, count: int, radius: float, seed: int) -> np.ndarray:
+    """Row of a line of round tops (tree crowns, smoke) per column (512,)."""
+    x = np.arange(WIDTH) % period
+    height = np.zeros(WIDTH)
+    for number in range(count):
+        center = (number + 0.5 * hashed(number, 1, seed)) * period / count
+        r = radius * (0.8 + 0.5 * hashed(number, 2, seed))
+        gap = np.abs(x - center)
+        gap = np.minimum(gap, period - gap)
+        dome = np.sqrt(np.clip(r * r - gap * gap, 0, None))
+        height = np.maximum(height, dome + 3 * hashed(number, 3, seed) * (dome > 0))
+    return np.round(base - height).astype(int)
 
 
 def ridge(
@@ -90,6 +104,32 @@ def cloud(width: int, height: int, colors: Sequence[int], seed: int) -> np.ndarr
             picture[ellipse(shape, cx, cy, radius * 1.25, radius)] = color
     picture[height - 1, :] = 0
     return picture
+
+
+def pyramid(height: int, light: int, dark: int, line: int) -> np.ndarray:
+    """A pyramid (height, 2 height) of courses, its right face in shade."""
+    picture = blank(height, 2 * height)
+    for row in range(height):
+        left, right = height - 1 - row, height + 1 + row
+        picture[row, left:right] = dark
+        picture[row, left : height + row // 4] = light
+        if row % 8 == 7:
+            picture[row, left:right] = line
+    return picture
+
+
+def curtain(
+    picture: np.ndarray, rows: np.ndarray, height: int, colors: Sequence[int], seed: int
+) -> None:
+    """Northern lights, in place: streaks that rise from a curve, brightest at their foot."""
+    y = np.arange(HEIGHT, dtype=float)[:, None]
+    x = np.arange(WIDTH)
+    streak = np.array([0.55 + 0.45 * hashed(int(c) // 2 % 64, 7, seed) for c in x])
+    rise = (rows[None, :] - y) / (height * streak[None, :])
+    threshold = np.tile(BAYER, (HEIGHT // 4, WIDTH // 4))
+    for number, color in enumerate(colors):
+        reach = 1.0 - number / len(colors)
+        picture[(rise >= 0) & (rise < reach) & (rise / reach < 1.15 - threshold)] = color
 
 
 def stars(

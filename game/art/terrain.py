@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .canvas import blank, cells, flip, grid, hashed, outline, paint, polygon, ramp, smooth, wave
+from .canvas import blank, cells, flip, grid, hashed, outline, paint, polygon, ramp, wave
 from .palettes import ACCENT, CAP, GROUND, LINE, LIQUID
 
 BLOCK = (16, 16)
@@ -246,20 +246,22 @@ def plank_platform(
 
 
 def wavy_liquid(frame: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """(surface, body) of a liquid in the colours LIQUID."""
+    """(surface, body) of a liquid in the colours LIQUID: crests of foam, slow glints below."""
     dark, mid, light = LIQUID
     x, y = grid(BLOCK)
-    level = np.round(3 + 1.4 * wave(x, 16, frame / 2) + 0.5 * wave(x, 8, 0.3))
-    depth = y - level
+    crest = np.round(3 - 1.5 * wave(x, 16, frame / 2))
+    depth = y - crest
     surface = np.where(depth < 0, 0, mid).astype(np.uint8)
-    surface[(depth >= 0) & (depth < 1)] = light
-    surface[(depth >= 3) & (np.abs(wave(x + 2 * y, 16)) > 0.93)] = light
+    surface[(depth >= 0) & (depth < 2)] = light
+    second = np.round(9 - 1.2 * wave(x, 16, 0.4 + frame / 2))
+    surface[(y == second) & (wave(x, 16, 0.15 + frame / 2) > -0.3)] = light
+    surface[(y == second + 1) & (wave(x, 16, 0.15 + frame / 2) > 0.3)] = dark
     body = blank(16, 16, mid)
-    noise = smooth(BLOCK, 4, 21)
-    body[noise > 0.62] = dark
-    surface[(depth > 4) & (noise > 0.62)] = dark
-    glint = (np.abs(wave(x + 3 * y, 16, 0.2)) > 0.97) & (y % 8 < 2)
-    body[glint] = light
+    for row, phase in ((3, 0.0), (11, 0.5)):
+        line = np.round(row - 1.2 * wave(x, 16, phase))
+        body[(y == line) & (wave(x, 16, phase + 0.2) > 0.1)] = light
+        body[(y == line + 2) & (wave(x, 16, phase + 0.45) > 0.0)] = dark
+        body[(y == line + 3) & (wave(x, 16, phase + 0.45) > 0.6)] = dark
     return surface, body
 
 

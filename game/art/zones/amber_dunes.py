@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from .. import decor
-from ..canvas import blank, grid, paint, ramp, smooth
-from ..palettes import ACCENT, CAP, GROUND, LINE
-from ..scenery import HEIGHT, WIDTH, cloud, disc, peaks, ridge, sky, stamp, waves
+from ..canvas import blank, grid, smooth, wave
+from ..palettes import ACCENT, CAP, DEEP, DEEPER, GROUND, LINE
+from ..scenery import HEIGHT, WIDTH, cloud, disc, pyramid, ridge, sky, stamp, waves
 from ..terrain import (
     Style,
     arrows,
@@ -57,7 +57,8 @@ def _glyph(base: np.ndarray) -> np.ndarray:
 def style() -> Style:
     dark, mid, light, bright = CAP
     ground = _sandstone((GROUND[0], GROUND[1], GROUND[2], GROUND[3]))
-    deep = _sandstone((LINE, GROUND[0], GROUND[0], GROUND[1]))
+    deep = _sandstone(DEEP)
+    deeper = _sandstone(DEEPER)
     surface, body = wavy_liquid()
     pad = ground.copy()
     pad[0:9] = ACCENT[0]
@@ -67,7 +68,7 @@ def style() -> Style:
         ground=ground,
         ground2=_glyph(ground),
         deep=deep,
-        deep2=deep,
+        deep2=deeper,
         cap=ragged_cap(4.4, (bright, light, light, mid, dark), drips=2.0, line=GROUND[0]),
         wall_shade=(LINE, GROUND[0], GROUND[1]),
         platform=plank_platform((mid, light, bright), GROUND, height=8, every=12),
@@ -91,51 +92,67 @@ def style() -> Style:
     )
 
 
-STRIPS = [(0, 71, 5), (72, 127, 4), (128, 167, 3), (168, 255, 2)]
+STRIPS = [(0, 71, 6), (72, 127, 5), (128, 151, 4), (152, 191, 3), (192, 255, 2)]
+
+
+def _mesa(width: int, height: int) -> np.ndarray:
+    """A table mountain: lit left, shaded right, with layers and a foot of rubble."""
+    picture = blank(height, width)
+    for row in range(height):
+        spread = max(0, row - height * 2 // 3)
+        inset = max(0, 8 - row // 6 - spread)
+        left, right = inset, width - inset
+        picture[row, left:right] = 7
+        picture[row, width * 5 // 8 + row % 3 : right] = 8
+        picture[row, left : left + 2] = 6
+    picture[0:2, 8 : width - 8] = 6
+    for row in (10, 11, 20, 32):
+        if row < height:
+            inside = picture[row] != 0
+            picture[row, inside] = 8
+    return picture
+
+
+def _slip_faces(picture: np.ndarray, crest: np.ndarray, shade: dict[int, int]) -> None:
+    """Darken the dunes' sides that turn away from the sun, in place: right of every crest."""
+    table = np.array([shade.get(index, index) for index in range(16)], np.uint8)
+    rows = np.arange(HEIGHT)
+    for apex in range(WIDTH):
+        around = crest[(apex + np.arange(-12, 13)) % WIDTH]
+        if crest[apex] != around.min() or crest[(apex + 1) % WIDTH] == crest[apex]:
+            continue
+        for step in range(1, 64):
+            column = (apex + step) % WIDTH
+            if crest[column] < crest[(column - 1) % WIDTH]:
+                break
+            # The face's left border runs down from the crest in a soft S.
+            low = crest[apex] + 1.1 * step + 3 * float(wave(step, 24)[0])
+            inside = (rows > crest[column] + 1) & (rows < min(low, crest[apex] + 30))
+            picture[inside, column] = table[picture[inside, column]]
 
 
 def background() -> np.ndarray:
     picture = blank(HEIGHT, WIDTH)
-    sky(picture, 0, 136, (0, 1, 2, 3, 4))
-    stamp(picture, disc(25, (4, 15, 5)), 128, 12 // 8 * 8)
-    streak = cloud(80, 16, (4, 5), 5)
-    for x, y in ((16, 56), (264, 24), (400, 48)):
-        stamp(picture, streak, x, y)
-    mesas = peaks(
-        132,
-        256,
-        [
-            (0, 8),
-            (14, 10),
-            (18, 38),
-            (22, 44),
-            (62, 44),
-            (66, 36),
-            (74, 12),
-            (104, 8),
-            (112, 22),
-            (116, 30),
-            (140, 30),
-            (144, 20),
-            (156, 10),
-            (176, 12),
-            (182, 46),
-            (186, 54),
-            (208, 54),
-            (212, 42),
-            (220, 14),
-            (240, 8),
-        ],
-    )
-    ridge(picture, mesas, 168, (7, 6, 11), rim=(11, 6), top=80)
-    for row in (96, 97, 104, 105):  # strata
-        line = picture[row] == 7
-        picture[row, line] = 8
-    far = waves(148, 256, (1, 6, 0.35), (2, 8, 0.1), (5, 2, 0.2))
-    ridge(picture, far, 208, (11, 10, 12), rim=(5, 11), top=132)
-    near = waves(190, 128, (1, 10, 0.6), (2, 6, 0.15))
-    ridge(picture, near, HEIGHT, (12, 13, 14), rim=(11, 12), top=174)
-    x, y = grid(picture.shape)
-    ripple = (y > near[None, :] + 12) & ((y * 2 + x).astype(int) % 16 < 2) & (y % 8 < 4)
-    paint(picture, ripple, ramp(np.clip((y - 174) / 82, 0, 0.99), (11, 12, 13), 0.9))
+    sky(picture, 0, 136, (0, 1, 2, 3, 4, 4))
+    stamp(picture, disc(22, (4, 15, 5)), 112, 16)
+    streak, wisp = cloud(80, 16, (4, 5), 5), cloud(48, 8, (4, 5), 6)
+    for what, x, y in ((streak, 8, 48), (streak, 264, 24), (wisp, 200, 56), (streak, 400, 48)):
+        stamp(picture, what, x, y)
+    stamp(picture, wisp, 352, 16)
+    for x in (16, 272):
+        stamp(picture, _mesa(72, 48), x, 80)
+        stamp(picture, _mesa(40, 32), x + 96, 96)
+    stamp(picture, pyramid(48, 11, 7, 8), 400, 80)
+    stamp(picture, pyramid(32, 11, 7, 8), 168, 96)
+    stamp(picture, pyramid(24, 11, 7, 8), 136, 104)
+    ridge(picture, np.full(WIDTH, 127), 160, (6, 10), rim=(11,))
+    for base, end, rows, colors, top in (
+        (146, 200, ((1, 6, 0.35), (2, 5, 0.1)), (11, 11, 10), 132),
+        (178, 256, ((1, 9, 0.6), (2, 6, 0.15)), (10, 12, 12), 162),
+        (214, 256, ((1, 9, 0.1), (2, 6, 0.55)), (12, 13, 14), 200),
+    ):
+        crest = waves(base, 256 if base < 150 else 128, *rows)
+        ridge(picture, crest, end, colors, rim=(5, 11) if base < 200 else (11, 10), top=top)
+        if base > 150:
+            _slip_faces(picture, crest, {11: 10, 10: 12, 12: 13, 13: 14})
     return picture

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from .. import decor
-from ..canvas import blank, ellipse, grid, paint, polygon
-from ..palettes import ACCENT, CAP, GROUND, LINE
+from ..canvas import blank, capsule, cos, ellipse, grid, paint, polygon, sin
+from ..palettes import ACCENT, CAP, DEEP, DEEPER, GROUND, LINE
 from ..scenery import HEIGHT, WIDTH, ridge, sky, stamp, waves
 from ..terrain import (
     Style,
@@ -27,8 +27,6 @@ SEEDS = ((2, 2), (8, 4), (13, 1), (4, 9), (11, 10), (0, 14), (8, 15))
 def _starfish(base: np.ndarray) -> np.ndarray:
     picture = base.copy()
     points = []
-    from ..canvas import cos, sin
-
     for number in range(10):
         radius = 6.2 if number % 2 == 0 else 2.6
         points.append((7.5 + radius * sin(36 * number), 8 - radius * cos(36 * number)))
@@ -43,7 +41,8 @@ def _starfish(base: np.ndarray) -> np.ndarray:
 def style() -> Style:
     dark, mid, light, bright = CAP
     ground = stones(SEEDS, GROUND, gap=1.1)
-    deep = stones(SEEDS, (LINE, GROUND[0], GROUND[0], GROUND[1]), gap=1.1)
+    deep = stones(SEEDS, DEEP, gap=1.1)
+    deeper = stones(SEEDS, DEEPER, gap=1.1)
     surface, body = wavy_liquid()
     pad = ground.copy()
     pad[0:9] = dark
@@ -53,7 +52,7 @@ def style() -> Style:
         ground=ground,
         ground2=_starfish(ground),
         deep=deep,
-        deep2=deep,
+        deep2=deeper,
         cap=ragged_cap(5, (bright, light, mid, dark), drips=2.6, line=LINE),
         wall_shade=(LINE, GROUND[0], GROUND[1]),
         platform=plank_platform((mid, light, bright), GROUND, height=8, every=8),
@@ -77,42 +76,78 @@ def style() -> Style:
     )
 
 
-STRIPS = [(0, 71, 5), (72, 127, 4), (128, 175, 3), (176, 255, 2)]
+STRIPS = [(0, 79, 6), (80, 127, 5), (128, 167, 4), (168, 255, 2)]
+
+
+def _kelp(height: int, light: int, dark: int) -> np.ndarray:
+    picture = blank(height, 16)
+    for row in range(height):
+        bend = (0, 1, 2, 2, 2, 1, 0, 0)[(row // 2) % 8]
+        picture[row, 6 + bend : 8 + bend] = light
+        if row % 8 < 4:
+            picture[row, 8 + bend : 12 + bend - row % 4] = dark
+        else:
+            picture[row, 2 + bend + row % 4 : 6 + bend] = light
+    return picture
+
+
+def _fan(size: int, light: int, dark: int) -> np.ndarray:
+    """A sea fan: branches in a half disc."""
+    picture = blank(size, size)
+    middle = size / 2 - 0.5
+    for angle in range(-75, 90, 25):
+        for length, color in ((0.95, dark), (0.62, light)):
+            tip = (middle + size * 0.52 * length * sin(angle), size - size * length * cos(angle))
+            branch = capsule(picture.shape, (middle, size), tip, 1.4, 1.0)
+            paint(picture, branch, color)
+            for side in (-14, 14):
+                twig = (
+                    middle + size * 0.5 * length * sin(angle + side),
+                    size - size * 0.8 * length * cos(angle + side),
+                )
+                start = ((middle + tip[0]) / 2, (size + tip[1]) / 2)
+                paint(picture, capsule(picture.shape, start, twig, 0.9, 0.7), color)
+    return picture
+
+
+def _fish(color: int) -> np.ndarray:
+    picture = blank(8, 8)
+    paint(picture, ellipse((8, 8), 3, 3.5, 2.6, 1.7), color)
+    paint(picture, polygon((8, 8), [(4.5, 3.5), (7.5, 1), (7.5, 6)]), color)
+    picture[3, 2] = 13
+    return picture
 
 
 def background() -> np.ndarray:
     picture = blank(HEIGHT, WIDTH)
-    sky(picture, 0, HEIGHT, (13, 0, 1, 3, 3, 4, 4, 12, 12))
+    sky(picture, 0, HEIGHT, (13, 0, 1, 3, 3, 4, 4, 12, 12, 12))
     x, y = grid(picture.shape)
-    # Sunbeams: slanted bands, drawn only where their dithering lands, over rows of the sea.
-    for start, width in ((40, 24), (88, 8), (168, 16), (216, 24)):
-        offset = (x + y / 2 - start) % 256
-        beam = (offset < width) & (y < 128)
-        density = np.where(y < 48, 2, 4)
-        beam &= (x + y) % 2 == 0
-        beam &= (y % density) < 2
-        paint(picture, beam, np.where(y < 64, 6, 5).astype(np.uint8))
-    for cx in (24, 280):
-        bubble = blank(8, 8)
-        paint(bubble, ellipse((8, 8), 3.5, 3.5, 3, 3), 6)
-        paint(bubble, ellipse((8, 8), 3.5, 3.5, 2, 2), 0)
-        bubble[2, 2] = 15
-        for dx, dy in ((0, 88), (8, 64), (0, 40), (88, 96), (96, 80), (160, 72), (168, 48)):
-            stamp(picture, bubble, cx + dx, dy)
-    far = waves(106, 256, (1, 10, 0.2), (3, 7, 0.0), (8, 3, 0.4), (16, 1.5, 0.1))
-    ridge(picture, far, 192, (8, 3, 4), rim=(9,), top=84)
-    mid = waves(154, 128, (1, 8, 0.5), (3, 7, 0.1), (8, 3, 0.2))
-    ridge(picture, mid, 232, (11, 10, 10, 4), rim=(11,), top=136)
-    near = waves(204, 128, (2, 9, 0.1), (5, 6, 0.3), (11, 3, 0.2))
-    ridge(picture, near, HEIGHT, (10, 12, 14), rim=(11, 10), top=186)
-    for column in range(0, WIDTH, 64):
-        kelp = blank(48, 16)
-        for row in range(48):
-            bend = (0, 1, 2, 2, 2, 1, 0, 0)[(row // 2) % 8]
-            kelp[row, 6 + bend : 8 + bend] = 9
-            if row % 8 < 4:
-                kelp[row, 8 + bend : 12 + bend - row % 4] = 8
-            else:
-                kelp[row, 2 + bend + row % 4 : 6 + bend] = 8
-        stamp(picture, kelp, column + 24 * (column // 64 % 2), 176)
+    for start, width in ((40, 24), (88, 8), (168, 16), (216, 24)):  # sunbeams
+        beam = ((x + y / 2 - start) % 256 < width) & (y < 80)
+        beam &= ((x + y) % 2 == 0) & (y % np.where(y < 40, 2, 4) < 2)
+        paint(picture, beam, np.where(y < 56, 6, 5).astype(np.uint8))
+    bubble = blank(8, 8)
+    paint(bubble, ellipse((8, 8), 3.5, 3.5, 3, 3), 6)
+    paint(bubble, ellipse((8, 8), 3.5, 3.5, 2, 2), 5)
+    bubble[2, 2] = 15
+    for left in (24, 280):
+        for dx, dy in ((0, 64), (8, 40), (0, 16), (88, 56), (96, 24), (160, 48), (168, 16)):
+            stamp(picture, bubble, left + dx, dy)
+    far = waves(108, 256, (1, 10, 0.2), (3, 7, 0.0), (8, 3, 0.4))
+    ridge(picture, far, 200, (8, 8, 3, 4), rim=(9,), top=84)
+    for left in (40, 296):  # an arch of rock
+        hole = ellipse(picture.shape, left + 24, 124, 13, 17) & (y < 128)
+        paint(picture, hole & (picture != 9), 4)
+    for number, (dx, dy) in enumerate(((0, 88), (16, 96), (8, 104), (24, 88))):
+        stamp(picture, _fish(9 if number % 2 else 6), 136 + dx, dy)
+        stamp(picture, _fish(6 if number % 2 else 9), 424 + dx, dy)
+    mid = waves(150, 128, (1, 7, 0.5), (3, 6, 0.1), (8, 2, 0.2))
+    ridge(picture, mid, 240, (10, 11, 11, 4), rim=(9,), top=132)
+    near = waves(196, 128, (2, 8, 0.1), (5, 4, 0.3))
+    for left in range(0, WIDTH, 128):
+        stamp(picture, _kelp(56, 8, 9), left + 8, 168)
+        stamp(picture, _kelp(56, 8, 9), left + 80, 168)
+        stamp(picture, _fan(32, 7, 2), left + 32, 168)
+        stamp(picture, _fan(24, 7, 2), left + 104, 176)
+    ridge(picture, near, HEIGHT, (10, 12, 14), rim=(11, 10), top=184)
     return picture

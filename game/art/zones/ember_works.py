@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from .. import decor
-from ..canvas import blank, grid, hashed, paint
-from ..palettes import ACCENT, CAP, GROUND, LINE, LIQUID
-from ..scenery import HEIGHT, WIDTH, ridge, sky, stamp, waves
+from ..canvas import blank, capsule, cos, ellipse, grid, hashed, over, paint, sin
+from ..palettes import ACCENT, CAP, DEEP, DEEPER, GROUND, LINE, LIQUID
+from ..scenery import HEIGHT, WIDTH, bumps, ridge, sky, stamp
 from ..terrain import (
     Style,
     arrows,
@@ -58,7 +58,8 @@ def _hazard_cap(depth: np.ndarray, seed: int) -> np.ndarray:
 
 def style() -> Style:
     ground = _plates(GROUND)
-    deep = _plates((LINE, GROUND[0], GROUND[0], GROUND[1]))
+    deep = _plates(DEEP)
+    deeper = _plates(DEEPER)
     surface, body = wavy_liquid()
     belt = ground.copy()
     belt[0:9] = GROUND[0]
@@ -69,7 +70,7 @@ def style() -> Style:
         ground=ground,
         ground2=_vent(ground),
         deep=deep,
-        deep2=deep,
+        deep2=deeper,
         cap=_hazard_cap,
         wall_shade=(LINE, GROUND[3], GROUND[1]),
         platform=plank_platform((CAP[1], CAP[2], CAP[3]), GROUND, height=8, every=8),
@@ -93,54 +94,94 @@ def style() -> Style:
     )
 
 
-STRIPS = [(0, 63, 5), (64, 135, 4), (136, 191, 3), (192, 255, 2)]
+STRIPS = [(0, 55, 6), (56, 119, 5), (120, 183, 4), (184, 255, 2)]
 
 
-def _tower(width: int, height: int, body: int, light: int, seed: int) -> np.ndarray:
+def _stack(height: int, width: int, lit: int, body: int) -> np.ndarray:
+    """A chimney with rings, a lit left edge and a warning lamp."""
     picture = blank(height, width, body)
-    for row in range(8, height - 8, 16):
-        for column in range(8, width - 8, 16):
-            if hashed(row, column, seed) < 0.45:
-                picture[row + 2 : row + 6, column + 2 : column + 6] = light
-    picture[:, 0] = picture[:, -1] = 0
-    picture[0:2, :] = light if seed % 3 == 0 else body
+    picture[:, 0] = lit
+    for row in range(3, height, 16):
+        picture[row : row + 2, :] = lit
+    picture[0, :] = 12
+    return picture
+
+
+def _hall(width: int, height: int) -> np.ndarray:
+    """A hall with a saw-tooth roof and lit windows; stands on its lower edge."""
+    picture = blank(height, width, 14)
+    for column in range(width):
+        tooth = column % 32 // 2
+        picture[: 16 - tooth, column] = 0
+        picture[16 - tooth : 18 - tooth, column] = 10
+    for left in range(0, width, 32):  # the teeth's upright side is glass
+        picture[2:18, left + 30 : left + 32] = 6
+    for left in range(0, width, 16):
+        picture[26:34, left + 4 : left + 12] = 13
+        picture[26:34, left + 4 : left + 12 : 4] = 14
+        if hashed(left, height, 3) < 0.6:
+            picture[27:34, left + 5 : left + 8] = 12
+            picture[27:34, left + 9 : left + 12] = 11
+    return picture
+
+
+def _wheel(radius: int) -> np.ndarray:
+    """A toothed wheel."""
+    size = 2 * radius + 8
+    picture = blank(size, size)
+    middle = size / 2 - 0.5
+    for number in range(12):
+        x, y = middle + radius * cos(30 * number), middle + radius * sin(30 * number)
+        paint(picture, ellipse(picture.shape, x, y, 3.2, 3.2), 10)
+    paint(picture, ellipse(picture.shape, middle, middle, radius, radius), 10)
+    paint(picture, ellipse(picture.shape, middle, middle, radius - 2, radius - 2), 14)
+    for number in range(3):
+        dx, dy = radius * cos(60 * number), radius * sin(60 * number)
+        spoke = capsule(
+            picture.shape, (middle - dx, middle - dy), (middle + dx, middle + dy), 1.6, 1.6
+        )
+        paint(picture, spoke, 10)
+    paint(picture, ellipse(picture.shape, middle, middle, 5, 5), 10)
+    paint(picture, ellipse(picture.shape, middle, middle, 2, 2), 9)
     return picture
 
 
 def background() -> np.ndarray:
     picture = blank(HEIGHT, WIDTH)
-    sky(picture, 0, 160, (0, 0, 1, 2, 3, 4, 5))
-    smoke = waves(40, 256, (2, 6, 0.1), (5, 4, 0.3), (9, 2, 0.5))
-    _, y = grid(picture.shape)
-    inside = (y >= smoke[None, :]) & (y < smoke[None, :] + 10 + (smoke[None, :] % 5))
-    paint(picture, inside, 2)
+    sky(picture, 0, 136, (0, 0, 1, 2, 3, 4, 5, 6))
+    for base, seed, color in ((30, 3, 1), (42, 5, 2)):  # smoke under the sky's lid
+        layer = blank(HEIGHT, WIDTH)
+        ridge(layer, bumps(base, 128, 6, 13, seed), base + 10, (color,))
+        lower = bumps(base, 128, 7, 10, seed + 20)
+        layer[np.arange(HEIGHT)[:, None] > 2 * base - lower[None, :] - 4] = 0
+        over(picture, layer)
+    for x, top, width in ((24, 56, 16), (56, 72, 8), (144, 64, 16), (176, 80, 8), (216, 72, 8)):
+        for left in (x, x + 256):
+            stamp(picture, _stack(120 - top, width, 4, 15), left, top)
     far = np.full(WIDTH, 112)
-    for number in range(16):
-        left = number * 16 + 256 * 0
-        far[left : left + 16] = 80 + int(hashed(number, 1) * 5) * 8
-    far[256:] = far[:256]
-    ridge(picture, far, 192, (15,), rim=(4,))
-    for x in (32, 136, 208, 288, 392, 464):  # stacks
-        picture[64:120, x : x + 8] = 15
-        picture[66:68, x : x + 8] = 4
-    mid = np.full(WIDTH, 160)
     for number in range(32):
-        left = number * 16
-        mid[left : left + 16] = 144 + int(hashed(number % 8, 7) * 4) * 8
-    ridge(picture, mid, 232, (14, 7), rim=(10,))
-    for number in range(0, 64, 2):
-        for row in (168, 184):
-            if hashed(number % 16, row) < 0.4:
-                picture[row + 2 : row + 6, number * 8 + 2 : number * 8 + 6] = 12
-    near = np.full(WIDTH, 208)
-    near[(np.arange(WIDTH) // 32) % 2 == 0] = 200
-    ridge(picture, near, HEIGHT, (8, 13, 9), rim=(10, 7))
-    girder = blank(16, 32)
-    girder[0:2] = 10
-    girder[14:16] = 7
-    for x in range(32):
-        h = abs((x % 16) - 8)
-        girder[min(2 + h + 4, 15) : min(4 + h + 4, 16), x] = 7
-    for x in range(0, WIDTH, 32):
-        stamp(picture, girder, x, 224)
+        far[number * 16 : number * 16 + 16] = 88 + int(hashed(number % 16, 1) * 4) * 8
+    ridge(picture, far, 176, (15, 15, 14), rim=(4,))
+    for number in range(64):
+        for row in (104, 112):
+            if hashed(number % 32, row, 2) < 0.3 and far[number * 8] < row:
+                picture[row + 2 : row + 5, number * 8 + 3 : number * 8 + 5] = 12
+    for left in range(0, WIDTH, 128):
+        stamp(picture, _hall(64, 64), left, 120)
+        stamp(picture, _hall(32, 48), left + 80, 136)
+        stamp(picture, _stack(56, 8, 10, 14), left + 68, 128)
+    ridge(picture, np.full(WIDTH, 176), 200, (14, 8), rim=())
+    for left in (16, 272):
+        stamp(picture, _wheel(24), left + 88, 184)
+        stamp(picture, _wheel(16), left + 8, 192)
+    # near: pipes and a lattice girder over the glow of the melt
+    for row, thick in ((224, 16), (192, 8)):
+        picture[row : row + thick] = 13
+        picture[row : row + 1] = 7
+        picture[row + 1 : row + 3] = 10
+        picture[row + thick - 2 : row + thick] = 8
+        for left in range(0, WIDTH, 64):
+            picture[row - 1 : row + thick + 1, left + 24 : left + 30] = 14
+            picture[row - 1 : row + thick + 1, left + 24] = 10
+    sky(picture, 240, HEIGHT, (9, 8, 4, 4, 11))
     return picture

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from .. import decor
-from ..canvas import blank, capsule, ellipse, hashed, paint
-from ..palettes import ACCENT, CAP, GROUND, LINE
-from ..scenery import HEIGHT, WIDTH, cloud, disc, ridge, sky, stamp, waves
+from ..canvas import blank, capsule, ellipse, over, paint
+from ..palettes import ACCENT, CAP, DEEP, DEEPER, GROUND, LINE
+from ..scenery import HEIGHT, WIDTH, bumps, cloud, disc, ridge, sky, stamp, waves
 from ..terrain import (
     Style,
     arrows,
@@ -41,7 +41,8 @@ def _fossil(base: np.ndarray) -> np.ndarray:
 def style() -> Style:
     dark, mid, light, bright = CAP
     ground = _soil((GROUND[0], GROUND[1], GROUND[2], GROUND[3]))
-    deep = _soil((LINE, GROUND[0], GROUND[0], GROUND[1]))
+    deep = _soil(DEEP)
+    deeper = _soil(DEEPER)
     surface, body = wavy_liquid()
     log = plank_platform((mid, light, bright), GROUND, height=8, every=16)
     moss = framed(ground, GROUND[0], GROUND[3])
@@ -56,7 +57,7 @@ def style() -> Style:
         ground=ground,
         ground2=_fossil(ground),
         deep=deep,
-        deep2=deep,
+        deep2=deeper,
         cap=ragged_cap(5, (bright, light, mid, mid, dark), drips=3.2, line=LINE),
         wall_shade=(LINE, GROUND[0], GROUND[1]),
         platform=log,
@@ -80,48 +81,54 @@ def style() -> Style:
     )
 
 
-STRIPS = [(0, 79, 5), (80, 119, 4), (120, 159, 3), (160, 255, 2)]
+STRIPS = [(0, 39, 6), (40, 71, 5), (72, 103, 4), (104, 135, 3), (136, 255, 2)]
 
 
-def _trunk(height: int) -> np.ndarray:
-    picture = blank(height, 24)
-    picture[:, 9:15] = 13
-    picture[:, 9] = 14
-    picture[:, 10] = 12
-    for y in range(6, height - 8, 16):
-        picture[y, 11:13] = 14
-    paint(picture, capsule(picture.shape, (11, height - 8), (4, height), 3, 3), 13)
-    paint(picture, capsule(picture.shape, (12, height - 8), (19, height), 3, 3), 13)
+def _trunk(height: int, width: int) -> np.ndarray:
+    """A trunk of the near wood, lit on its left side."""
+    picture = blank(height, width + 16)
+    picture[:, 8 : 8 + width] = 14
+    picture[:, 8:10] = 11
+    for y in range(5, height, 16):
+        picture[y : y + 3, 8 + width // 2] = 13
+    for left, right in ((8, 2), (8 + width, 14 + width)):
+        root = capsule(picture.shape, (left, height - 10), (right, height + 2), 2.5, 3.5)
+        paint(picture, root, 14)
     return picture
 
 
 def background() -> np.ndarray:
     picture = blank(HEIGHT, WIDTH)
-    sky(picture, 0, 112, (0, 1, 2, 3))
-    sun = disc(19, (2, 3, 15, 4))
-    stamp(picture, sun, 376, 8)
+    sky(picture, 0, 104, (0, 0, 1, 2, 3))
+    stamp(picture, disc(18, (2, 3, 15, 4)), 376, 32)
     puffs = [cloud(72, 24, (5, 3, 4), 1), cloud(48, 16, (5, 3, 4), 4), cloud(96, 32, (5, 3, 4), 9)]
-    for number, x, y in ((2, 24, 16), (1, 160, 40), (0, 232, 24), (1, 320, 48), (0, 448, 48)):
+    for number, x, y in ((2, 24, 8), (1, 232, 16), (0, 296, 8), (1, 440, 24)):
         stamp(picture, puffs[number], x, y)
-    far = waves(98, 256, (1, 6, 0.1), (3, 5, 0.3), (7, 2, 0.0))
-    ridge(picture, far, 160, (5, 6), rim=(3,), top=90)
-    mid = waves(134, 128, (1, 5, 0.6), (4, 3, 0.2), (9, 2, 0.4))
-    ridge(picture, mid, 208, (7, 8, 9), rim=(7,), top=124)
-    near = waves(176, 128, (2, 6, 0.2), (5, 4, 0.1))
-    ridge(picture, near, HEIGHT, (10, 11, 12, 13), rim=(7, 10), top=168)
+    for number, x, y in ((1, 136, 48), (0, 184, 40), (1, 320, 48), (0, 440, 40)):
+        stamp(picture, puffs[number], x, y)
+    far = waves(90, 256, (1, 6, 0.1), (3, 5, 0.3), (7, 1.5, 0.0))
+    ridge(picture, far, 136, (5, 5, 6), rim=(3,), top=80)
+    ridge(picture, bumps(122, 128, 9, 11, 5), 176, (7, 7, 8), rim=(3,), top=108)
+    ridge(picture, bumps(132, 128, 7, 9, 8), 176, (8, 8, 9), rim=(7,), top=120)
+    # The near wood: three rows of crowns over a dark hall of trunks.
+    ridge(picture, np.full(WIDTH, 160), HEIGHT, (12, 12, 13, 13), top=160)
     for x in range(0, WIDTH, 128):
-        for cx, cy, r in ((16, 180, 0), (72, 188, 0)):
-            crown = blank(40, 48)
-            for i in range(7):
-                bx = 8 + hashed(i, 3, r) * 32
-                by = 10 + hashed(i, 5, r) * 18
-                paint(crown, ellipse(crown.shape, bx, by, 8, 7), 11)
-            for i in range(7):
-                bx = 7 + hashed(i, 3, r) * 32
-                by = 8 + hashed(i, 5, r) * 18
-                paint(crown, ellipse(crown.shape, bx, by, 5, 4), 10)
-                paint(crown, ellipse(crown.shape, bx - 1, by - 2, 2.5, 1.5), 7)
-            trunk = _trunk(72)
-            stamp(picture, trunk, x + cx + 8, cy // 8 * 8 + 16)
-            stamp(picture, crown, x + cx, cy // 8 * 8)
+        for left, width in ((8, 8), (72, 8)):
+            stamp(picture, _trunk(80, width), x + left, 176)
+        thin = blank(80, 8)
+        thin[:, 2:6] = 13
+        thin[:, 2] = 12
+        stamp(picture, thin, x + 48, 176)
+        stamp(picture, thin, x + 112, 176)
+    for base, seed, colors, rim in (
+        (158, 2, (9, 10), (7, 9)),
+        (172, 6, (10, 11), (9, 10)),
+        (186, 11, (11, 12), (10,)),
+    ):
+        rows = bumps(base, 128, 6, 15, seed)
+        lower = bumps(base + 22, 128, 7, 9, seed + 30)
+        layer = blank(HEIGHT, WIDTH)
+        ridge(layer, rows, HEIGHT, colors, rim=rim, top=base - 20)
+        layer[np.arange(HEIGHT)[:, None] > 2 * (base + 14) - lower[None, :]] = 0
+        over(picture, layer)
     return picture

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from .. import decor
-from ..canvas import blank, grid, paint, polygon, wave
-from ..palettes import ACCENT, CAP, GROUND, LINE
-from ..scenery import HEIGHT, WIDTH, peaks, ridge, sky, stamp, stars, waves
+from ..canvas import blank, grid, hashed, paint, polygon
+from ..palettes import ACCENT, CAP, DEEP, DEEPER, GROUND, LINE
+from ..scenery import HEIGHT, WIDTH, curtain, peaks, ridge, sky, stamp, stars, waves
 from ..terrain import (
     Style,
     cracked,
@@ -37,7 +37,8 @@ def _snowflake(base: np.ndarray) -> np.ndarray:
 def style() -> Style:
     dark, mid, light, bright = CAP
     ground = facets(SEEDS, GROUND)
-    deep = facets(SEEDS, (LINE, GROUND[0], GROUND[0], GROUND[1]))
+    deep = facets(SEEDS, DEEP)
+    deeper = facets(SEEDS, DEEPER)
     surface, body = wavy_liquid()
     ice = ground.copy()
     ice[0:10] = GROUND[3]
@@ -53,7 +54,7 @@ def style() -> Style:
         ground=ground,
         ground2=_snowflake(ground),
         deep=deep,
-        deep2=deep,
+        deep2=deeper,
         cap=ragged_cap(5.4, (bright, bright, light, mid, dark), drips=3.0, line=GROUND[0]),
         wall_shade=(LINE, GROUND[0], GROUND[1]),
         platform=plank_platform((light, bright, bright), GROUND, height=8, every=24),
@@ -77,63 +78,50 @@ def style() -> Style:
     )
 
 
-STRIPS = [(0, 79, 5), (80, 143, 4), (144, 183, 3), (184, 255, 2)]
+STRIPS = [(0, 79, 6), (80, 135, 5), (136, 167, 4), (168, 255, 2)]
+
+
+def _pine(height: int) -> np.ndarray:
+    """A pine of the near wood with snow on the side of the light."""
+    picture = blank(height, 24)
+    shape = picture.shape
+    for top, bottom, half in ((0, 14, 5), (8, 25, 8), (17, 38, 11)):
+        bough = polygon(shape, [(11.5, top), (11.5 - half, bottom), (11.5 + half, bottom)])
+        paint(picture, bough, 12)
+        paint(picture, bough & (grid(shape)[0] > 12), 14)
+        snow = [(11.5, top), (11.5 - half * 0.9, bottom - 2), (11.5 - half * 0.2, bottom - 5)]
+        paint(picture, polygon(shape, snow), 5)
+    picture[38:height, 10:14] = 14
+    return picture
 
 
 def background() -> np.ndarray:
     picture = blank(HEIGHT, WIDTH)
-    sky(picture, 0, 144, (0, 11, 1, 2, 3, 4, 5))
-    stars(picture, 56, (6, 7), 3, every=5)
-    x, y = grid(picture.shape)
-    for base, color, thick in ((34, 15, 14), (46, 3, 12)):  # northern lights
-        curve = base + np.round(6 * wave(x[0], 128, base / 50) + 3 * wave(x[0], 64, 0.3))
-        inside = (y >= curve[None, :]) & (y < curve[None, :] + thick)
-        fade = (y - curve[None, :]) / thick
-        veil = inside & ((x + y) % 2 == 0) & ((fade < 0.5) | (y % 4 < 2))
-        paint(picture, veil, color)
-    mountains = peaks(
-        140,
-        256,
-        [
-            (0, 20),
-            (20, 40),
-            (30, 34),
-            (58, 58),
-            (84, 24),
-            (100, 32),
-            (124, 12),
-            (150, 42),
-            (160, 38),
-            (176, 52),
-            (206, 20),
-            (222, 30),
-            (240, 14),
-        ],
-    )
-    ridge(picture, mountains, 184, (5, 8, 9), top=82)
-    lit = (y >= mountains[None, :]) & (y < mountains[None, :] + 14) & (y < 130)
-    slope = np.roll(mountains, -2) - mountains
-    bright = np.where((slope[None, :] <= 0), 7, 6).astype(np.uint8)
-    cut = (y - mountains[None, :]) < 5 + 8 * np.abs(wave(x[0], 16, 0.1))[None, :]
-    paint(picture, lit & cut, np.broadcast_to(bright, picture.shape))
-    hills = waves(158, 128, (1, 5, 0.2), (3, 4, 0.5))
-    ridge(picture, hills, 216, (8, 9, 10), rim=(6, 5), top=148)
-    near = waves(204, 128, (1, 6, 0.7), (2, 5, 0.1))
-    ridge(picture, near, HEIGHT, (13, 12, 11), rim=(5, 8), top=192)
-    pine = blank(40, 24)
-    for top, bottom, half in ((0, 12, 5), (7, 23, 8), (16, 36, 11)):
-        paint(
-            pine,
-            polygon(pine.shape, [(11.5, top), (11.5 - half, bottom), (11.5 + half, bottom)]),
-            12,
-        )
-        paint(
-            pine,
-            polygon(pine.shape, [(11.5, top), (11.5 - half * 0.8, bottom - 3), (11, bottom - 5)]),
-            5,
-        )
-    pine[36:40, 10:14] = 14
-    for column, row in ((8, 176), (40, 184), (88, 168), (136, 176), (168, 184), (216, 168)):
-        stamp(picture, pine, column, row)
-        stamp(picture, pine, column + 256, row)
+    sky(picture, 0, 136, (0, 0, 1, 2, 3, 4, 5))
+    stars(picture, 48, (6, 7), 3, every=5)
+    lights = waves(50, 128, (1, 8, 0.0), (2, 4, 0.3))
+    curtain(picture, lights, 34, (13, 15), 2)
+    curtain(picture, waves(70, 128, (1, 5, 0.6), (3, 2, 0.1)), 18, (13,), 5)
+    corners = [
+        (0, 12), (16, 28), (24, 20), (56, 52), (88, 20), (96, 28), (120, 4), (144, 28), (152, 20),
+        (180, 48), (216, 12), (228, 24), (240, 12),
+    ]  # fmt: skip
+    mountains = peaks(134, 256, corners)
+    ridge(picture, mountains, 176, (8, 8, 9), top=82)
+    y = np.arange(HEIGHT)[:, None]
+    depth = y - mountains[None, :]
+    jag = np.array([3 * hashed(int(c) // 4 % 64, 2, 4) for c in range(WIDTH)])
+    height = np.clip(126 - mountains, 0, None)
+    snow = (depth >= 0) & (depth < (height * 0.45 + jag)[None, :])
+    rising = (np.roll(mountains, -1) - np.roll(mountains, 1)) <= 0
+    paint(picture, snow, np.where(rising, 7, 6).astype(np.uint8)[None, :].repeat(HEIGHT, 0))
+    shade = (depth >= 0) & ~snow & ~rising[None, :] & (y < 136)
+    picture[shade & (picture == 8)] = 9
+    hills = waves(150, 128, (1, 6, 0.2), (3, 4, 0.5))
+    ridge(picture, hills, 216, (8, 9, 10), rim=(6, 5), top=140)
+    near = waves(206, 128, (1, 6, 0.7), (2, 5, 0.1))
+    for column, row in ((8, 168), (40, 176), (88, 168)):
+        for left in range(0, WIDTH, 128):
+            stamp(picture, _pine(48), left + column, row)
+    ridge(picture, near, HEIGHT, (10, 11, 11), rim=(6, 5, 8), top=192)
     return picture

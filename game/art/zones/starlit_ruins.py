@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import decor
 from ..canvas import blank, ellipse, grid, paint
-from ..palettes import ACCENT, CAP, GROUND, LINE
+from ..palettes import ACCENT, CAP, DEEP, DEEPER, GROUND, LINE
 from ..scenery import HEIGHT, WIDTH, disc, ridge, sky, stamp, stars, waves
 from ..terrain import (
     Style,
@@ -49,7 +49,8 @@ def _frieze(depth: np.ndarray, seed: int) -> np.ndarray:
 
 def style() -> Style:
     ground = bricks(8, 16, GROUND, seed=5, chips=0.06)
-    deep = bricks(8, 16, (LINE, GROUND[0], GROUND[0], GROUND[1]), seed=5)
+    deep = bricks(8, 16, DEEP, seed=5)
+    deeper = bricks(8, 16, DEEPER, seed=5)
     surface, body = wavy_liquid()
     pad = ground.copy()
     pad[0:9] = ACCENT[0]
@@ -59,7 +60,7 @@ def style() -> Style:
         ground=ground,
         ground2=_star(ground),
         deep=deep,
-        deep2=deep,
+        deep2=deeper,
         cap=_frieze,
         wall_shade=(LINE, GROUND[3], GROUND[1]),
         platform=plank_platform(CAP[1:], GROUND, height=8, every=16),
@@ -83,42 +84,69 @@ def style() -> Style:
     )
 
 
-STRIPS = [(0, 95, 5), (96, 151, 4), (152, 191, 3), (192, 255, 2)]
+STRIPS = [(0, 103, 6), (104, 151, 5), (152, 183, 4), (184, 255, 2)]
+
+
+def _temple() -> np.ndarray:
+    """A roofed temple on steps, moonlit from the left (48, 96)."""
+    picture = blank(48, 96)
+    for row in range(8):  # pediment
+        half = 6 + row * 5
+        picture[row, 48 - half : 48 + half] = 10
+        picture[row, 48 - half : 48 - half + 4] = 9
+    picture[8:12, 6:90] = 11
+    picture[8, 6:90] = 9
+    for left in range(8, 88, 16):
+        picture[12:40, left + 2 : left + 10] = 11
+        picture[12:40, left + 2 : left + 4] = 9
+        picture[12:40, left + 4 : left + 6] = 10
+        picture[12:14, left : left + 12] = 10
+    picture[26:40, 44:52] = 14  # a lamp burns inside
+    picture[24:26, 46:50] = 14
+    picture[40:44, 4:92] = 10
+    picture[44:48, 0:96] = 11
+    picture[40, 4:92] = picture[44, 0:96] = 9
+    return picture
+
+
+def _shaft(height: int, broken: int) -> np.ndarray:
+    """A near column; `broken` pixels are missing at its slanted top."""
+    picture = blank(height, 24)
+    for column, color in zip(
+        range(5, 19), (9, 9, 10, 11, 10, 10, 11, 10, 11, 11, 12, 11, 12, 12), strict=True
+    ):
+        top = 8 if not broken else 2 + broken * (column % 5 + column // 3) // 8
+        picture[top:, column] = color
+    if not broken:
+        picture[0:8, 1:23] = 11
+        picture[0:2, 1:23] = 9
+        picture[4, 3:21] = 10
+    return picture
 
 
 def background() -> np.ndarray:
     picture = blank(HEIGHT, WIDTH)
-    sky(picture, 0, 176, (0, 0, 1, 2, 3, 4, 5, 13))
-    stars(picture, 128, (7, 6, 8), 11, every=3)
-    moon = disc(30, (8, 7, 6), craters=False)
-    for x, y, r in ((22, 20, 6), (42, 30, 5), (28, 44, 4), (46, 46, 3)):
-        paint(moon, ellipse(moon.shape, x, y, r, r), 7)
+    sky(picture, 0, 152, (0, 0, 1, 2, 3, 4, 5, 13))
+    stars(picture, 104, (7, 6, 8), 11, every=4)
+    moon = disc(30, (8, 7, 6))
+    for x, row, r in ((22, 20, 6), (42, 30, 5), (28, 44, 4), (46, 46, 3)):
+        paint(moon, ellipse(moon.shape, x, row, r, r), 7)
     stamp(picture, moon, 328, 16)
-    far = waves(128, 256, (1, 8, 0.1), (3, 5, 0.4), (7, 3, 0.2))
-    ridge(picture, far, 200, (11, 12), rim=(10,), top=110)
-    temple = blank(56, 80)
-    temple[8:12, 4:76] = 10
-    temple[12:16, 8:72] = 11
-    for row in range(8):
-        temple[row, 40 - row * 4 : 40 + row * 4] = 10
-    for column in range(8, 72, 16):
-        temple[16:56, column : column + 8] = 11
-        temple[16:56, column] = 9
-        temple[16:56, column + 1] = 10
-    for x in (48, 304):
-        stamp(picture, temple, x, 104)
-    mid = waves(170, 128, (1, 6, 0.4), (3, 4, 0.0))
-    ridge(picture, mid, 232, (12, 11), rim=(9, 10), top=160)
-    near = waves(212, 128, (2, 6, 0.1), (3, 5, 0.6))
+    far = waves(136, 128, (1, 7, 0.1), (3, 4, 0.4))
+    ridge(picture, far, 200, (11, 12, 12), rim=(10,), top=120)
+    stamp(picture, _temple(), 80, 104)
+    stamp(picture, _temple(), 336, 104)
+    ruin = _temple()[:, 24:72].copy()
+    ruin[:24, 24:] = 0
+    ruin[:12] = 0
+    for left in (208, 464):
+        stamp(picture, ruin, left, 104)
+    mid = waves(166, 128, (1, 6, 0.4), (3, 4, 0.0))
+    ridge(picture, mid, 232, (12, 12, 11), rim=(9, 10), top=154)
+    near = waves(214, 128, (2, 6, 0.1), (3, 5, 0.6))
+    for left in range(0, WIDTH, 128):
+        stamp(picture, _shaft(56, 0), left + 8, 184)
+        stamp(picture, _shaft(40, 8), left + 48, 192)
+        stamp(picture, _shaft(56, 0), left + 88, 184)
     ridge(picture, near, HEIGHT, (1, 12), rim=(10, 11), top=200)
-    for x in range(16, WIDTH, 128):
-        shaft = blank(48, 16)
-        shaft[:, 3:13] = 12
-        shaft[:, 4] = 9
-        shaft[:, 5] = 10
-        shaft[:, 8] = 11
-        shaft[0:4, 1:15] = 11
-        shaft[0, 1:15] = 9
-        stamp(picture, shaft, x, 168)
-        stamp(picture, shaft[:32], x + 56, 184)
     return picture
