@@ -27,7 +27,13 @@ s32 host_hold(u8 pad, s32 frames)
     return i;
 }
 
-u8 host_in_danger(void)
+/* How many levers are pulled: the map differs with them. */
+u8 host_levers(void)
 {
-    return world.player.hurt != 0;
+    u8 pulled = 0;
+    s16 i;
+    for (i = 0; i < world.n_objects; i++)
+        if (world.objects[i].type == OBJ_LEVER)
+            pulled += world.objects[i].state;
+    return pulled;
 }
