@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from safetensors import SafetensorError
 
 from agent.config import FORBID_UNKNOWN, AgentConfig, to_dict, validate
 from agent.errors import UsageError
+from agent.files import write_atomically
 from agent.player import Models
 
 FORMAT = 1
@@ -46,19 +46,6 @@ class Manifest:
     origin: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     __pydantic_config__ = FORBID_UNKNOWN
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that, killed at any moment, the old content or the new one is there."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def save(models: Models, folder: Path, origin: dict[str, Any]) -> None:

@@ -10,9 +10,8 @@ import torch
 
 from agent.config import AgentConfig
 from agent.controller import Controller, Features
-from agent.frames import to_input
 from agent.memory import Memory
-from agent.vision import Vision
+from agent.vision import Vision, to_input
 
 
 @dataclass

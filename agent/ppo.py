@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from agent.config import PPOConfig
 from agent.controller import Controller, Features
-from agent.frames import to_input
 from agent.player import Decision
+from agent.vision import to_input
 
 
 def gae(
@@ -114,7 +114,7 @@ class PPO:
             played), `clipped` (share of clipped ratios), and `explained_variance` of the values.
 
         Raises:
-            FloatingPointError: the loss or a gradient is not finite; weights are as before the
+            FloatingPointError: the rollout or a gradient is not finite; weights are as before the
                 gradient step that would have spoilt them.
         """
         config = self.config
@@ -128,6 +128,8 @@ class PPO:
             config.gamma,
             config.gae_lambda,
         )
+        if not torch.isfinite(advantages).all():
+            raise FloatingPointError("the rollout holds rewards or values that are not finite")
         returns = advantages + rollout.values
         flat = [x.flatten() for x in (rollout.actions, rollout.log_probs, advantages, returns)]
         rows = flat[0].numel()

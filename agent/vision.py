@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -9,6 +10,15 @@ from agent.config import VisionConfig
 
 MIN_LOGVAR, MAX_LOGVAR = -8.0, 4.0
 """bounds of the posterior's log-variance, so that one bad batch cannot make it infinite"""
+
+
+def to_input(frames: np.ndarray, device: torch.device | str = "cpu") -> torch.Tensor:
+    """Shrunk uint8 frames (B, 64, 64, 3) as floats (B, 3, 64, 64) in 0..1, channels last in memory.
+
+    Bytes travel to the device; the conversion happens there.
+    """
+    tensor = torch.from_numpy(np.ascontiguousarray(frames)).to(device)
+    return tensor.permute(0, 3, 1, 2).float().div_(255)
 
 
 class Encoder(nn.Module):

@@ -7,25 +7,16 @@ that was stopped, or killed, goes on by playing the shards that are missing.
 from __future__ import annotations
 
 import multiprocessing
-import signal
-import sys
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from pathlib import Path
 
-import numpy as np
-
-import contest.environment
 import contest.levels
-from agent.actions import action_table
 from agent.config import to_dict
 from agent.errors import UsageError
-from agent.frames import shrink
 from agent.provenance import git_commit
-from contest.levels import Level
-from pretrain.config import CollectConfig, PretrainConfig
+from pretrain.config import PretrainConfig
 from pretrain.errors import Stopped
-from pretrain.shards import ShardWriter
+from pretrain.recorder import record, start_worker
 from pretrain.stage import Meter, Stage, StopRequest, seed_of
 
 COMPONENT = 1  # this stage's place in the run's seed
@@ -71,7 +62,7 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
     pool = ProcessPoolExecutor(
         max_workers=min(config.collect.workers, max(1, len(missing))),
         mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start_worker,
+        initializer=start_worker,
     )
     done = (len(names) - len(missing)) * timesteps
     with (
@@ -81,7 +72,15 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
     ):
         metadata = {"commit": git_commit(), "run": work.fingerprint}
         waiting = {
-            pool.submit(_record, folder / names[k], k, levels[k % len(levels)], config, metadata)
+            pool.submit(
+                record,
+                folder / names[k],
+                levels[k % len(levels)],
+                seed_of(config.seed, COMPONENT, k),
+                config.agent.actions,
+                config.collect,
+                {**metadata, "shard": k},
+            )
             for k in missing
         }
         try:
@@ -100,63 +99,3 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
         if stop.asked:
             raise Stopped
     work.finish(timesteps=len(names) * timesteps, levels=[level.name for level in levels])
-
-
-# ---- in the workers --------------------------------------------------------------------------
-
-_env: contest.environment.ContestEnv | None = None
-"""the worker's emulator: a process can have only one"""
-
-
-def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
-    sys.stdout.reconfigure(line_buffering=True)
-
-
-def _environment(level: Level) -> contest.environment.ContestEnv:
-    global _env
-    if _env is None or _env.level != level:
-        if _env is not None:
-            _env.close()
-        _env = contest.environment.make(level)
-    return _env
-
-
-def _record(path: Path, k: int, level: Level, config: PretrainConfig, metadata: dict) -> None:
-    """Play and write shard k."""
-    env = _environment(level)
-    seed = seed_of(config.seed, COMPONENT, k)
-    rng = np.random.default_rng(seed)
-    buttons = action_table(config.agent.actions)
-    frame, info = env.reset(seed=seed)
-    writer = ShardWriter(level.name, sorted(env.retro.data.lookup_all()))
-    behaviour = PersistentRandom(config.collect, len(buttons), rng)
-    start = True
-    while len(writer) < config.collect.shard:
-        action = behaviour.act()
-        seen, variables = shrink(frame), info
-        frame, reward, terminated, truncated, info = env.step(buttons[action])
-        end = terminated or truncated
-        writer.add(seen, action, reward, start, end, variables)
-        start = end
-        if end:
-            frame, info = env.reset()
-            behaviour = PersistentRandom(config.collect, len(buttons), rng)
-    writer.write(path, {**metadata, "shard": k, "seed": seed})
-
-
-class PersistentRandom:
-    """Random play that gets somewhere: it favours a few actions and keeps each for a while."""
-
-    def __init__(self, config: CollectConfig, actions: int, rng: np.random.Generator):
-        self._preferences = rng.dirichlet(np.full(actions, config.spread))
-        self._persistence, self._rng = config.persistence, rng
-        self._action, self._left = 0, 0
-
-    def act(self) -> int:
-        """The index of the next action."""
-        if self._left == 0:
-            self._action = int(self._rng.choice(len(self._preferences), p=self._preferences))
-            self._left = int(self._rng.geometric(1 / self._persistence))
-        self._left -= 1
-        return self._action

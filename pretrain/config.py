@@ -18,6 +18,7 @@ from agent.config import (
 )
 
 Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["auto", "float32", "bfloat16"]
 
 
 @dataclasses.dataclass
@@ -57,8 +58,8 @@ class VisionTraining:
     """KL per unit that is free of charge, in nats"""
     error_weight: NotNegative = 1.0
     """how much more badly drawn pixels count; see `agent.vision.vision_loss`"""
-    bf16: bool = True
-    """compute convolutions in bfloat16"""
+    precision: Precision = "auto"
+    """of the convolutions; `auto` takes bfloat16 where the hardware computes it natively"""
 
     __pydantic_config__ = FORBID_UNKNOWN
 

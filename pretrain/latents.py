@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from agent.frames import to_input
-from agent.vision import Vision
+from agent.vision import Vision, to_input
 from pretrain.errors import Stopped
 from pretrain.shards import Episode, ShardSet, open_arrays, save_arrays
 from pretrain.stage import Meter, StopRequest

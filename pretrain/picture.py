@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from agent.bundle import load
-from agent.frames import to_input
 from agent.player import Models
+from agent.vision import to_input
 from pretrain import collect
 from pretrain.config import PretrainConfig
 from pretrain.shards import Shard, ShardSet

@@ -29,8 +29,8 @@ import numpy as np
 import safetensors.numpy
 import zstandard
 
-from agent.bundle import write_atomically
 from agent.errors import UsageError
+from agent.files import write_atomically
 from agent.frames import SIZE
 
 FRAME_BYTES = SIZE * SIZE * 3

@@ -17,8 +17,8 @@ import rich.progress
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
-from agent.bundle import write_atomically
 from agent.errors import UsageError
+from agent.files import write_atomically
 from agent.provenance import provenance
 
 CHECKPOINT_SECONDS = 60.0
@@ -190,6 +190,22 @@ def choose_device(device: str) -> torch.device:
     if device == "cuda" and not torch.cuda.is_available():
         raise UsageError("device: cuda is asked for, but torch sees no GPU")
     return torch.device(device)
+
+
+def computes_in_bfloat16(precision: str, device: torch.device) -> bool:
+    """Whether to compute in bfloat16.
+
+    A CPU without instructions for it emulates it, 10 times slower than float32.
+    """
+    if precision != "auto":
+        return precision == "bfloat16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 def cosine(step: int, steps: int) -> float:

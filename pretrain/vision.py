@@ -10,8 +10,7 @@ import numpy as np
 import torch
 
 from agent.config import to_dict
-from agent.frames import to_input
-from agent.vision import Vision, psnr, vision_loss
+from agent.vision import Vision, psnr, to_input, vision_loss
 from pretrain import collect
 from pretrain.config import PretrainConfig
 from pretrain.errors import Diverged, Stopped
@@ -21,6 +20,7 @@ from pretrain.stage import (
     Stage,
     StopRequest,
     choose_device,
+    computes_in_bfloat16,
     cosine,
     seed_of,
     set_learning_rate,
@@ -77,6 +77,7 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
 
     batches = training_batches(shards, settings.batch, config.seed, first, settings.steps)
     generator = torch.Generator(device)
+    bfloat16 = computes_in_bfloat16(settings.precision, device)
     with (
         StopRequest() as stop,
         Meter("vision", settings.steps, "steps", first) as meter,
@@ -86,7 +87,7 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
             frames = to_input(batch, device)
             generator.manual_seed(seed_of(config.seed, COMPONENT, step))
             set_learning_rate(optimizer, settings.learning_rate * cosine(step, settings.steps))
-            with torch.autocast(device.type, torch.bfloat16, enabled=settings.bf16):
+            with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
                 reconstruction, mean, logvar = model(frames, generator)
             loss, scalars = vision_loss(
                 reconstruction.float(),
@@ -121,7 +122,9 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
         meter.update(settings.steps)
     save(settings.steps)
     quality = validate(model, validation)
-    work.finish(validation_psnr=quality, frames=shards.timesteps(shards.training))
+    work.finish(
+        validation_psnr=quality, bfloat16=bfloat16, frames=shards.timesteps(shards.training)
+    )
     print(f"vision: {quality:.1f} dB on {len(validation)} frames of shards not trained on")
 
 

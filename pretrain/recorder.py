@@ -1,0 +1,84 @@
+"""A collecting worker: one emulator that plays and writes shards. It stays small: no torch."""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import contest.environment
+from agent.actions import action_table
+from agent.frames import shrink
+from contest.levels import Level
+from pretrain.config import CollectConfig
+from pretrain.shards import ShardWriter
+
+PR_SET_PDEATHSIG = 1
+
+_env: contest.environment.ContestEnv | None = None
+"""the worker's emulator: a process can have only one"""
+
+
+def start_worker() -> None:
+    """Leave Ctrl-C to the parent, and die with it, even if it is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _environment(level: Level) -> contest.environment.ContestEnv:
+    global _env
+    if _env is None or _env.level != level:
+        if _env is not None:
+            _env.close()
+        _env = contest.environment.make(level)
+    return _env
+
+
+def record(
+    path: Path,
+    level: Level,
+    seed: int,
+    actions: Sequence[str],
+    config: CollectConfig,
+    metadata: dict[str, Any],
+) -> None:
+    """Play one level for a shard's worth of timesteps and write the shard."""
+    env = _environment(level)
+    rng = np.random.default_rng(seed)
+    buttons = action_table(actions)
+    frame, info = env.reset(seed=seed)
+    writer = ShardWriter(level.name, sorted(env.retro.data.lookup_all()))
+    behaviour = PersistentRandom(config, len(buttons), rng)
+    start = True
+    while len(writer) < config.shard:
+        action = behaviour.act()
+        seen, variables = shrink(frame), info
+        frame, reward, terminated, truncated, info = env.step(buttons[action])
+        end = terminated or truncated
+        writer.add(seen, action, reward, start, end, variables)
+        start = end
+        if end:
+            frame, info = env.reset()
+            behaviour = PersistentRandom(config, len(buttons), rng)
+    writer.write(path, {**metadata, "seed": seed})
+
+
+class PersistentRandom:
+    """Random play that gets somewhere: it favours a few actions and keeps each for a while."""
+
+    def __init__(self, config: CollectConfig, actions: int, rng: np.random.Generator):
+        self._preferences = rng.dirichlet(np.full(actions, config.spread))
+        self._persistence, self._rng = config.persistence, rng
+        self._action, self._left = 0, 0
+
+    def act(self) -> int:
+        """The index of the next action."""
+        if self._left == 0:
+            self._action = int(self._rng.choice(len(self._preferences), p=self._preferences))
+            self._left = int(self._rng.geometric(1 / self._persistence))
+        self._left -= 1
+        return self._action

@@ -1,0 +1,150 @@
+"""Bundles: saved, loaded, damaged, killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from agent import bundle
+from agent.config import AgentConfig, ControllerConfig, MemoryConfig, VisionConfig
+from agent.errors import UsageError
+from agent.player import Models, Player
+
+CONFIG = AgentConfig(
+    actions=("", "RIGHT"),
+    vision=VisionConfig(latent=4, channels=(2, 2, 4, 4)),
+    memory=MemoryConfig(hidden=5, mixtures=2),
+    controller=ControllerConfig(hidden=8),
+)
+
+
+def models(seed: int = 0) -> Models:
+    torch.manual_seed(seed)
+    return Models.build(CONFIG)
+
+
+def test_what_was_saved_plays_the_same(tmp_path: Path) -> None:
+    first = models()
+    bundle.save(first, tmp_path / "b", {"commit": "abc"})
+    second, manifest = bundle.load(tmp_path / "b")
+    assert manifest.agent == CONFIG and manifest.origin == {"commit": "abc"}
+    frames = np.random.default_rng(0).integers(256, size=(1, 64, 64, 3), dtype=np.uint8)
+    decisions = []
+    for each in (first, second):
+        player = Player(each, envs=1, seed=3)
+        for _ in range(5):
+            features = player.observe(frames)
+            decision = player.act(features)
+            player.remember(features, decision.actions, np.array([False]))
+        decisions.append(decision)
+    assert all(torch.equal(a, b) for a, b in zip(*decisions, strict=True))
+
+
+def test_saving_again_replaces_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    bundle.save(models(0), tmp_path, {})
+    bundle.save(models(1), tmp_path, {})
+    assert len(list(tmp_path.iterdir())) == 4  # config.yaml and three weight files
+    loaded, _ = bundle.load(tmp_path)
+    expected = models(1).controller.state_dict()
+    assert all(torch.equal(v, expected[k]) for k, v in loaded.controller.state_dict().items())
+
+
+def weight_file(folder: Path, part: str) -> Path:
+    return next(folder.glob(f"{part}-*.safetensors"))
+
+
+def truncate(folder: Path) -> None:
+    path = weight_file(folder, "vision")
+    path.write_bytes(path.read_bytes()[:-10])
+
+
+def flip_a_bit(folder: Path) -> None:
+    path = weight_file(folder, "memory")
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def edit(folder: Path, change) -> None:
+    path = folder / "config.yaml"
+    values = yaml.safe_load(path.read_text())
+    change(values)
+    path.write_text(yaml.safe_dump(values))
+
+
+@pytest.mark.parametrize(
+    ("damage", "complaint"),
+    [
+        (truncate, "truncated or changed"),
+        (flip_a_bit, "truncated or changed"),
+        (lambda d: weight_file(d, "controller").unlink(), "cannot be read"),
+        (lambda d: (d / "config.yaml").unlink(), "not a bundle"),
+        (lambda d: (d / "config.yaml").write_text("{"), "cannot be read"),
+        (lambda d: (d / "config.yaml").write_bytes(b"\xff\xfe"), "cannot be read"),
+        (lambda d: (d / "config.yaml").write_text("model: resnet"), "no key `format`"),
+        (lambda d: edit(d, lambda v: v.update(format=99)), "bundle format 99"),
+        (lambda d: edit(d, lambda v: v["weights"].pop("memory")), "no weights for memory"),
+        (lambda d: edit(d, lambda v: v["agent"]["vision"].update(latent=7)), "do not fit"),
+        (
+            lambda d: edit(d, lambda v: v["weights"]["vision"].update(file="../x")),
+            "outside the bundle",
+        ),
+    ],
+)
+def test_a_bad_bundle_is_one_line_that_says_what_is_wrong(tmp_path, damage, complaint) -> None:
+    bundle.save(models(), tmp_path, {})
+    damage(tmp_path)
+    with pytest.raises(UsageError) as error:
+        bundle.load(tmp_path)
+    assert complaint in str(error.value) and "\n" not in str(error.value)
+
+
+def test_the_command_exits_with_2_and_one_line(tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "agent", "--bundle", str(tmp_path / "nowhere")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1 and "no such folder" in result.stderr
+
+
+SAVE_FOR_EVER = """
+import sys
+sys.path.insert(0, {tests!r})
+from pathlib import Path
+from agent import bundle
+from test_bundle import models
+seed = 0
+while True:
+    seed += 1
+    bundle.save(models(seed), Path({folder!r}), {{"seed": seed}})
+    print(seed, flush=True)
+"""
+
+
+def test_killed_while_saving_the_bundle_is_whole(tmp_path: Path) -> None:
+    """Whatever had been reported as saved is still there, or something newer."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "b"
+    script = SAVE_FOR_EVER.format(tests=str(Path(__file__).parent), folder=str(folder))
+    for _ in range(3):
+        process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
+        reported = [process.stdout.readline()]
+        time.sleep(rng.uniform(0, 0.1))
+        os.kill(process.pid, signal.SIGKILL)
+        reported += process.stdout.readlines()
+        process.wait()
+        saved = int(reported[-1])
+        loaded, manifest = bundle.load(folder)
+        assert manifest.origin["seed"] in (saved, saved + 1)
+        expected = models(manifest.origin["seed"]).vision.state_dict()
+        assert all(torch.equal(v, expected[k]) for k, v in loaded.vision.state_dict().items())

@@ -1,0 +1,140 @@
+"""M against torch.distributions, and playing against training."""
+
+import pytest
+import torch
+from torch.distributions import Categorical, MixtureSameFamily, Normal
+
+from agent.config import MemoryConfig
+from agent.memory import Memory, Prediction, State, memory_loss
+
+LATENT, ACTIONS = 6, 4
+
+
+@pytest.fixture
+def model() -> Memory:
+    torch.manual_seed(0)
+    return Memory(MemoryConfig(hidden=16, mixtures=3), LATENT, ACTIONS)
+
+
+def sequence(batch: int, length: int) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    latents = torch.randn(batch, length, LATENT, generator=generator)
+    return latents, torch.randint(ACTIONS, (batch, length), generator=generator)
+
+
+def reference(prediction: Prediction) -> MixtureSameFamily:
+    return MixtureSameFamily(
+        Categorical(logits=prediction.log_weights),
+        Normal(prediction.means, prediction.log_stds.exp()),
+    )
+
+
+def test_log_likelihood_and_mean_are_those_of_torch(model: Memory) -> None:
+    latents, actions = sequence(2, 9)
+    hidden, _ = model(latents, actions, model.initial_state(2))
+    prediction = model.predict(hidden, latents)
+    expected = reference(prediction)
+    values = torch.randn(2, 9, LATENT) * 3
+    torch.testing.assert_close(prediction.log_prob(values), expected.log_prob(values))
+    torch.testing.assert_close(prediction.mean(), expected.mean)
+
+
+def test_samples_come_from_one_component_each() -> None:
+    # Two far components of equal weight: a sum of weighted samples would land between them.
+    shape = (20_000, 1, 2)
+    prediction = Prediction(
+        log_weights=torch.full(shape, 0.5).log(),
+        means=torch.tensor([-5.0, 5.0]).expand(shape),
+        log_stds=torch.full(shape, -2.0),
+        reward=torch.zeros(shape[:1]),
+        end_logit=torch.zeros(shape[:1]),
+    )
+    drawn = prediction.sample(generator=torch.Generator().manual_seed(0))
+    assert ((drawn.abs() - 5).abs() < 1).all()
+    assert abs((drawn > 0).float().mean().item() - 0.5) < 0.02
+    side = drawn[drawn > 0]
+    assert side.std().item() == pytest.approx(torch.tensor(-2.0).exp().item(), rel=0.05)
+    cold = prediction.sample(0.25, torch.Generator().manual_seed(0))
+    assert cold[cold > 0].std().item() == pytest.approx(side.std().item() / 2, rel=0.05)
+
+
+def test_step_by_step_equals_the_sequence(model: Memory) -> None:
+    latents, actions = sequence(3, 40)
+    hidden, last = model(latents, actions, model.initial_state(3))
+    state = model.initial_state(3)
+    for t in range(40):
+        state = model.step(latents[:, t], actions[:, t], state)
+        torch.testing.assert_close(state.h, hidden[:, t], rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(state.c, last.c, rtol=1e-5, atol=1e-6)
+
+
+def test_carrying_the_state_equals_one_long_sequence(model: Memory) -> None:
+    latents, actions = sequence(2, 32)
+    whole, _ = model(latents, actions, model.initial_state(2))
+    first, state = model(latents[:, :20], actions[:, :20], model.initial_state(2))
+    second, _ = model(latents[:, 20:], actions[:, 20:], state)
+    torch.testing.assert_close(torch.cat([first, second], dim=1), whole, rtol=1e-5, atol=1e-6)
+
+
+def test_actions_change_what_is_expected(model: Memory) -> None:
+    latents, actions = sequence(1, 5)
+    other = (actions + 1) % ACTIONS
+    one, _ = model(latents, actions, model.initial_state(1))
+    two, _ = model(latents, other, model.initial_state(1))
+    assert (one - two).abs().max() > 1e-3
+
+
+def test_loss_leaves_out_padding_and_what_lies_beyond_an_end(model: Memory) -> None:
+    latents, actions = sequence(2, 8)
+    hidden, _ = model(latents, actions, model.initial_state(2))
+    prediction = model.predict(hidden, latents)
+    rewards, ends, mask = torch.zeros(2, 8), torch.zeros(2, 8), torch.ones(2, 8)
+    ends[0, 3] = 1
+    mask[1, 5:] = 0
+    weights = {"reward_weight": 1.0, "end_weight": 1.0, "end_positive_weight": 10.0}
+
+    def loss(target: torch.Tensor, reward: torch.Tensor) -> float:
+        return memory_loss(prediction, target, reward, ends, mask, **weights)[0].item()
+
+    following = torch.randn(2, 8, LATENT)
+    plain = loss(following, rewards)
+    changed = following.clone()
+    changed[0, 3] += 100  # after the end there is no next latent
+    changed[1, 5:] += 100
+    padded = rewards.clone()
+    padded[1, 5:] = 100
+    assert loss(changed, padded) == plain
+    changed[0, 4] += 100
+    assert loss(changed, rewards) > plain
+
+
+def test_it_learns_what_the_action_does(model: Memory) -> None:
+    """Latent 0 moves by the action; the reward is 1 for action 2; action 3 ends the episode."""
+    generator = torch.Generator().manual_seed(0)
+    optimizer = torch.optim.Adam(model.parameters(), lr=2e-2)
+    for _ in range(300):
+        actions = torch.randint(ACTIONS, (16, 12), generator=generator)
+        latents = torch.randn(16, 12, LATENT, generator=generator) * 0.1
+        following = latents.clone()
+        following[..., 0] += actions - 1.5
+        state = model.initial_state(16)
+        hidden, state = model(latents, actions, State(*state))
+        prediction = model.predict(hidden, latents)
+        loss, _ = memory_loss(
+            prediction,
+            following,
+            (actions == 2).float(),
+            (actions == 3).float(),
+            torch.ones(16, 12),
+            reward_weight=1.0,
+            end_weight=1.0,
+            end_positive_weight=3.0,
+        )
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    goes_on = actions != 3
+    error = (prediction.mean() - following)[..., 0].abs()[goes_on]
+    assert error.mean() < 0.3
+    assert ((prediction.reward > 0.5) == (actions == 2)).float().mean() > 0.95
+    assert ((prediction.end_logit > 0) == (actions == 3)).float().mean() > 0.95

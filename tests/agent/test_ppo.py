@@ -1,0 +1,127 @@
+"""PPO: advantages against a slow loop, and learning where the answer is known."""
+
+import numpy as np
+import pytest
+import torch
+
+from agent.config import AgentConfig, ControllerConfig, MemoryConfig, PPOConfig, VisionConfig
+from agent.controller import Controller, Features
+from agent.player import Decision, Models, Player
+from agent.ppo import PPO, Rollout, gae
+
+CONFIG = AgentConfig(
+    actions=("", "RIGHT", "LEFT"),
+    vision=VisionConfig(latent=4, channels=(2, 2, 4, 4)),
+    memory=MemoryConfig(hidden=5, mixtures=2),
+    controller=ControllerConfig(hidden=16),
+)
+
+
+def test_advantages_are_those_of_the_definition() -> None:
+    torch.manual_seed(0)
+    length, envs, gamma, lam = 30, 3, 0.97, 0.9
+    rewards, values = torch.randn(length, envs), torch.randn(length, envs)
+    ends = (torch.rand(length, envs) < 0.15).float()
+    last = torch.randn(envs)
+    found = gae(rewards, values, ends, last, gamma, lam)
+    for n in range(envs):
+        following = [*values[1:, n].tolist(), last[n].item()]
+        for t in range(length):
+            expected, weight = 0.0, 1.0
+            for k in range(t, length):  # sum of (gamma * lambda)^l * delta until the episode ends
+                alive = 1 - ends[k, n].item()
+                delta = rewards[k, n].item() + gamma * following[k] * alive - values[k, n].item()
+                expected += weight * delta
+                weight *= gamma * lam
+                if not alive:
+                    break
+            assert found[t, n].item() == pytest.approx(expected, abs=1e-4)
+
+
+def contextual_bandit(controller: Controller, rollout: Rollout, seed: int) -> float:
+    """One rollout in which the right action is told by the sign of z[0]; returns its reward."""
+    generator = torch.Generator().manual_seed(seed)
+    total = 0.0
+    for t in range(len(rollout.rewards)):
+        z = torch.randn(rollout.z.shape[1:], generator=generator)
+        features = Features(z, torch.zeros(rollout.h.shape[1:]))
+        with torch.no_grad():
+            log_probs, values = controller(features)
+        actions = torch.multinomial(log_probs.exp(), 1, generator=generator)
+        decision = Decision(actions.squeeze(1), log_probs.gather(1, actions).squeeze(1), values)
+        rewards = (decision.actions == torch.where(z[:, 0] > 0, 1, 2)).numpy().astype(np.float32)
+        total += rewards.mean() / len(rollout.rewards)
+        ended = np.ones(len(rewards), bool)
+        rollout.store(t, features, np.zeros((len(rewards), 64, 64, 3)), decision, rewards, ended)
+    return float(total)
+
+
+def test_it_learns_which_action_is_right() -> None:
+    torch.manual_seed(0)
+    controller = Controller(CONFIG)
+    config = PPOConfig(learning_rate=3e-3, entropy=0.0, anneal=False)
+    ppo = PPO(controller, config, seed=0, device=torch.device("cpu"))
+    rollout = Rollout(32, 8, latent=4, hidden=5, keep_frames=False)
+    rewards = []
+    for update in range(15):
+        rewards.append(contextual_bandit(controller, rollout, seed=update))
+        metrics = ppo.update(rollout, progress=update / 15)
+    assert rewards[0] < 0.5 and rewards[-1] > 0.9
+    assert metrics["entropy"] < 0.7
+
+
+def test_a_broken_rollout_does_not_break_the_weights() -> None:
+    torch.manual_seed(0)
+    controller = Controller(CONFIG)
+    ppo = PPO(controller, PPOConfig(), seed=0, device=torch.device("cpu"))
+    rollout = Rollout(8, 2, latent=4, hidden=5, keep_frames=False)
+    contextual_bandit(controller, rollout, seed=0)
+    rollout.rewards[3, 1] = float("nan")
+    before = {name: value.clone() for name, value in controller.state_dict().items()}
+    with pytest.raises(FloatingPointError):
+        ppo.update(rollout, progress=0.0)
+    for name, value in controller.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
+def test_own_encoder_starts_as_vs_and_gets_gradients() -> None:
+    config = AgentConfig(
+        actions=CONFIG.actions,
+        vision=CONFIG.vision,
+        memory=CONFIG.memory,
+        controller=ControllerConfig(features=("z", "h", "pixels"), hidden=16),
+    )
+    torch.manual_seed(0)
+    models = Models.build(config)
+    models.controller.start_from(models.vision.encoder)
+    weight = models.controller.encoder.convolutions[0].weight
+    seen = models.vision.encoder.convolutions[0].weight
+    assert torch.equal(weight, seen) and weight is not seen
+
+    player = Player(models, envs=2, seed=0)
+    rollout = Rollout(8, 2, latent=4, hidden=5, keep_frames=True)
+    rng = np.random.default_rng(0)
+    for t in range(8):
+        frames = rng.integers(256, size=(2, 64, 64, 3), dtype=np.uint8)
+        features = player.observe(frames)
+        decision = player.act(features)
+        ended = np.zeros(2, bool)
+        rollout.store(t, features, frames, decision, rng.normal(size=2), ended)
+        player.remember(features, decision.actions, ended)
+    ppo = PPO(models.controller, PPOConfig(), seed=0, device=torch.device("cpu"))
+    before = weight.clone()
+    metrics = ppo.update(rollout, progress=0.0)
+    assert not torch.equal(weight, before), "the policy gradient reaches C's encoder"
+    assert torch.equal(seen, models.vision.encoder.convolutions[0].weight), "V stays as it was"
+    # Before the first gradient step the stored features give the probabilities that were played.
+    assert abs(metrics["kl"]) < 0.05
+
+
+def test_ended_episodes_leave_no_memory() -> None:
+    torch.manual_seed(0)
+    player = Player(Models.build(CONFIG), envs=2, seed=0)
+    frames = np.full((2, 64, 64, 3), 128, np.uint8)
+    features = player.observe(frames)
+    player.remember(features, torch.tensor([0, 1]), np.array([False, True]))
+    assert player.state.h[0].abs().sum() > 0
+    assert player.state.h[1].abs().sum() == 0 and player.state.c[1].abs().sum() == 0
