@@ -115,7 +115,7 @@ class Leaderboard:
     html: Annotated[Path | None, arg(metavar="FILE")] = None
     """Write a page in one file."""
     pictures: Annotated[Path | None, arg(metavar="DIR")] = None
-    """Write the page's pictures as PNG files: scores.png and curves.png."""
+    """Write the page's pictures as PNG files."""
 
 
 Command = (
@@ -249,16 +249,15 @@ def evaluate_command(command: Evaluate) -> int:
 
 
 def leaderboard_command(command: Leaderboard) -> int:
-    from contest.leaderboard import load_submissions, rank_table, write_page, write_pictures
+    from contest.leaderboard import load_boards, rank_tables, write_page, write_pictures
 
-    submissions = load_submissions(command.results)
-    console = Console()
-    console.print(rank_table(submissions))
+    boards = load_boards(command.results)
+    Console().print(rank_tables(boards))
     if command.html is not None:
-        write_page(submissions, command.html)
+        write_page(boards, command.html)
         print(f"wrote {command.html}")
     if command.pictures is not None:
-        for picture in write_pictures(submissions, command.pictures):
+        for picture in write_pictures(boards, command.pictures):
             print(f"wrote {picture}")
     return 0
 

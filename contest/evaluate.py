@@ -206,6 +206,7 @@ def _write_summary(
         "complete": len(measured) == len(runs),
         "level_scores": {name: fmean(of) if of else None for name, of in scores.items()},
         "levels": levels,
+        "level_names": [level.name for level in evaluation.levels],
         "runs": len(runs),
         "mode": runner.name,
         "agent": runner.agent,

@@ -25,7 +25,7 @@ from contest.verdicts import AGENT_GONE, INTERRUPT, OVERDUE, Ending, judge
 from gym_remote.server import Reason
 
 POLL = 0.1  # seconds between two looks at the two sides
-SETTLE = 3.0  # seconds in which a server notices by itself that its agent is gone
+SETTLE = 2.0  # seconds in which a server notices by itself that its agent is gone
 OVERTIME = 120.0  # seconds beyond all limits after which a server counts as broken
 
 PLAYED = {
