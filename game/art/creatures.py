@@ -10,7 +10,20 @@ import itertools
 
 import numpy as np
 
-from .canvas import ball, blank, capsule, cos, ellipse, grid, outline, over, paint, parse, polygon
+from .canvas import (
+    ball,
+    blank,
+    capsule,
+    cos,
+    ellipse,
+    grid,
+    outline,
+    over,
+    paint,
+    parse,
+    polygon,
+    ramp,
+)
 from .palettes import EYE, FLYER, HAZARD, LINE, WALKER, WOOD
 
 WHITE = 8
@@ -121,50 +134,67 @@ def snowball(frame: int) -> np.ndarray:
 
 
 def robot(frame: int) -> np.ndarray:
-    """A furnace on tracks (24x24, faces left): grille, warning lamp."""
+    """A walking furnace on tracks (24x24, faces left): fire behind a grille, a warning lamp."""
     picture = blank(24, 24)
     shape = picture.shape
-    picture[6:18, 3:21] = WALKER[1]
-    picture[6:8, 4:20] = WALKER[2]
-    picture[6:18, 18:21] = WALKER[0]
-    picture[8:15, 4:12] = LINE
-    for row in (9, 11, 13):
-        picture[row, 5:11] = HAZARD[1] if (row // 2 + frame) % 2 else HAZARD[2]
-    _eye(picture, 14, 9)
-    picture[2:6, 14:16] = WALKER[0]
-    paint(picture, ellipse(shape, 14.5, 2, 1.7, 1.7), EYE if frame % 2 else WHITE)
+    x, y = grid(shape)
+    body = (np.abs(x - 11.5) <= 9) & (y >= 5) & (y < 18)
+    level = 0.95 - (x - 3) / 24 - (y - 5) / 40
+    paint(picture, body, ramp(np.clip(level, 0, 0.99), WALKER, 0.5))
+    picture[5, 4:20] = WALKER[2]
+    picture[17, 3:21] = WALKER[0]
+    picture[11:16, 4:14] = LINE
+    for column in range(5, 13):
+        flame = 1 + (column * 3 + frame * 2) % 3
+        picture[15 - flame : 15, column] = HAZARD[1]
+        picture[14, column] = HAZARD[2]
+    picture[11:16, 7] = picture[11:16, 10] = LINE
+    picture[6:10, 4:10] = LINE  # visor
+    picture[7:9, 5:9] = WHITE
+    picture[7:9, 5:7] = EYE
+    picture[7:16:4, 18] = LINE
+    picture[2:5, 15:17] = WALKER[0]
+    paint(picture, ellipse(shape, 15.5, 2, 1.8, 1.8), EYE if frame % 2 else WHITE)
     paint(picture, capsule(shape, (4, 20), (19, 20), 2.6, 2.6), WALKER[0])
     for number in range(4):
-        x = 4 + number * 5
-        paint(picture, ellipse(shape, x, 20, 1.6, 1.6), WALKER[2])
-        picture[20, x] = LINE
+        left = 4 + number * 5
+        paint(picture, ellipse(shape, left, 20, 1.6, 1.6), WALKER[2])
+        picture[20, left] = LINE
     for number in range(6):
         picture[22, (2 + number * 4 + frame) % 20 + 2] = WALKER[2]
     return outline(picture, LINE)
 
 
 def idol(frame: int) -> np.ndarray:
-    """A stone head that hops on two blocks (24x24, faces left)."""
+    """A jade head with a crown that hops on two blocks (24x24, faces left)."""
     picture = blank(24, 24)
+    shape = picture.shape
     lift = frame % 2
-    picture[18 : 22 - lift, 4:10] = WALKER[0]
-    picture[18 : 21 + lift, 13:19] = WALKER[0]
-    picture[20 - lift, 3:10] = WALKER[1]
-    picture[20 + lift - 1, 12:19] = WALKER[1]
-    picture[4:18, 3:20] = WALKER[1]
-    picture[3, 5:18] = WALKER[2]
-    picture[4:6, 4:18] = WALKER[2]
-    picture[4:18, 17:20] = WALKER[0]
-    picture[7:9, 3:20] = WALKER[0]
-    picture[9:12, 4:8] = LINE
-    picture[9:12, 10:14] = LINE
-    for x in (5, 11):
-        picture[10:12, x : x + 2] = FLYER[2]
-        picture[10, x] = WHITE
-    picture[14:16, 4:13] = LINE
-    picture[14, 5:12:2] = WHITE
-    picture[1:3, 8:15] = FLYER[1]
-    picture[1, 9:14] = FLYER[2]
+    picture[17 : 23 - lift, 4:10] = WALKER[0]
+    picture[17 : 22 + lift, 13:19] = WALKER[0]
+    picture[21 - lift : 23 - lift, 3:10] = WALKER[1]
+    picture[20 + lift : 22 + lift, 12:19] = WALKER[1]
+    x, y = grid(shape)
+    head = (np.abs(x - 11.5) <= 9) & (y >= 4) & (y < 19)
+    head &= (np.abs(x - 11.5) + np.abs(y - 11) * 0.8) < 14
+    level = 0.95 - (x - 3) / 26 - (y - 4) / 30
+    paint(picture, head, ramp(np.clip(level, 0, 0.99), WALKER, 0.7))
+    picture[8, 3:19] = LINE  # brow
+    picture[7, 3:19] = WALKER[2]
+    for left in (4, 11):
+        picture[9:13, left : left + 4] = LINE
+        picture[10:12, left + 1 : left + 3] = FLYER[2]
+        picture[10, left + 1] = WHITE
+    picture[10:14, 9] = WALKER[2]  # nose
+    picture[14, 8:11] = WALKER[0]
+    picture[15:18, 5:14] = LINE
+    picture[15, 6:13:2] = WHITE
+    picture[17, 7:12:2] = WHITE
+    for row, column in ((10, 17), (11, 18), (13, 17), (12, 16)):
+        picture[row, column] = WALKER[0]
+    picture[3:5, 5:18] = FLYER[1]
+    picture[1:4, 6:17:4] = FLYER[1]
+    picture[3, 5:18] = FLYER[2]
     return outline(picture, LINE)
 
 
@@ -354,36 +384,28 @@ def moving_platform(zone: str) -> np.ndarray:
 
 
 def crumbling_platform() -> np.ndarray:
-    """A platform that falls (16x32): cracked, with an uneven lower side."""
+    """A platform that falls (16x32): loose blocks, some already lower than the others."""
     picture = blank(16, 32)
     dark, mid, light = WOOD
-    for x in range(1, 31):
-        bottom = 9 + (3, 4, 2, 1, 3, 5, 4, 2)[(x // 2) % 8]
-        picture[1:bottom, x] = mid
-        picture[bottom - 2 : bottom, x] = dark
-    picture[1:3, 1:31] = light
-    for path in (
-        ((7, 1), (9, 5), (7, 9), (8, 12)),
-        ((20, 1), (18, 4), (21, 8), (20, 12)),
-        ((13, 4), (15, 8), (13, 11)),
-    ):
-        for a, b in itertools.pairwise(path):
-            line = capsule(picture.shape, a, b, 0.6, 0.6)
-            paint(picture, line & (picture != 0), LINE)
+    for left, width, drop in ((1, 7, 0), (9, 6, 2), (16, 8, 1), (25, 6, 0)):
+        right = left + width
+        picture[1 : 11 + drop, left:right] = mid
+        picture[1:3, left:right] = light
+        picture[3 : 10 + drop, left] = light
+        picture[9 + drop : 11 + drop, left:right] = dark
+        picture[3 : 11 + drop, right - 1] = dark
+        picture[5 + drop, left + 2 : left + 4] = dark
+        picture[6 + drop, left + 3 : left + 5] = dark
+    picture[1:3, 8] = picture[1:3, 15] = picture[1:3, 24] = mid
+    for column, row in ((5, 13), (12, 15), (20, 14), (28, 13)):
+        picture[row, column] = mid  # crumbs
     return outline(picture, LINE)
 
 
-def jet(frame: int, pointed: bool) -> np.ndarray:
-    """The zone's hazard (32x16): an upright flame or geyser, or an icicle that hangs."""
+def jet(frame: int) -> np.ndarray:
+    """An upright jet of fire or sand (32x16)."""
     picture = blank(32, 16)
-    shape = picture.shape
     dark, mid, light = HAZARD
-    if pointed:
-        paint(picture, polygon(shape, [(1, 0), (14.5, 0), (8, 31 - frame)]), mid)
-        paint(picture, polygon(shape, [(9, 0), (14.5, 0), (8, 31 - frame)]), dark)
-        paint(picture, capsule(shape, (4, 1), (6, 16), 1.2, 0.4), light)
-        picture[0, 1:15] = light
-        return outline(picture, LINE)
     sway = 1 if frame else -1
     for color, width, top in ((dark, 6.8, 1), (mid, 4.8, 6), (light, 2.6, 13)):
         for y in range(top, 32):
@@ -393,6 +415,119 @@ def jet(frame: int, pointed: bool) -> np.ndarray:
             left, right = max(0, round(center - half)), min(16, round(center + half) + 1)
             picture[y, left:right] = color
     return picture
+
+
+def icicle(frame: int) -> np.ndarray:
+    """An icicle that hangs, point down (32x16)."""
+    picture = blank(32, 16)
+    shape = picture.shape
+    dark, mid, light = HAZARD
+    paint(picture, polygon(shape, [(1, 0), (14.5, 0), (8, 31 - frame)]), mid)
+    paint(picture, polygon(shape, [(9, 0), (14.5, 0), (8, 31 - frame)]), dark)
+    paint(picture, capsule(shape, (4, 1), (6, 16), 1.2, 0.4), light)
+    picture[0, 1:15] = light
+    return outline(picture, LINE)
+
+
+# The thorn plant's jaws, open and shut: 1 line, 3 4 flesh, 8 teeth, 9 throat.
+JAWS = (
+    """
+    ..11........11..
+    .1441......1441.
+    1444381..1834441
+    1444381..1834441
+    1444398118934441
+    1344439889344431
+    1344438998344431
+    .13444399344431.
+    .13344399344331.
+    ..133443344331..
+    ...1133333311...
+    .....111111.....
+    """,
+    """
+    ......1111......
+    ....11444411....
+    ...1444334441...
+    ..144438344441..
+    .14443883444431.
+    .13444838444431.
+    .13443883444431.
+    .13444838444431.
+    .13443883444431.
+    ..134448344431..
+    ...1133333311...
+    .....111111.....
+    """,
+)
+
+
+def thorn_plant(frame: int) -> np.ndarray:
+    """A plant that snaps (32x16): jaws open in frame 0, shut in frame 1."""
+    picture = blank(32, 16)
+    shape = picture.shape
+    dark, mid, light = HAZARD
+    paint(picture, capsule(shape, (7.5, 12), (7.5, 31), 1.3, 1.6), mid)
+    picture[13:32, 8:10] = np.where(picture[13:32, 8:10] != 0, dark, 0)
+    for row, side in ((16, -1), (19, 1), (22, -1), (25, 1)):  # thorns
+        picture[row, 7 + 3 * side : 8 + 3 * side] = light
+        picture[row, 7 + 2 * side] = mid
+    paint(picture, ellipse(shape, 3, 29.5, 3.2, 2, 20), mid)
+    paint(picture, ellipse(shape, 12.5, 29.5, 3.2, 2, -20), mid)
+    picture = outline(picture, LINE)
+    over(picture, parse(JAWS[frame]), 0, 2)
+    return picture
+
+
+def bubbles(frame: int) -> np.ndarray:
+    """A column of rising bubbles (32x16)."""
+    picture = blank(32, 16)
+    shape = picture.shape
+    dark, mid, light = HAZARD
+    for x, y, radius in ((5, 28, 3.4), (11, 22, 2.9), (4, 16, 2.4), (10, 11, 3.2), (6, 5, 2.4)):
+        row = (y - 4 * frame) % 32
+        for wrap in (0, 32):
+            ring = ellipse(shape, x, row - wrap, radius, radius)
+            paint(picture, ring, mid)
+            paint(picture, ellipse(shape, x, row - wrap, radius - 1, radius - 1), dark)
+            glint = ellipse(shape, x - 1, row - wrap - 1, 0.9, 0.9)
+            paint(picture, glint, light)
+    for x, y in ((13, 30), (2, 22), (8, 18), (13, 6), (2, 9)):
+        picture[(y - 6 * frame) % 32, x] = light
+    return picture
+
+
+def beam(frame: int) -> np.ndarray:
+    """A beam of light that carries you away (32x16), with rings that rise in it."""
+    picture = blank(32, 16)
+    dark, mid, light = HAZARD
+    x, y = grid(picture.shape)
+    side = np.abs(x - 7.5)
+    paint(picture, (side < 7) & ((x + y) % 2 == 0) & (y > 2), dark)
+    paint(picture, side < 3.6, dark)
+    paint(picture, (side < 3.6) & ((x + y) % 2 == 0), mid)
+    paint(picture, side < 2.6, mid)
+    paint(picture, side < 1.1, light)
+    for row in (2, 10, 18, 26):
+        rise = (row - 4 * frame) % 32
+        ring = (side < 7) & (
+            np.abs(y - rise - np.round(1.6 * np.sqrt(1 - (side / 7.5) ** 2))) < 0.6
+        )
+        paint(picture, ring, light)
+    picture[29:32, 1:15] = mid
+    picture[29, 2:14] = light
+    picture[31, 1:15] = dark
+    return picture
+
+
+HAZARDS = {
+    "FernHollow": thorn_plant,
+    "AmberDunes": jet,
+    "CoralGrotto": bubbles,
+    "FrostPeak": icicle,
+    "EmberWorks": jet,
+    "StarlitRuins": beam,
+}
 
 
 BUBBLE = parse(
@@ -411,7 +546,6 @@ BUBBLE = parse(
 
 def objects(zone: str) -> dict[str, list[np.ndarray]]:
     """The zone's sprites by name, palette line 3."""
-    hangs = zone == "FrostPeak"
     walker = WALKERS[zone]
     return {
         # Wide walkers have two frames, so that a zone's sprites stay within 120 tiles.
@@ -419,9 +553,6 @@ def objects(zone: str) -> dict[str, list[np.ndarray]]:
         "flyer": [FLYERS[zone](frame) for frame in range(4)],
         "platform": [moving_platform(zone)],
         "crumble": [crumbling_platform()],
-        "hazard": [jet(frame, hangs) for frame in range(2)],
+        "hazard": [HAZARDS[zone](frame) for frame in range(2)],
         "bubble": [BUBBLE.copy()],
     }
-
-
-__all__ = ["objects", "over"]

@@ -350,6 +350,28 @@ def tree(bark: Colors, crown: Colors) -> np.ndarray:
     return picture
 
 
+def tall_pine(leaf: Colors, snow: Colors) -> np.ndarray:
+    """A tall pine in three blocks (48, 16): tip, boughs, foot; snow on the side of the light."""
+    picture = blank(48, 16)
+    shape = picture.shape
+    x, _ = grid(shape)
+    boughs = ((0, 9, 4), (6, 17, 6), (14, 25, 7), (22, 33, 7), (30, 42, 7.5))
+    for top, bottom, half in reversed(boughs):
+        bough = polygon(shape, [(7.5, top), (7.5 - half, bottom), (7.5 + half, bottom)])
+        layer = blank(48, 16)
+        paint(layer, bough, leaf[1])
+        paint(layer, bough & (x > 8), leaf[0])
+        white = [(7.5, top), (7.5 - half * 0.9, bottom - 1), (7, bottom - 5)]
+        paint(layer, polygon(shape, white) & bough, snow[-1])
+        layer = outline(layer, LINE)
+        picture[layer != 0] = layer[layer != 0]
+    picture[42:48, 6:10] = leaf[0]
+    picture[42:48, 6] = leaf[1]
+    picture[42, 5:11] = LINE
+    picture[46:48, 4:12] = snow[-1]
+    return picture
+
+
 def pillar(stone: Colors, trim: Colors) -> np.ndarray:
     """A column in three blocks (48, 16): capital, shaft, base."""
     picture = blank(48, 16)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .canvas import blank, cells, flip, grid, hashed, outline, paint, polygon, ramp, wave
+from .canvas import Point, blank, cells, flip, grid, hashed, outline, paint, polygon, ramp, wave
 from .palettes import ACCENT, CAP, GROUND, LINE, LIQUID
 
 BLOCK = (16, 16)
@@ -65,12 +65,17 @@ def ragged_cap(
 
     def cap(depth: np.ndarray, seed: int) -> np.ndarray:
         x, _ = grid(BLOCK)
-        tongue = np.abs(wave(x, 16, 0.1 + 0.37 * seed)) + 0.6 * np.abs(wave(x, 8, 0.2 * seed))
+        # Both kinds end alike at the block's sides, so that they join.
+        tongue = np.abs(wave(x, 16, 0.1)) + 0.6 * np.abs(wave(x, 8, 0.0)) * (1 - seed)
         limit = np.floor(thickness + drips * (tongue - 0.4))
         colors_at = np.asarray(colors, np.uint8)
         step = np.clip(np.floor(depth / limit * len(colors)), 0, len(colors) - 1).astype(int)
         step = np.where(depth < 1, 0, np.maximum(step, np.where(depth < 2, 0, 1)))
         picture = np.where((depth >= 0) & (depth < limit), colors_at[step], 0).astype(np.uint8)
+        if seed == 1:  # a few light blades and clods, to tell the variation from the plain top
+            for column, length in ((2, 3), (3, 2), (7, 4), (8, 2), (12, 3), (13, 4)):
+                blade = (x == column) & (depth >= 1) & (depth < 1 + length) & (depth < limit)
+                picture[blade] = colors_at[0]
         if line is not None:
             picture[(depth >= limit) & (depth < limit + 1)] = line
         return picture
@@ -126,7 +131,7 @@ def build(style: Style) -> dict[str, np.ndarray]:
     """All blocks by name; the contract's names and the optional ones (see the folder's text)."""
     flat = [0] * 16
     top = _surface(style, flat, style.ground, 0)
-    top2 = _surface(style, flat, style.ground2, 1)
+    top2 = _surface(style, flat, style.ground, 1)
     blocks = {
         "ground_top": top,
         "ground_top2": top2,
@@ -265,6 +270,48 @@ def wavy_liquid(frame: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return surface, body
 
 
+def shallow_water() -> tuple[np.ndarray, np.ndarray]:
+    """(surface, body) of water to walk through: a bright edge, the rest mostly clear."""
+    dark, mid, light = LIQUID
+    x, y = grid(BLOCK)
+    crest = np.round(3 - 1.5 * wave(x, 16))
+    surface = np.where(y == crest, light, 0).astype(np.uint8)
+    surface[y == crest + 1] = mid
+    veil = (y > crest + 1) & ((x + 2 * y) % 8 == 0) & (y % 2 == 0)
+    surface[veil] = mid
+    body = np.where(((x + 2 * y) % 8 == 0) & (y % 2 == 0), mid, 0).astype(np.uint8)
+    for row, phase in ((4, 0.0), (12, 0.5)):
+        line = np.round(row - 1.2 * wave(x, 16, phase))
+        glint = (y == line) & (wave(x, 16, phase + 0.2) > 0.55)
+        body[glint] = light
+        body[(y == line + 1) & (wave(x, 16, phase + 0.2) > 0.8)] = dark
+    return surface, body
+
+
+def scattered(picture: np.ndarray, places: Sequence[Point], color: int) -> np.ndarray:
+    """The picture with single bright pixels (stars) at some places."""
+    result = picture.copy()
+    for column, row in places:
+        result[row, column] = color
+    return result
+
+
+def brambles(surface: np.ndarray, stem: int, thorn: int) -> np.ndarray:
+    """The surface with thorny arches over it."""
+    result = surface.copy()
+    for left, width, height in ((0, 15, 8), (9, 11, 5)):
+        for step in range(width + 1):
+            column = (left + step) % 16
+            t = step / width
+            row = 9 - round(height * 4 * t * (1 - t))
+            result[row, column] = stem
+            result[row + 1, column] = LINE
+            if step % 4 == 2:
+                result[row - 1, column] = thorn
+                result[row, column] = thorn
+    return result
+
+
 def framed(inner: np.ndarray, dark: int, light: int) -> np.ndarray:
     """A block with a bevelled frame of one pixel and a line around it."""
     picture = inner.copy()
@@ -316,15 +363,50 @@ def door_block(colors: Sequence[int], accent: Sequence[int]) -> np.ndarray:
 
 
 def arrows(base: np.ndarray, color: int, dark: int, frame: int) -> np.ndarray:
-    """Chevrons that point right, moved by half a period in frame 1."""
+    """A moving surface: chevrons that point left, half a period on in frame 1."""
     picture = base.copy()
-    for row in range(2, 9):
-        bend = 3 - abs(row - 5)
+    for row in range(2, 8):
+        bend = (0, 1, 2, 2, 1, 0)[row - 2]
         for start in (0, 8):
-            x = (start + bend + 4 * frame) % 16
-            picture[row, x] = color
-            picture[row, (x + 1) % 16] = color
+            x = (start - bend - 4 * frame) % 16
+            picture[row, x] = picture[row, (x + 1) % 16] = color
             picture[row, (x + 2) % 16] = dark
+    return picture
+
+
+def cushion(
+    base: np.ndarray, colors: Sequence[int], spots: Sequence[Point], spot: int, frame: int
+) -> np.ndarray:
+    """A bouncy surface: two soft pads with spots (moss) or pores (sponge), swelling in frame 1."""
+    picture = base.copy()
+    x, y = grid(BLOCK)
+    picture[:11] = LINE
+    for middle in (3.5, 11.5):
+        pad = ((x - middle) / 4.4) ** 2 + ((y - 5) / (5.6 - 0.5 * frame)) ** 2 <= 1
+        level = 0.75 - (y - 1) / 12 - (x - middle) / 20
+        paint(picture, pad, ramp(np.clip(level, 0, 0.99), colors, 0.4))
+    for px, py in spots:
+        picture[py + frame, px] = spot
+    picture[0] = np.where(picture[0] == LINE, colors[0], colors[-1])
+    return picture
+
+
+def glowing_pad(
+    base: np.ndarray, colors: Sequence[int], metal: Sequence[int], frame: int
+) -> np.ndarray:
+    """A pad that lifts: arrows of light that point up, one step on in frame 1."""
+    picture = base.copy()
+    picture[:11] = colors[0]
+    picture[0], picture[1] = metal[-1], metal[1]
+    picture[10] = LINE
+    picture[2] = LINE
+    for top in (-1, 3, 7):
+        for middle in (3, 11):
+            for reach in range(4):
+                row = top + reach + 2 * frame
+                if 3 <= row < 10:
+                    color = colors[2] if top < 7 else colors[1]
+                    picture[row, middle - reach] = picture[row, middle + 1 + reach] = color
     return picture
 
 

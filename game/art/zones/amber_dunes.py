@@ -127,7 +127,7 @@ def _slip_faces(picture: np.ndarray, crest: np.ndarray, shade: dict[int, int]) -
                 break
             # The face's left border runs down from the crest in a soft S.
             low = crest[apex] + 1.1 * step + 3 * float(wave(step, 24)[0])
-            inside = (rows > crest[column] + 1) & (rows < min(low, crest[apex] + 30))
+            inside = (rows > crest[column] + 1) & (rows < min(low, crest.max()))
             picture[inside, column] = table[picture[inside, column]]
 
 
@@ -147,8 +147,8 @@ def background() -> np.ndarray:
     stamp(picture, pyramid(24, 11, 7, 8), 136, 104)
     ridge(picture, np.full(WIDTH, 127), 160, (6, 10), rim=(11,))
     for base, end, rows, colors, top in (
-        (146, 200, ((1, 6, 0.35), (2, 5, 0.1)), (11, 11, 10), 132),
-        (178, 256, ((1, 9, 0.6), (2, 6, 0.15)), (10, 12, 12), 162),
+        (141, 200, ((1, 6, 0.35), (2, 3, 0.1)), (11, 11, 10), 132),
+        (176, 256, ((1, 8, 0.6), (2, 5, 0.15)), (10, 12, 12), 162),
         (214, 256, ((1, 9, 0.1), (2, 6, 0.55)), (12, 13, 14), 200),
     ):
         crest = waves(base, 256 if base < 150 else 128, *rows)

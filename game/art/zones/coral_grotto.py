@@ -10,15 +10,15 @@ from ..palettes import ACCENT, CAP, DEEP, DEEPER, GROUND, LINE
 from ..scenery import HEIGHT, WIDTH, ridge, sky, stamp, waves
 from ..terrain import (
     Style,
-    arrows,
     cracked,
+    cushion,
     door_block,
     framed,
     plank_platform,
     ragged_cap,
+    shallow_water,
     signpost,
     stones,
-    wavy_liquid,
 )
 
 SEEDS = ((2, 2), (8, 4), (13, 1), (4, 9), (11, 10), (0, 14), (8, 15))
@@ -43,11 +43,8 @@ def style() -> Style:
     ground = stones(SEEDS, GROUND, gap=1.1)
     deep = stones(SEEDS, DEEP, gap=1.1)
     deeper = stones(SEEDS, DEEPER, gap=1.1)
-    surface, body = wavy_liquid()
-    pad = ground.copy()
-    pad[0:9] = dark
-    pad[0] = bright
-    pad[8] = LINE
+    surface, body = shallow_water()
+    pores = ((2, 3), (3, 3), (5, 5), (1, 6), (4, 7), (9, 5), (11, 3), (12, 3), (13, 6), (11, 7))
     return Style(
         ground=ground,
         ground2=_starfish(ground),
@@ -61,8 +58,8 @@ def style() -> Style:
         door=door_block(CAP, ACCENT),
         liquid_top=surface,
         liquid=body,
-        special=arrows(pad, bright, LINE, 0),
-        special2=arrows(pad, bright, LINE, 1),
+        special=cushion(ground, ACCENT, pores, GROUND[0], 0),
+        special2=cushion(ground, ACCENT, pores, GROUND[0], 1),
         decorations=(
             decor.coral(ACCENT),
             decor.shell((GROUND[1], GROUND[3], CAP[3])),

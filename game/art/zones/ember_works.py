@@ -23,6 +23,7 @@ from ..terrain import (
 
 def _plates(colors: tuple[int, ...]) -> np.ndarray:
     picture = bricks(16, 16, colors)
+    picture[2:14, 2:14] = colors[2]
     x, y = grid((16, 16))
     paint(picture, (picture == colors[2]) & ((x + y) % 4 == 0) & (y > 8), colors[1])
     for px in (3, 11):
@@ -53,6 +54,10 @@ def _hazard_cap(depth: np.ndarray, seed: int) -> np.ndarray:
     picture[(depth >= 0) & (depth < 1)] = CAP[3]
     picture[(depth >= 3) & (depth < 4)] = LINE
     picture[(depth >= 7) & (depth < 8)] = LINE
+    if seed == 1:  # a lamp in the rail
+        paint(picture, inside & (depth >= 3) & (np.abs(x - 7.5) < 3.5), LINE)
+        paint(picture, (depth >= 4) & (depth < 6) & (np.abs(x - 7.5) < 2.5), ACCENT[1])
+        paint(picture, (depth >= 4) & (depth < 5) & (np.abs(x - 7.5) < 1.5), LIQUID[2])
     return picture
 
 

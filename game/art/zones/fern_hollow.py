@@ -10,8 +10,9 @@ from ..palettes import ACCENT, CAP, DEEP, DEEPER, GROUND, LINE
 from ..scenery import HEIGHT, WIDTH, bumps, cloud, disc, ridge, sky, stamp, waves
 from ..terrain import (
     Style,
-    arrows,
+    brambles,
     cracked,
+    cushion,
     door_block,
     framed,
     plank_platform,
@@ -48,11 +49,7 @@ def style() -> Style:
     moss = framed(ground, GROUND[0], GROUND[3])
     moss[2:14, 7:9] = LINE
     moss[7:9, 2:14] = LINE
-    pad = blank(16, 16)
-    pad[:] = ground
-    pad[0:9] = mid
-    pad[0] = bright
-    pad[8] = dark
+    spots = ((2, 3), (5, 2), (4, 6), (10, 4), (13, 2), (12, 6))
     return Style(
         ground=ground,
         ground2=_fossil(ground),
@@ -64,10 +61,10 @@ def style() -> Style:
         breakable=cracked(GROUND, ACCENT[1]),
         wall=moss,
         door=door_block(GROUND, ACCENT),
-        liquid_top=surface,
+        liquid_top=brambles(surface, ACCENT[0], ACCENT[2]),
         liquid=body,
-        special=arrows(pad, bright, dark, 0),
-        special2=arrows(pad, bright, dark, 1),
+        special=cushion(ground, ACCENT, spots, GROUND[3], 0),
+        special2=cushion(ground, ACCENT, spots, GROUND[3], 1),
         decorations=(
             decor.fern(CAP[1:]),
             decor.flower(CAP, ACCENT, GROUND[3]),
@@ -81,7 +78,7 @@ def style() -> Style:
     )
 
 
-STRIPS = [(0, 39, 6), (40, 71, 5), (72, 103, 4), (104, 135, 3), (136, 255, 2)]
+STRIPS = [(0, 47, 6), (48, 71, 5), (72, 103, 4), (104, 135, 3), (136, 255, 2)]
 
 
 def _trunk(height: int, width: int) -> np.ndarray:
@@ -100,11 +97,11 @@ def _trunk(height: int, width: int) -> np.ndarray:
 def background() -> np.ndarray:
     picture = blank(HEIGHT, WIDTH)
     sky(picture, 0, 104, (0, 0, 1, 2, 3))
-    stamp(picture, disc(18, (2, 3, 15, 4)), 376, 32)
+    stamp(picture, disc(18, (2, 3, 15, 4)), 376, 8)
     puffs = [cloud(72, 24, (5, 3, 4), 1), cloud(48, 16, (5, 3, 4), 4), cloud(96, 32, (5, 3, 4), 9)]
     for number, x, y in ((2, 24, 8), (1, 232, 16), (0, 296, 8), (1, 440, 24)):
         stamp(picture, puffs[number], x, y)
-    for number, x, y in ((1, 136, 48), (0, 184, 40), (1, 320, 48), (0, 440, 40)):
+    for number, x, y in ((1, 136, 56), (0, 184, 48), (1, 328, 56), (0, 424, 48)):
         stamp(picture, puffs[number], x, y)
     far = waves(90, 256, (1, 6, 0.1), (3, 5, 0.3), (7, 1.5, 0.0))
     ridge(picture, far, 136, (5, 5, 6), rim=(3,), top=80)

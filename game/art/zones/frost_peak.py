@@ -40,6 +40,8 @@ def style() -> Style:
     deep = facets(SEEDS, DEEP)
     deeper = facets(SEEDS, DEEPER)
     surface, body = wavy_liquid()
+    for row, column, width in ((4, 1, 5), (5, 1, 4), (5, 9, 4), (6, 9, 3)):  # floes
+        surface[row, column : column + width] = bright if row % 3 else light
     ice = ground.copy()
     ice[0:10] = GROUND[3]
     ice[0] = bright
@@ -73,7 +75,7 @@ def style() -> Style:
             decor.crystals(GROUND[1:]),
             decor.icicles((GROUND[2], GROUND[3], CAP[3])),
         ),
-        tall=decor.tree(GROUND, CAP),
+        tall=decor.tall_pine(GROUND[0:3], CAP),
         goal=signpost(GROUND[1:], ACCENT, CAP),
     )
 

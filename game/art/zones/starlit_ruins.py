@@ -10,12 +10,13 @@ from ..palettes import ACCENT, CAP, DEEP, DEEPER, GROUND, LINE
 from ..scenery import HEIGHT, WIDTH, disc, ridge, sky, stamp, stars, waves
 from ..terrain import (
     Style,
-    arrows,
     bricks,
     cracked,
     door_block,
     framed,
+    glowing_pad,
     plank_platform,
+    scattered,
     signpost,
     wavy_liquid,
 )
@@ -44,6 +45,10 @@ def _frieze(depth: np.ndarray, seed: int) -> np.ndarray:
     for row, color in enumerate((CAP[3], CAP[2], CAP[1], CAP[0])):
         picture[(depth >= row) & (depth < row + 1)] = color
     picture[(depth >= 7) & (depth < 8)] = LINE
+    if seed == 1:  # a jewel in the frieze
+        paint(picture, inside & (np.abs(x - 7.5) + np.abs(depth - 4) < 4.1), LINE)
+        paint(picture, inside & (np.abs(x - 7.5) + np.abs(depth - 4) < 3.1), ACCENT[1])
+        paint(picture, inside & (np.abs(x - 6.5) + np.abs(depth - 3) < 1.1), ACCENT[2])
     return picture
 
 
@@ -52,10 +57,8 @@ def style() -> Style:
     deep = bricks(8, 16, DEEP, seed=5)
     deeper = bricks(8, 16, DEEPER, seed=5)
     surface, body = wavy_liquid()
-    pad = ground.copy()
-    pad[0:9] = ACCENT[0]
-    pad[0] = ACCENT[2]
-    pad[8] = LINE
+    body = scattered(body, ((3, 6), (12, 2), (9, 12), (1, 13)), CAP[3])
+    surface = scattered(surface, ((5, 12), (12, 8)), CAP[3])
     return Style(
         ground=ground,
         ground2=_star(ground),
@@ -69,8 +72,8 @@ def style() -> Style:
         door=door_block(GROUND, ACCENT),
         liquid_top=surface,
         liquid=body,
-        special=arrows(pad, ACCENT[2], LINE, 0),
-        special2=arrows(pad, ACCENT[2], LINE, 1),
+        special=glowing_pad(ground, ACCENT, CAP, 0),
+        special2=glowing_pad(ground, ACCENT, CAP, 1),
         decorations=(
             decor.column_stub(GROUND),
             decor.star_glyph(GROUND, ACCENT),
