@@ -73,6 +73,12 @@ class _Blocks:
         self._kept.append(block)
         return 0
 
+    def forget(self) -> None:
+        """Leave blocks in use to the system, and give those that are kept back to it."""
+        self._used.clear()
+        while self._kept:
+            self._munmap(*self._kept.pop())
+
 
 def install() -> None:
     """Start recycling; does nothing if it is on already, or not possible here."""
@@ -93,6 +99,7 @@ def uninstall() -> None:
         return
     for name, slot in slots.items():
         slot.value = _blocks().system[name]
+    _blocks().forget()
 
 
 @functools.cache
