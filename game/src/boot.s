@@ -51,11 +51,14 @@ _vblank:
     rte
 
 | void wait_vblank(void): sleep until the next vertical blank.
+| Interrupts stay on while the game works, so vblank_count also counts frames that were missed.
 | STOP costs the emulator almost nothing, a busy loop would halve its speed.
     .global wait_vblank
 wait_vblank:
-    stop    #0x2500
-    move.w  #0x2700, %sr
+    move.w  vblank_count, %d0
+1:  stop    #0x2500
+    cmp.w   vblank_count, %d0
+    beq.s   1b
     rts
 
 | GCC may call these for structure copies.

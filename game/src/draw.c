@@ -11,6 +11,7 @@
 #define ZONE 0x6000
 
 void plane_redraw(void);
+void plane_jump(void);
 void plane_follow(void);
 void planes_scroll(s16 x, s16 y, s16 back_x, const s8 *ripple, u16 clock);
 
@@ -178,9 +179,8 @@ void draw_frame(void)
     s16 i, right = world.cam_x + SCREEN_W + 200;
     u8 under_water = P.in_liquid && zone_liquid[world.zone] == LIQUID_WATER;
     if (world.jolt)
-        plane_redraw();
-    else
-        plane_follow();
+        plane_jump();
+    plane_follow();
     planes_scroll(world.cam_x, world.cam_y, world.cam_x, under_water ? sine : 0, world.frame);
     sprites_begin();
     draw_hud();

@@ -99,6 +99,7 @@ static u8 play(u8 level)
     draw_level_start();
     draw_frame();
     video_display(1);
+    wait_vblank(); /* so that a whole frame lies between `playing` and the first step */
     publish();
     world.vars.playing = 1;
     world.vars.lag_frames = 0;

@@ -10,17 +10,17 @@
 #define HV_COUNTER (*(volatile u16 *)0xC00008)
 
 #define WRITE_VRAM(address) (0x40000000UL | ((u32)((address) & 0x3FFF) << 16) | ((u32)(address) >> 14))
-#define QUEUE 64
+#define QUEUE 96
 
 volatile u16 vblank_count;
 
 /* Blocks to draw: where, and the two halves. */
-static struct { u32 where; u32 top, bottom; } queue[QUEUE];
+static struct Queued { u32 where, top, bottom; } queue[QUEUE];
 static u16 queued;
 
 static u16 sprite_table[MAX_SPRITES * 4];
 static u16 sprite_count;
-static u32 scroll[SCREEN_H]; /* plane A, plane B of every line */
+static u32 scroll[SCREEN_H + 4]; /* plane A, plane B of every line */
 static u16 scroll_y[2];
 static u16 player_frame, player_sent;
 static u8 current_zone;
@@ -29,6 +29,10 @@ static u16 animation_clock;
 static s16 plane_left, plane_top; /* the window of blocks that plane A holds: 23 x 16 */
 #define WINDOW_COLUMNS 23
 #define WINDOW_ROWS 16
+#define REDRAW_COLUMNS 2 /* a frame, after a teleport */
+static s16 redraw_column;
+
+void plane_jump(void);
 
 static void set_register(u16 index, u16 value)
 {
@@ -140,60 +144,77 @@ void text(s16 column, s16 row, const char *string)
 
 /* ---- plane A: the level scrolls through it ---- */
 
-static void queue_block(s16 column, s16 row)
+/* One block: its place in plane A (64 x 32 cells) and its four cells, as two longs. */
+static void queue_cells(u16 address, u8 block)
 {
-    const u16 *cells;
-    u16 address, at;
+    struct Queued *q = &queue[queued];
+    const u32 *cells = (const u32 *)zone_art[current_zone].blocks[block];
     if (queued == QUEUE)
         return;
-    address = PLANE_A + ((row & 15) << 8) + ((column & 31) << 2);
-    at = 0;
-    if (row >= 0 && row < MAP_ROWS && column >= 0 && column < (s16)levels[world.level].columns)
-        at = world.map[((u16)column << 5) | row];
-    cells = zone_art[current_zone].blocks[at];
-    queue[queued].where = WRITE_VRAM(address);
-    queue[queued].top = *(const u32 *)cells;
-    queue[queued].bottom = *(const u32 *)(cells + 2);
     queued++;
+    q->where = WRITE_VRAM(address);
+    q->top = cells[0];
+    q->bottom = cells[1];
+}
+
+static u8 outside(s16 column)
+{
+    return column < 0 || column >= (s16)levels[world.level].columns;
 }
 
 static void queue_column(s16 column)
 {
-    s16 i;
-    for (i = 0; i < WINDOW_ROWS; i++)
-        queue_block(column, plane_top + i);
+    u16 place = PLANE_A + ((column & 31) << 2), i;
+    const u8 *map = &world.map[((u16)column << 5) + plane_top];
+    if (outside(column))
+        return;
+    for (i = plane_top; i < (u16)plane_top + WINDOW_ROWS && i < MAP_ROWS; i++)
+        queue_cells(place + ((i & 15) << 8), *map++);
 }
 
 static void queue_row(s16 row)
 {
-    s16 i;
-    for (i = 0; i < WINDOW_COLUMNS; i++)
-        queue_block(plane_left + i, row);
+    u16 place = PLANE_A + ((row & 15) << 8);
+    s16 column = plane_left < 0 ? 0 : plane_left;
+    const u8 *map = &world.map[((u16)column << 5) + row];
+    if (row < 0 || row >= MAP_ROWS)
+        return;
+    for (; column < plane_left + WINDOW_COLUMNS && !outside(column); column++) {
+        queue_cells(place + ((column & 31) << 2), *map);
+        map += MAP_ROWS;
+    }
 }
 
 static void send_queue(void)
 {
+    const struct Queued *q = queue;
     u16 i;
     for (i = 0; i < queued; i++) {
-        CONTROL32 = queue[i].where;
-        DATA32 = queue[i].top;
-        CONTROL32 = queue[i].where + 0x00800000; /* one row of cells further down */
-        DATA32 = queue[i].bottom;
+        CONTROL32 = q->where;
+        DATA32 = q->top;
+        CONTROL32 = q->where + 0x00800000; /* one row of cells further down */
+        DATA32 = q->bottom;
+        q++;
     }
     queued = 0;
 }
 
-/* Draw the whole window at once; the display is off or it takes part of a frame. */
+/* Draw the whole window at once, while the display is off. */
 void plane_redraw(void)
 {
-    s16 i;
-    plane_left = (world.cam_x >> 4) - 1;
-    plane_top = world.cam_y >> 4;
-    send_queue();
-    for (i = 0; i < WINDOW_COLUMNS; i++) {
-        queue_column(plane_left + i);
+    plane_jump();
+    while (redraw_column < WINDOW_COLUMNS) {
+        queue_column(plane_left + redraw_column++);
         send_queue();
     }
+}
+
+/* After a teleport: the window is somewhere else, plane_follow draws it over some frames. */
+void plane_jump(void)
+{
+    plane_left = (world.cam_x >> 4) - 1;
+    plane_top = world.cam_y >> 4;
+    redraw_column = 0;
 }
 
 void plane_follow(void)
@@ -208,8 +229,12 @@ void plane_follow(void)
         queue_row(++plane_top + WINDOW_ROWS - 1);
     while (plane_top > top)
         queue_row(--plane_top);
-    for (i = 0; i < world.n_dirty; i++)
-        queue_block(world.dirty[i] >> 5, world.dirty[i] & 31);
+    for (i = 0; i < REDRAW_COLUMNS && redraw_column < WINDOW_COLUMNS; i++)
+        queue_column(plane_left + redraw_column++);
+    for (i = 0; i < world.n_dirty; i++) {
+        u16 at = world.dirty[i];
+        queue_cells(PLANE_A + ((at & 15) << 8) + ((at >> 5 & 31) << 2), world.map[at]);
+    }
     world.n_dirty = 0;
 }
 
@@ -218,22 +243,45 @@ void planes_scroll(s16 x, s16 y, s16 back_x, const s8 *ripple, u16 clock)
 {
     const struct ZoneArt *art = &zone_art[current_zone];
     s16 back_y = y >> 3, line = 0, strip = 0;
+    u32 *out = scroll;
     if (back_y > 32)
         back_y = 32;
     scroll_y[0] = y;
     scroll_y[1] = back_y;
     while (line < SCREEN_H && strip < art->n_strips) {
         const struct Strip *s = &art->strips[strip++];
-        s16 last = s->last - back_y;
+        s16 last = s->last - back_y, count;
         u32 both = (u32)(u16)-x << 16 | (u16)-(back_x >> s->shift);
         if (last >= SCREEN_H - 1 || strip == art->n_strips)
             last = SCREEN_H - 1;
-        if (ripple)
-            for (; line <= last; line++)
-                scroll[line] = both + (u16)(ripple[(u8)((line + y + clock) << 2)] >> 6);
-        else
-            for (; line <= last; line++)
-                scroll[line] = both;
+        count = last - line + 1;
+        if (count <= 0)
+            continue;
+        line = last + 1;
+        if (ripple) {
+            u8 phase = (u8)((line + y + clock) << 2);
+            for (; count > 0; count -= 4, phase += 16) {
+                u32 bent = both + (u16)(ripple[phase] >> 6);
+                *out++ = bent;
+                *out++ = bent;
+                *out++ = bent;
+                *out++ = bent;
+            }
+            out += count; /* the last group may have been too long */
+        } else {
+            for (; count >= 8; count -= 8) {
+                *out++ = both;
+                *out++ = both;
+                *out++ = both;
+                *out++ = both;
+                *out++ = both;
+                *out++ = both;
+                *out++ = both;
+                *out++ = both;
+            }
+            while (count-- > 0)
+                *out++ = both;
+        }
     }
 }
 
