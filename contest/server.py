@@ -91,9 +91,6 @@ def serve_level(
         UsageError: the level cannot be played, the folders cannot be used, or another server has
             the socket.
     """
-    # Not at the top: the import loads the emulator, and `contest evaluate` reads Status only.
-    from contest import environment
-
     if min(timesteps, wallclock, connect_timeout, idle_timeout) <= 0:
         raise UsageError("--timesteps, --wallclock and the timeouts must be more than 0")
     check_playable([level])
@@ -105,6 +102,9 @@ def serve_level(
 
     if (results / MONITOR_FILE).exists():
         raise UsageError(f"{results} holds the results of another run: choose another folder")
+
+    # Not at the top: the import loads the emulator, and `contest evaluate` reads Status only.
+    from contest import environment
 
     with _StopOnSignal() as stopper:
         env = environment.make(
