@@ -60,6 +60,11 @@ _DECORATIONS = (
     "deco1 deco2 deco3 deco4 deco5 deco6 deco_tall_top deco_tall_mid deco_tall_base"
     " goal_tl goal_tr goal_bl goal_br"
 )
+#: Pictures that ``canvas.dress`` chooses: far from the light, and below the foot of a slope.
+_DRESSING = (
+    "ground_deep ground_deep2 under_slope45_up under_slope45_down under_slope22_up_a"
+    " under_slope22_down_b"
+)
 
 #: Every block by name; a block's number is its place here.
 BLOCKS: dict[str, Block] = {
@@ -79,6 +84,7 @@ BLOCKS: dict[str, Block] = {
     "liquid_top": Block("liquid_top", LIQUID, front=True),
     "liquid": Block("liquid", LIQUID, front=True),
     **{name: Block(name) for name in _DECORATIONS.split()},
+    **{name: _solid(name) for name in _DRESSING.split()},
 }
 
 NUMBER: dict[str, int] = {name: number for number, name in enumerate(BLOCKS)}

@@ -43,9 +43,7 @@ class Canvas:
 
     x: int = 0
     row: int = 20
-    grid: np.ndarray = field(
-        default_factory=lambda: np.full((MAX_COLUMNS, ROWS), _EMPTY, np.uint8)
-    )
+    grid: np.ndarray = field(default_factory=lambda: np.full((MAX_COLUMNS, ROWS), _EMPTY, np.uint8))
     things: list[Thing] = field(default_factory=list)
     rings: list[tuple[int, int]] = field(default_factory=list)
 
@@ -132,9 +130,7 @@ class Canvas:
         for i, name in enumerate(names):
             self.grid[x + i, row] = NUMBER[name]
 
-    def put(
-        self, type: int, x: float, row: float, param: int = 0, a: int = 0, b: int = 0
-    ) -> None:
+    def put(self, type: int, x: float, row: float, param: int = 0, a: int = 0, b: int = 0) -> None:
         """An object whose centre is at column ``x`` (fractions allowed), bottom on ``row``'s top."""
         self.things.append(
             Thing(round(x * BLOCK), round(row * BLOCK), type, param, round(a), round(b))
@@ -168,7 +164,12 @@ def dress(canvas: Canvas, columns: int, rng: np.random.Generator) -> np.ndarray:
     roll = rng.random(grid.shape)
 
     out = grid.copy()
-    out[plain & (roll < 0.22)] = NUMBER["ground2"]
+    out[plain & (roll < 0.07)] = NUMBER["ground2"]
+    inner = solid
+    for depth in range(1, 7):  # blocks that far from the nearest free one
+        inner = _eroded(inner)
+        if depth in (3, 6):
+            out[plain & inner] = NUMBER["ground_deep" if depth == 3 else "ground_deep2"]
     out[plain & down] = NUMBER["ceiling"]
     out[plain & left] = NUMBER["ground_left"]
     out[plain & right] = NUMBER["ground_right"]
@@ -176,8 +177,21 @@ def dress(canvas: Canvas, columns: int, rng: np.random.Generator) -> np.ndarray:
     out[top] = np.where(roll[top] < 0.3, NUMBER["ground_top2"], NUMBER["ground_top"])
     out[top & left] = NUMBER["ground_top_left"]
     out[top & right] = NUMBER["ground_top_right"]
+    for slope in ("slope45_up", "slope45_down", "slope22_up_a", "slope22_down_b"):
+        below = (grid[:, :-1] == NUMBER[slope]) & (grid[:, 1:] == NUMBER["slope_fill"])
+        out[:, 1:][below] = NUMBER[f"under_{slope}"]
+    # something hangs from some ceilings
+    airy = (grid[:, 1:-1] == _EMPTY) & (grid[:, 2:] == _EMPTY)
+    hanging = airy & (plain & down)[:, :-2] & (roll[:, :-2] < 0.25)
+    out[:, 1:-1][hanging] = NUMBER["deco6"]
     _decorate(out, top & ~left & ~right, rng)
     return out
+
+
+def _eroded(mask: np.ndarray) -> np.ndarray:
+    """The mask without the blocks at its rim (beyond the map counts as inside)."""
+    wide = np.pad(mask, 1, constant_values=True)
+    return mask & wide[:-2, 1:-1] & wide[2:, 1:-1] & wide[1:-1, :-2] & wide[1:-1, 2:]
 
 
 def _decorate(out: np.ndarray, top: np.ndarray, rng: np.random.Generator) -> None:
@@ -196,4 +210,4 @@ def _decorate(out: np.ndarray, top: np.ndarray, rng: np.random.Generator) -> Non
                 out[x, row - tall - 1] = NUMBER["deco_tall_top"]
                 last_tall = x
             elif luck < 0.24:
-                out[x, row - 1] = NUMBER[f"deco{rng.integers(1, 7)}"]
+                out[x, row - 1] = NUMBER[f"deco{rng.integers(1, 6)}"]
