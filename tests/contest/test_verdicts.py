@@ -1,6 +1,7 @@
 """The verdicts that test_evaluate has no real run for."""
 
 import pytest
+
 from contest import verdicts
 from contest.verdicts import Ending, judge
 from gym_remote.server import Reason
