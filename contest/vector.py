@@ -129,6 +129,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         timeout: float = 120,
         max_restarts: int = 3,
     ) -> None:
+        self._workers: list[_Process] = []
         if not levels or num_envs < 1:
             raise ValueError(f"nothing to play: {len(levels)} levels, {num_envs} environments")
         self.levels = list(levels)
@@ -146,7 +147,6 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         }
         self._mean_length = 1000.0  # timesteps of an episode, a guess until some have ended
         self._waiting = False
-        self._workers: list[_Process] = []
         try:
             for i in range(num_envs):  # all start at once, then each is waited for
                 self._workers.append(self._start(i, i % len(self.levels)))
@@ -168,6 +168,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Start an episode in every environment; running ones are dropped."""
+        self._must_be_open()
         if seed is not None:
             self._seed = seed
             for process in self._workers:
@@ -184,6 +185,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
 
     def step_async(self, actions: np.ndarray) -> None:
         """Let every environment start its next timestep, and return at once."""
+        self._must_be_open()
         if self._waiting:
             raise RuntimeError("step_async() again before step_wait()")
         self._shared.actions[:] = actions
@@ -247,13 +249,17 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         self._workers = []
         if hasattr(self, "_fd"):
             os.close(self._fd)
-            del self._fd
+            del self._fd, self._shared
 
     def __enter__(self) -> VectorEnv:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+    def _must_be_open(self) -> None:
+        if self.closed:
+            raise gymnasium.error.ClosedEnvironmentError("this VectorEnv is closed")
 
     def _infos(self, episodes: list[Episode]) -> dict[str, Any]:
         infos: dict[str, Any] = {
@@ -322,7 +328,8 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         self._share(i)
 
     def _share(self, i: int) -> None:
-        socket.send_fds(self._workers[i].socket, [b"m"], [self._fd])
+        with contextlib.suppress(OSError):  # it died: whoever waits for it sees to it
+            socket.send_fds(self._workers[i].socket, [b"m"], [self._fd])
 
     def _receive(self, i: int) -> tuple[bytes, Any]:
         """The next message of worker ``i``; an exception in it is raised here."""
