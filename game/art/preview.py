@@ -58,7 +58,7 @@ def layout() -> list[list[str]]:
     for x, top in enumerate(heights):
         for y in range(top, 14):
             depth = y - top
-            names[y][x] = "ground" if depth < 3 else "ground_deep"
+            names[y][x] = ("ground", "ground", "ground_mid", "ground_deep")[min(depth, 3)]
             if depth == 1 and x % 5 == 2:
                 names[y][x] = "ground2"
         names[top][x] = "ground_top2" if x % 7 == 5 else "ground_top"

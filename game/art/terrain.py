@@ -137,6 +137,7 @@ def build(style: Style) -> dict[str, np.ndarray]:
         "ground_top2": top2,
         "ground": style.ground,
         "ground2": style.ground2,
+        "ground_mid": np.where(np.indices(BLOCK).sum(axis=0) % 2, style.ground, style.deep),
         "ground_deep": style.deep,
         "ground_deep2": style.deep2,
         "ground_left": _walled(style, style.ground, True),

@@ -62,8 +62,8 @@ _DECORATIONS = (
 )
 #: Pictures that ``canvas.dress`` chooses: far from the light, and below the foot of a slope.
 _DRESSING = (
-    "ground_deep ground_deep2 under_slope45_up under_slope45_down under_slope22_up_a"
-    " under_slope22_down_b"
+    "ground_mid ground_deep ground_deep2 under_slope45_up under_slope45_down"
+    " under_slope22_up_a under_slope22_down_b"
 )
 
 #: Every block by name; a block's number is its place here.

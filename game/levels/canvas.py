@@ -21,6 +21,8 @@ SPRING_UP, SPRING_SIDE, SPIKES, WALKER, FLYER, PLATFORM, CRUMBLE, LEVER, HAZARD 
 
 _GROUND = NUMBER["ground"]
 _EMPTY = NUMBER["empty"]
+#: What ground turns to from that many blocks off the nearest free block.
+_DARKER = {3: NUMBER["ground_mid"], 4: NUMBER["ground_deep"], 8: NUMBER["ground_deep2"]}
 _SOLID = np.array([bool(b.flags & SOLID) for b in BLOCKS.values()])
 _SLOPE = np.array([bool(b.flags & SLOPE) for b in BLOCKS.values()])
 
@@ -166,10 +168,10 @@ def dress(canvas: Canvas, columns: int, rng: np.random.Generator) -> np.ndarray:
     out = grid.copy()
     out[plain & (roll < 0.07)] = NUMBER["ground2"]
     inner = solid
-    for depth in range(1, 7):  # blocks that far from the nearest free one
+    for depth in range(1, 9):  # blocks that far from the nearest free one
         inner = _eroded(inner)
-        if depth in (3, 6):
-            out[plain & inner] = NUMBER["ground_deep" if depth == 3 else "ground_deep2"]
+        if depth in _DARKER:
+            out[plain & inner] = _DARKER[depth]
     out[plain & down] = NUMBER["ceiling"]
     out[plain & left] = NUMBER["ground_left"]
     out[plain & right] = NUMBER["ground_right"]

@@ -20,6 +20,7 @@ SOLID = [
     "ground_top2",
     "ground",
     "ground2",
+    "ground_mid",
     "ground_deep",
     "ground_deep2",
     "ground_left",
