@@ -1,0 +1,37 @@
+# The short list of commands a person types. `make demo` and `make test` need nothing but Python
+# 3.11 or newer; they make their own virtual environment.
+
+VENV   := .venv
+PYTHON := $(VENV)/bin/python
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' Makefile | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+
+$(VENV)/installed: requirements-dev.txt requirements.txt agent/requirements.txt contest/requirements.txt
+	@echo "Making the virtual environment in $(VENV) (once; a few minutes) ..."
+	@test -x $(PYTHON) || python3 -m venv $(VENV)
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+demo: $(VENV)/installed  ## pretrain, play the contest, fine-tune, compare: a table and pictures
+	$(PYTHON) -m benchmarks.demo
+
+test: $(VENV)/installed  ## all tests, on the real emulator
+	$(PYTHON) -m pytest -n 2 --dist loadfile
+
+lint: $(VENV)/installed  ## ruff: style and format
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+
+bench: $(VENV)/installed  ## every speed benchmark against its peer (quick versions)
+	$(PYTHON) -m benchmarks.wire --quick
+	$(PYTHON) -m benchmarks.environment --quick
+
+game: $(VENV)/installed  ## rebuild Pangolin Dash: ROM, save-states, integration (needs gcc-m68k-linux-gnu)
+	$(PYTHON) -m game.build
+
+clean:  ## throw away runs and results
+	rm -rf runs results
+
+.PHONY: help demo test lint bench game clean

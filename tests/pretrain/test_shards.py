@@ -1,0 +1,117 @@
+"""Shards: what is written is read, in any order; what is damaged is named, never read."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pretrain.latents import Lanes
+from pretrain.shards import DamagedShard, Shard, ShardSet, ShardWriter
+
+
+def frames(count: int, seed: int = 0) -> np.ndarray:
+    """Frames as games have them: flat areas and some noise."""
+    rng = np.random.default_rng(seed)
+    images = np.repeat(rng.integers(256, size=(count, 64, 64, 1), dtype=np.uint8), 3, axis=3)
+    images[:, 20:] = 40
+    return images
+
+
+def write(path: Path, lengths: list[int], seed: int = 0, cut: bool = True) -> np.ndarray:
+    """A shard whose episodes have these lengths; with `cut`, the last one did not end."""
+    images = frames(sum(lengths), seed)
+    writer = ShardWriter("Game/State", ("x", "y"))
+    t = 0
+    for number, length in enumerate(lengths):
+        for step in range(length):
+            last = step == length - 1 and not (cut and number == len(lengths) - 1)
+            values = {"x": t, "y": -t}
+            writer.add(images[t], t % 5, float(t), step == 0, last, values)
+            t += 1
+    writer.write(path, {"seed": seed})
+    return images
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    images = write(tmp_path / "a", [10, 20, 5])
+    shard = Shard(tmp_path / "a")
+    assert len(shard) == 35 and shard.level == "Game/State" and shard.metadata["seed"] == 0
+    for t in np.random.default_rng(0).permutation(35):
+        assert np.array_equal(shard.frame(t), images[t])
+    assert np.array_equal(shard.frames(3, 9), images[3:9])
+    assert shard.actions.tolist() == [t % 5 for t in range(35)]
+    assert shard.rewards.tolist() == list(range(35))
+    assert shard.variables[7].tolist() == [7, -7] and shard.variable_names == ["x", "y"]
+    episodes = [(e.first, e.last, e.ended) for e in shard.episodes(0)]
+    assert episodes == [(0, 10, True), (10, 30, True), (30, 35, False)]
+    assert (tmp_path / "a").stat().st_size < images.nbytes / 2
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_damage_anywhere_is_found(tmp_path_factory: pytest.TempPathFactory, data) -> None:
+    folder = tmp_path_factory.mktemp("shards")
+    write(folder / "a", [8, 8])
+    content = bytearray((folder / "a").read_bytes())
+    if data.draw(st.booleans(), "truncate"):
+        del content[data.draw(st.integers(0, len(content) - 1), "length") :]
+    else:
+        content[data.draw(st.integers(0, len(content) - 1), "place")] ^= data.draw(
+            st.integers(1, 255), "bits"
+        )
+    (folder / "b").write_bytes(content)
+    try:
+        shard = Shard(folder / "b")
+    except DamagedShard as error:
+        assert str(folder / "b") in str(error) and "\n" not in str(error)
+    else:  # the damage is in a place that carries nothing, such as white space of the header
+        good = Shard(folder / "a")
+        assert np.array_equal(shard.frames(0, 16), good.frames(0, 16))
+        assert np.array_equal(shard.rewards, good.rewards)
+
+
+def test_validation_shards_are_not_trained_on(tmp_path: Path) -> None:
+    names = [f"{k}.safetensors" for k in range(12)]
+    images = {k: write(tmp_path / name, [6], seed=k) for k, name in enumerate(names)}
+    shards = ShardSet(tmp_path, names)
+    assert set(shards.training).isdisjoint(shards.validation) and shards.validation
+    drawn = shards.sample_frames(shards.training, 1500, np.random.default_rng(0))
+    known = {image.tobytes() for k in shards.training for image in images[k]}
+    assert {image.tobytes() for image in drawn} == known, "every frame is drawn, and no other"
+
+
+def test_lanes_play_every_timestep_of_an_epoch_once_and_in_order(tmp_path: Path) -> None:
+    names = ["0", "1", "2"]
+    lengths = [[30, 7, 12], [5, 64, 9], [10]]
+    for k, name in enumerate(names):
+        write(tmp_path / name, lengths[k], seed=k)
+    shards = ShardSet(tmp_path, names)
+    # A latent that tells which timestep it is.
+    latents = [
+        {
+            "mean": np.arange(len(s), dtype=np.float16)[:, None] + 200 * k,
+            "logvar": np.zeros((len(s), 1), np.float16),
+        }
+        for k, s in enumerate(shards.shards)
+    ]
+    lanes = Lanes(shards, [0, 1], latents, lanes=3, sequence=8, seed=1)
+    seen, previous = [], [None] * 3
+    for chunks in lanes.plan(0):
+        batch = lanes.batch(chunks)
+        for lane in range(3):
+            steps = int(batch.mask[lane].sum())
+            now = batch.mean[lane, :steps, 0].tolist()
+            following = batch.mean[lane, 1 : steps + 1, 0]
+            goes_on = batch.ends[lane, :steps] == 0
+            assert (following[goes_on] == batch.mean[lane, :steps, 0][goes_on] + 1).all()
+            if not batch.fresh[lane] and steps:
+                assert now[0] == previous[lane] + 1, "the state is carried to what follows"
+            previous[lane] = now[-1] if now else None
+            seen += now
+    # The last timestep of a shard that does not end its episode has no successor to predict.
+    cut = {len(shards.shards[0]) - 1, len(shards.shards[1]) - 1 + 200}
+    expected = {*range(49), *(200 + t for t in range(78))} - cut
+    assert len(seen) == len(set(seen)) and set(seen) == expected
+    assert lanes.plan(1) != lanes.plan(0)
