@@ -20,6 +20,7 @@ ZONE = ("walker", "flyer", "platform", "crumble", "hazard")
 
 LAST_TILE = 0xC000 // 32  # plane A's name table begins here
 ANIMATED = {"special": "special2"}
+STILL_LIQUID = ("FernHollow",)  # brambles do not flow
 
 
 class ArtError(ValueError):
@@ -150,22 +151,11 @@ def compile_art() -> tuple[str, str]:
     defines += [f"#define PIC_PLAYER {len(pictures)}", f"#define PLAYER_TILE {player_tile}"]
     pictures.append(_picture(player_tile, np.zeros((32, 32), np.uint8)))
 
-    # Frame counts of zone sprites: what every zone has.
-    zone_sprites = {zone: art.zone_sprites(zone) for zone in art.ZONES}
-    offset = 0
-    for name in ZONE:
-        count = min(len(sprites[name]) for sprites in zone_sprites.values())
-        defines += [
-            f"#define ZONE_{name.upper()} {offset}",
-            f"#define ZONE_{name.upper()}_COUNT {count}",
-        ]
-        offset += count
-        for sprites in zone_sprites.values():
-            sprites[name] = sprites[name][:count]
-
+    for kind, name in enumerate(ZONE):
+        defines.append(f"#define ZONE_{name.upper()} {kind}")
     zones = []
     for zone in art.ZONES:
-        zones.append(_compile_zone(zone, zone_sprites[zone], player_tile + 16, pictures, source))
+        zones.append(_compile_zone(zone, player_tile + 16, pictures, source))
     source.append("const struct ZoneArt zone_art[] = {\n" + ",\n".join(zones) + "\n};\n")
     source.append(
         "const struct Picture pictures[] = {\n" + ",\n".join(pictures) + "\n};\n"
@@ -183,16 +173,20 @@ def _spaced(zone: str) -> str:
 
 def _compile_zone(
     zone: str,
-    sprites: dict[str, list[np.ndarray]],
     first_tile: int,
     pictures: list[str],
     source: list[str],
 ) -> str:
     """Append one zone's tables to ``source`` and ``pictures``; returns its ZoneArt initialiser."""
     run = TileSet(base=first_tile)
-    first_picture = len(pictures)
+    sprites = art.zone_sprites(zone)
+    groups = []
     for name in ZONE:
-        for frame in sprites[name]:
+        frames = sprites[name]
+        if len(frames) not in (1, 2, 4):
+            raise ArtError(f"{zone}: {name} has {len(frames)} frames, not 1, 2 or 4")
+        groups.append(f"{{{len(pictures)},{len(frames) - 1}}}")
+        for frame in frames:
             pictures.append(_picture(run.append(sprite_tiles(frame)), frame))
 
     terrain = art.terrain(zone)
@@ -205,7 +199,8 @@ def _compile_zone(
         source.append("static " + _c_longs(f"{zone}_{name}", both[0] + both[1], align=256))
         animations.append(f"{{{tile},4,2,3,{zone}_{name}}}")
     # The liquid's surface flows: the same picture shifted by 4 pixels, four times.
-    shifted = [_quarters(np.roll(terrain["liquid_top"], 4 * i, axis=1)) for i in range(4)]
+    flow = 0 if zone in STILL_LIQUID else 4
+    shifted = [_quarters(np.roll(terrain["liquid_top"], flow * i, axis=1)) for i in range(4)]
     tile = run.append(shifted[0])
     animated_cells["liquid_top"] = [tile + i for i in range(4)]
     source.append("static " + _c_longs(f"{zone}_liquid", sum(shifted, []), align=512))
@@ -242,7 +237,7 @@ def _compile_zone(
     return (
         f"{{{zone}_tiles,{first_tile},{len(run.tiles)},{zone}_palette,{zone}_blocks,"
         f"{zone}_background,{zone}_strips,{len(strips)},{zone}_animations,{len(animations)},"
-        f"{first_picture}}}"
+        f"{{{','.join(groups)}}}}}"
     )
 
 

@@ -230,9 +230,9 @@ SPIKE = """
     ..1dd1..
     ..18dd1.
     .18ddd1.
-    .18888f1
-    .18eef1.
-    118eef11
+    .18ddd1.
+    .18ddd1.
+    118888f1
     18eeeff1
     18eeeff1
     18eeeff1

@@ -332,21 +332,39 @@ def star_glyph(stone: Colors, glow: Colors) -> np.ndarray:
     return outline(picture, LINE)
 
 
-def tree(bark: Colors, crown: Colors) -> np.ndarray:
-    """A trunk in three blocks (48, 16): crown, trunk, root."""
+def tree_fern(bark: Colors, leaf: Colors) -> np.ndarray:
+    """A tree fern in three blocks (48, 16): fronds, trunk, root."""
     picture = blank(48, 16)
     shape = picture.shape
-    for column, color in zip(
-        range(5, 11), (bark[0], bark[2], bark[3], bark[2], bark[1], bark[0]), strict=True
+    for column, color in enumerate((0, 2, 3, 1, 0), start=6):
+        picture[6:48, column] = bark[color]
+    for row in range(12, 46, 4):  # scars of old fronds
+        picture[row, 6:11] = bark[0]
+        picture[row + 1, 7] = bark[3]
+    paint(picture, polygon(shape, [(5, 41), (1, 48), (15, 48), (11, 41)]), bark[1])
+    picture[43:48, 5:7] = bark[2]
+    picture[46:48, 3:13] = np.where(picture[46:48, 3:13] != 0, leaf[1], 0)
+    for tip, bend, color in (
+        ((0, 13), (2, 4), leaf[0]),
+        ((15, 13), (13, 4), leaf[0]),
+        ((3, 15), (5, 6), leaf[1]),
+        ((12, 15), (10, 6), leaf[1]),
+        ((0, 7), (4, 0), leaf[2]),
+        ((15, 7), (11, 0), leaf[2]),
+        ((5, 0), (6, 3), leaf[3]),
+        ((11, 0), (10, 3), leaf[3]),
     ):
-        picture[10:48, column] = color
-    for row in range(18, 46, 5):
-        picture[row, 6 + row % 3] = bark[0]
-        picture[row + 1, 7] = bark[1]
-    paint(picture, polygon(shape, [(5, 41), (1, 48), (14, 48), (11, 41)]), bark[1])
-    picture[44:48, 4:6] = bark[2]
-    for cx, cy, rx, ry in ((4.5, 9, 4.6, 4.5), (11.5, 9, 4.4, 4.5), (8, 5, 5, 5)):
-        ball(picture, cx, cy, rx, ry, crown, 0.6)
+        for step in range(21):
+            t = step / 20
+            x = (1 - t) ** 2 * 8 + 2 * t * (1 - t) * bend[0] + t * t * tip[0]
+            y = (1 - t) ** 2 * 6 + 2 * t * (1 - t) * bend[1] + t * t * tip[1]
+            column, row = round(x), round(y)
+            picture[row, column] = color
+            if step > 5 and row < 15:
+                picture[row + 1, column] = color if step % 3 else leaf[0]
+                if step % 3 == 0 and row < 14:
+                    picture[row + 2, column] = leaf[0]
+    picture[5:7, 7:10] = leaf[1]
     return picture
 
 

@@ -68,10 +68,11 @@ static void draw_player(void)
     sprite(PIC_PLAYER, INT(P.x) - 16 - world.cam_x, INT(P.y) - 32 - world.cam_y + 1, flags);
 }
 
-/* Sprites of a zone follow each other in the picture table, in the order of pictures.h. */
-static u16 zone_picture(u16 which)
+/* A picture of the zone's own sprites; `clock` turns through its frames. */
+static u16 zone_picture(u16 kind, u16 clock)
 {
-    return zone_art[world.zone].first_picture + which;
+    return zone_art[world.zone].sprites[kind].first
+         + (clock & zone_art[world.zone].sprites[kind].mask);
 }
 
 static void draw_object(const struct Object *o, const struct ObjectDef *d)
@@ -95,25 +96,25 @@ static void draw_object(const struct Object *o, const struct ObjectDef *d)
         picture = PIC_LEVER + o->state;
         break;
     case OBJ_WALKER:
-        picture = zone_picture(ZONE_WALKER + (world.frame >> 3) % ZONE_WALKER_COUNT);
-        flags |= ZONE | (o->speed < 0 ? FLIP : 0);
+        picture = zone_picture(ZONE_WALKER, world.frame >> 3);
+        flags |= ZONE | (o->speed > 0 ? FLIP : 0); /* they are drawn facing left */
         break;
     case OBJ_FLYER:
-        picture = zone_picture(ZONE_FLYER + (world.frame >> 2) % ZONE_FLYER_COUNT);
-        flags |= ZONE | (o->speed < 0 ? FLIP : 0);
+        picture = zone_picture(ZONE_FLYER, world.frame >> 2);
+        flags |= ZONE | (o->speed > 0 ? FLIP : 0); /* they are drawn facing left */
         break;
     case OBJ_PLATFORM:
-        picture = zone_picture(ZONE_PLATFORM);
+        picture = zone_picture(ZONE_PLATFORM, 0);
         flags |= ZONE;
         break;
     case OBJ_CRUMBLE:
-        picture = zone_picture(ZONE_CRUMBLE);
+        picture = zone_picture(ZONE_CRUMBLE, 0);
         flags |= ZONE;
         if (o->state == 1)
             x += (o->timer & 2) - 1;
         break;
     case OBJ_HAZARD:
-        picture = zone_picture(ZONE_HAZARD + (world.frame >> 3 & 1));
+        picture = zone_picture(ZONE_HAZARD, world.frame >> 3);
         flags |= ZONE;
         if (zone_hazard[world.zone] == HAZARD_BITE) {
             /* rises out of the ground and sinks back, behind the terrain */

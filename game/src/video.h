@@ -26,7 +26,7 @@ struct ZoneArt {
     u16 n_strips;
     const struct Animation *animations;
     u16 n_animations;
-    u16 first_picture;     /* of the zone's sprites */
+    struct { u16 first, mask; } sprites[5]; /* first picture, number of frames - 1 */
 };
 extern const struct ZoneArt zone_art[];
 extern const char *const zone_names[];

@@ -73,7 +73,7 @@ def style() -> Style:
             decor.rock(GROUND[1:]),
             decor.vines(CAP, ACCENT[2]),
         ),
-        tall=decor.tree(GROUND, CAP),
+        tall=decor.tree_fern(GROUND, CAP),
         goal=signpost(GROUND[1:], ACCENT, CAP),
     )
 

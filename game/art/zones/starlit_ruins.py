@@ -104,8 +104,7 @@ def _temple() -> np.ndarray:
         picture[12:40, left + 2 : left + 4] = 9
         picture[12:40, left + 4 : left + 6] = 10
         picture[12:14, left : left + 12] = 10
-    picture[26:40, 44:52] = 14  # a lamp burns inside
-    picture[24:26, 46:50] = 14
+    picture[34:40, 46:50] = 14  # a lamp burns inside
     picture[40:44, 4:92] = 10
     picture[44:48, 0:96] = 11
     picture[40, 4:92] = picture[44, 0:96] = 9
