@@ -97,6 +97,15 @@ def shorten(value: object, length: int = 200) -> str:
     return text if len(value) <= length else text + "..."
 
 
+def wait(poll: select.poll, deadline: float) -> bool:
+    """Wait for what `poll` watches; false if the deadline, a time.monotonic(), comes first."""
+    while (seconds := deadline - time.monotonic()) > 0:
+        # An hour at most: poll() counts milliseconds in 32 bits.
+        if poll.poll(1000 * min(seconds, 3600.0)):
+            return True
+    return False
+
+
 class Connection:
     """Sends and receives whole messages on a connected socket."""
 
@@ -160,19 +169,16 @@ class Connection:
         start = now = time.monotonic()
         try:
             while self._answers_at_once and now < start + AT_ONCE:
+                os.sched_yield()
                 if self._readable.poll(0):
                     return self._sock.recv(65536)
-                os.sched_yield()
                 now = time.monotonic()
-            while now < deadline:
-                # An hour at most: poll() counts milliseconds in 32 bits.
-                if self._readable.poll(1000 * min(deadline - now, 3600.0)):
-                    self._answers_at_once = time.monotonic() < start + AT_ONCE
-                    return self._sock.recv(65536)
-                now = time.monotonic()
+            if not wait(self._readable, deadline):
+                raise TimeoutError("no message in time")
+            self._answers_at_once = time.monotonic() < start + AT_ONCE
+            return self._sock.recv(65536)
         except ConnectionError:
             return b""
-        raise TimeoutError("no message in time")
 
     def stop_receiving(self) -> None:
         """Make this and every later `receive` raise BrokenPipeError; sending still works.

@@ -5,6 +5,7 @@ import dataclasses
 import enum
 import math
 import os
+import select
 import socket
 import time
 
@@ -29,6 +30,7 @@ from .messages import (
     encode_farewell,
     is_finite,
     shorten,
+    wait,
 )
 from .spaces import channel_for
 
@@ -118,11 +120,12 @@ class Server:
         May be called from another thread or from a signal handler.
         """
         self._stopped = True
-        if self._connection is not None:
-            self._connection.stop_receiving()
-        if self._listener is not None:
-            with contextlib.suppress(OSError):  # closed in the meantime
-                self._listener.shutdown(socket.SHUT_RDWR)
+        connection, listener = self._connection, self._listener  # serve() may drop them meanwhile
+        if connection is not None:
+            connection.stop_receiving()
+        if listener is not None:
+            with contextlib.suppress(OSError):  # closed already
+                listener.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Disconnect and clean the directory up. May be repeated."""
@@ -201,15 +204,12 @@ class Server:
         """Wait for the one client; whether it came. Later ones are turned away."""
         if self._listener is None:
             raise RuntimeError("a server serves only once")
-        self._listener.settimeout(max(0.0, deadline - time.monotonic()))
+        connectable = select.poll()
+        connectable.register(self._listener, select.POLLIN)
         try:
-            sock, _ = self._listener.accept()
-        except (TimeoutError, BlockingIOError):
-            return False
-        except OSError:
-            if self._stopped:
+            if not wait(connectable, deadline) or self._stopped:
                 return False
-            raise
+            sock, _ = self._listener.accept()
         finally:
             self._close_listener()
         self._connection = Connection(sock)
