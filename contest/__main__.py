@@ -150,6 +150,10 @@ def main() -> int:
         # The reader of our output (head, less) has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        # What a machine does to us: a full disk, a file that somebody took away.
+        print(f"error: {error}", file=sys.stderr)
+        return 1
 
 
 def levels_command(command: Levels) -> int:
@@ -231,8 +235,13 @@ def evaluate_command(command: Evaluate) -> int:
     runner = ProcessRunner(command.agent)
     console = Console()
     interrupted = threading.Event()
+
+    def stop(number: int, frame: object) -> None:
+        os.write(2, b"stopping: what was measured is being written\n")
+        interrupted.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: interrupted.set())
+        signal.signal(number, stop)
     with Progress(console) as progress:
         summary = evaluate(evaluation, runner, interrupted, progress)
     console.print(summary_table(summary))

@@ -123,6 +123,7 @@ def play(
     """
     shutil.rmtree(run.folder, ignore_errors=True)
     run.out.mkdir(parents=True)
+    played_as = settings(run, runner)
     started = datetime.now(UTC).isoformat(timespec="seconds")
     match = runner.start(run)
     try:
@@ -130,7 +131,7 @@ def play(
         ending = _end(run, match, interrupted, stopped)
     finally:
         match.close()
-    result = _result(run, runner, ending, started)
+    result = _result(run, ending, started, played_as)
     write_json(run.folder / RESULT_FILE, result)
     return result
 
@@ -215,7 +216,7 @@ def settings(run: Run, runner: Runner) -> dict[str, Any]:
     }
 
 
-def _result(run: Run, runner: Runner, ending: Ending, started: str) -> dict[str, Any]:
+def _result(run: Run, ending: Ending, started: str, played_as: dict[str, Any]) -> dict[str, Any]:
     status = Status.read(run.folder)
     episodes = read_monitor(run.folder / MONITOR_FILE)
     verdict = judge(ending)
@@ -233,9 +234,9 @@ def _result(run: Run, runner: Runner, ending: Ending, started: str) -> dict[str,
         "reason": verdict.reason,
         "timesteps_per_second": status.timesteps_per_second,
         "emulator_timesteps_per_second": status.emulator_timesteps_per_second,
-        "agent": runner.agent,
+        "agent": played_as["agent"],
         "agent_exit_code": ending.agent_code,
         "started": started,
-        "settings": settings(run, runner),
+        "settings": played_as,
         **provenance(),
     }

@@ -1,4 +1,4 @@
-"""What a person sees of an evaluation: a live table in a terminal, a line per run elsewhere."""
+"""What a person sees of an evaluation: a line per finished run, in a terminal a live table, too."""
 
 from __future__ import annotations
 
@@ -62,15 +62,15 @@ class Progress:
             self._results[run] = result
             self._played += 1
             done = len(self._results)
-        if not self._live.is_started:
-            self._console.print(
-                f"{done}/{len(self._runs)} {run.level.name} seed {run.seed}: "
-                f"score {number(result['score'])}, {result['episodes']} episodes, "
-                f"{result['verdict']} ({result['reason']}){self._time_left()}",
-                markup=False,
-                highlight=False,
-                soft_wrap=True,
-            )
+        left = "" if self._live.is_started else self._time_left()  # the live table says it, too
+        self._console.print(
+            f"{done}/{len(self._runs)} {run.level.name} seed {run.seed}: "
+            f"score {number(result['score'])}, {result['episodes']} episodes, "
+            f"{result['verdict']} ({result['reason']}){left}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
 
     def _time_left(self) -> str:
         left = len(self._runs) - len(self._results)
@@ -85,8 +85,8 @@ class Progress:
             done = len(self._results)
             title = f"{done} of {len(self._runs)} runs finished{self._time_left()}"
         table = Table(title=title, title_justify="left")
-        for heading in ("level", "seed"):
-            table.add_column(heading)
+        table.add_column("level", overflow="fold")
+        table.add_column("seed")
         for heading in ("timesteps", "", "per second", "time left", "episodes", "score so far"):
             table.add_column(heading, justify="right")
         for run, status in running.items():
