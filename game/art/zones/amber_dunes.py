@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import decor
+from .. import decor, tall
 from ..canvas import blank, grid, smooth, wave
 from ..palettes import ACCENT, CAP, DEEP, DEEPER, GROUND, LINE
 from ..scenery import HEIGHT, WIDTH, cloud, disc, pyramid, ridge, sky, stamp, waves
-from ..terrain import (
-    Style,
+from ..terrain import Style, ragged_cap
+from ..textures import (
     arrows,
     bricks,
     cracked,
     door_block,
     framed,
     plank_platform,
-    ragged_cap,
     signpost,
     wavy_liquid,
 )
@@ -87,7 +86,7 @@ def style() -> Style:
             decor.rock(GROUND),
             decor.column_stub(GROUND),
         ),
-        tall=decor.pillar(GROUND, (CAP[1], ACCENT[1], CAP[3])),
+        tall=tall.pillar(GROUND, (CAP[1], ACCENT[1], CAP[3])),
         goal=signpost(GROUND[1:], ACCENT, CAP),
     )
 

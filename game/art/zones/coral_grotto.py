@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import decor
+from .. import decor, tall
 from ..canvas import blank, capsule, cos, ellipse, grid, paint, polygon, sin
 from ..palettes import ACCENT, CAP, DEEP, DEEPER, GROUND, LINE
 from ..scenery import HEIGHT, WIDTH, ridge, sky, stamp, waves
-from ..terrain import (
-    Style,
+from ..terrain import Style, ragged_cap
+from ..textures import (
     cracked,
     cushion,
     door_block,
     framed,
     plank_platform,
-    ragged_cap,
     shallow_water,
     signpost,
     stones,
@@ -68,7 +67,7 @@ def style() -> Style:
             decor.rock(GROUND),
             decor.vines(CAP, ACCENT[1]),
         ),
-        tall=decor.kelp(CAP),
+        tall=tall.kelp(CAP),
         goal=signpost(GROUND[1:], ACCENT, CAP),
     )
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import decor
+from .. import decor, tall
 from ..canvas import blank, capsule, cos, ellipse, grid, hashed, over, paint, sin
 from ..palettes import ACCENT, CAP, DEEP, DEEPER, GROUND, LINE, LIQUID
 from ..scenery import HEIGHT, WIDTH, bumps, ridge, sky, stamp
-from ..terrain import (
-    Style,
+from ..terrain import Style
+from ..textures import (
     arrows,
     bricks,
     cracked,
@@ -94,7 +94,7 @@ def style() -> Style:
             decor.rock((GROUND[0], GROUND[1], GROUND[2])),
             decor.pipe(GROUND, ACCENT[0]),
         ),
-        tall=decor.chimney(GROUND, LIQUID),
+        tall=tall.chimney(GROUND, LIQUID),
         goal=signpost(GROUND, ACCENT, GROUND),
     )
 

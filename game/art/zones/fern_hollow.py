@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import decor
+from .. import decor, tall
 from ..canvas import blank, capsule, ellipse, over, paint
 from ..palettes import ACCENT, CAP, DEEP, DEEPER, GROUND, LINE
 from ..scenery import HEIGHT, WIDTH, bumps, cloud, disc, ridge, sky, stamp, waves
-from ..terrain import (
-    Style,
+from ..terrain import Style, ragged_cap
+from ..textures import (
     brambles,
     cracked,
     cushion,
     door_block,
     framed,
     plank_platform,
-    ragged_cap,
     signpost,
     stones,
     wavy_liquid,
@@ -73,7 +72,7 @@ def style() -> Style:
             decor.rock(GROUND[1:]),
             decor.vines(CAP, ACCENT[2]),
         ),
-        tall=decor.tree_fern(GROUND, CAP),
+        tall=tall.tree_fern(GROUND, CAP),
         goal=signpost(GROUND[1:], ACCENT, CAP),
     )
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import decor
+from .. import decor, tall
 from ..canvas import blank, grid, hashed, paint, polygon
 from ..palettes import ACCENT, CAP, DEEP, DEEPER, GROUND, LINE
 from ..scenery import HEIGHT, WIDTH, curtain, peaks, ridge, sky, stamp, stars, waves
-from ..terrain import (
-    Style,
+from ..terrain import Style, ragged_cap
+from ..textures import (
     cracked,
     door_block,
     facets,
     framed,
     plank_platform,
-    ragged_cap,
     signpost,
     wavy_liquid,
 )
@@ -75,7 +74,7 @@ def style() -> Style:
             decor.crystals(GROUND[1:]),
             decor.icicles((GROUND[2], GROUND[3], CAP[3])),
         ),
-        tall=decor.tall_pine(GROUND[0:3], CAP),
+        tall=tall.tall_pine(GROUND[0:3], CAP),
         goal=signpost(GROUND[1:], ACCENT, CAP),
     )
 

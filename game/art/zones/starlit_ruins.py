@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import decor
+from .. import decor, tall
 from ..canvas import blank, ellipse, grid, paint
 from ..palettes import ACCENT, CAP, DEEP, DEEPER, GROUND, LINE
 from ..scenery import HEIGHT, WIDTH, disc, ridge, sky, stamp, stars, waves
-from ..terrain import (
-    Style,
+from ..terrain import Style
+from ..textures import (
     bricks,
     cracked,
     door_block,
@@ -82,7 +82,7 @@ def style() -> Style:
             decor.lamp(CAP, ACCENT),
             decor.vines((GROUND[1], GROUND[2], GROUND[3]), ACCENT[2]),
         ),
-        tall=decor.pillar(GROUND, CAP),
+        tall=tall.pillar(GROUND, CAP),
         goal=signpost(GROUND, ACCENT, GROUND),
     )
 
