@@ -64,10 +64,10 @@ def make(
     if draw_all:
         env = ContestEnv(level, frame_skip=frame_skip, sticky=sticky, time_limit=time_limit)
     else:
-        skip = undrawn.may_skip(level)
+        skip = undrawn.may_skip(level)  # first, for a proof needs an emulator of its own
         recycled.install()
         env = ContestEnv(level, frame_skip=frame_skip, sticky=sticky, time_limit=time_limit)
-        env.undrawn = undrawn.Undrawn() if skip else None
+        env.undrawn = undrawn.attach(level) if skip else None
         env.draw_all = False
     env.np_random, _ = seeding.np_random(seed)
     if record is not None:
@@ -220,7 +220,7 @@ class ContestEnv(gymnasium.Env):
         self.retro.load_state(level.state, GameFiles.of(level))
         self.level = level
         if not self.draw_all:
-            self.undrawn = undrawn.Undrawn() if undrawn.may_skip(level) else None
+            self.undrawn = undrawn.attach(level) if undrawn.may_skip(level) else None
         self._running = False
         self._finish_movie()
 

@@ -210,6 +210,15 @@ def may_skip(level: Level) -> bool:
     return not difference
 
 
+def attach(level: Level) -> Undrawn | None:
+    """The loaded emulator's way to go undrawn after :func:`may_skip`; None if it has none."""
+    try:
+        return Undrawn()
+    except Unavailable as error:
+        _warn(f"{level.game}: every frame is drawn, at half the speed ({error})")
+        return None
+
+
 def prove(level: Level, timesteps: int = PROOF_TIMESTEPS) -> str:
     """Play the level drawn and undrawn; returns the first difference, or "" if there is none.
 
@@ -292,8 +301,13 @@ def _cache() -> Path:
     return Path(home) / "retro-contest-kit" / "undrawn"
 
 
+_verdicts: dict[str, str] = {}  # of this process, by key, for where no file can be written
+
+
 def _stored(key: str) -> str | None:
-    """The verdict on file: "" for equal, else the difference; None if there is none."""
+    """The verdict so far: "" for equal, else the difference; None if there is none."""
+    if key in _verdicts:
+        return _verdicts[key]
     try:
         return str(json.loads((_cache() / f"{key}.json").read_text())["difference"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -301,7 +315,8 @@ def _stored(key: str) -> str | None:
 
 
 def _store(key: str, level: Level, difference: str) -> None:
-    """Keep a verdict; a cache that cannot be written only means that the proof is run again."""
+    """Keep a verdict; where the file cannot be written, only for this process."""
+    _verdicts[key] = difference
     verdict = {"level": level.name, "difference": difference, "timesteps": PROOF_TIMESTEPS}
     try:
         _cache().mkdir(parents=True, exist_ok=True)

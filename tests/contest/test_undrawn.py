@@ -27,6 +27,7 @@ SHIPPED = [
 def cache(tmp_path, monkeypatch):
     """Every test starts without verdicts and without warnings given."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(undrawn, "_verdicts", {})
     undrawn._warn.cache_clear()
     undrawn._symbols.cache_clear()
     yield tmp_path / "cache" / "retro-contest-kit" / "undrawn"
@@ -47,7 +48,7 @@ def solution(level: Level) -> np.ndarray:
 def test_shipped_levels_are_the_same(level):
     """Picture, reward, end, RAM and save-state after every timestep of a long play."""
     if level == LEVEL:
-        actions = undrawn.random_buttons(1200, seed=7)
+        actions = undrawn.random_buttons(1000, seed=7)
     else:
         actions = solution(level)
     env = ContestEnv(level, sticky=0)
@@ -59,7 +60,7 @@ def test_shipped_levels_are_the_same(level):
     env.close()
     ends = [i for i, seen in enumerate(drawn) if any(seen["the episode's end"])]
     if level == LEVEL:
-        assert len(ends) >= 3
+        assert len(ends) >= 2
     else:
         assert len(ends) == 1, "the movie does not finish the act"
         assert sum(seen["the reward"] for seen in drawn) > 9000
@@ -203,8 +204,12 @@ def test_a_verdict_is_kept(monkeypatch, cache):
     assert undrawn.may_skip(LEVEL)
     assert undrawn.is_known(LEVEL)
     (verdict,) = cache.iterdir()
-    monkeypatch.setattr(undrawn, "prove", lambda level: pytest.fail("proved again"))
-    assert undrawn.may_skip(LEVEL)
+    with monkeypatch.context() as patch:
+        patch.setattr(undrawn, "prove", lambda level: pytest.fail("proved again"))
+        assert undrawn.may_skip(LEVEL)
+        undrawn._verdicts.clear()  # what another process finds
+        assert undrawn.may_skip(LEVEL)
+    undrawn._verdicts.clear()
     verdict.write_text("{damaged")
     assert not undrawn.is_known(LEVEL)
     monkeypatch.setattr(undrawn, "prove", lambda level: "")
@@ -230,6 +235,18 @@ def test_without_a_cache(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))  # no folder can be made there
     assert undrawn.may_skip(LEVEL)
+    assert undrawn.is_known(LEVEL)
+    env = make(LEVEL)
+    assert env.undrawn is not None
+    env.close()
+
+
+def test_a_core_that_fails_after_its_proof(monkeypatch, caplog):
+    """A verdict of another day does not help a core that cannot be found now."""
+    assert undrawn.may_skip(LEVEL)
+    undrawn._symbols.cache_clear()
+    monkeypatch.setattr(undrawn, "OBJECTS", (*undrawn.OBJECTS, "no_such_object"))
+    falls_back(caplog, "no_such_object")
 
 
 def test_draw_all_touches_nothing(monkeypatch):

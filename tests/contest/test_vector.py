@@ -256,7 +256,7 @@ def test_levels_share_the_timesteps(three_levels):
 
 
 def test_many_that_end_at_once_spread_over_the_levels(three_levels):
-    with VectorEnv(three_levels, 3, seed=0, wrap=short) as envs:
+    with VectorEnv(three_levels, 3, seed=0, wrap=short, draw_all=True) as envs:
         _, infos = envs.reset()
         for action in buttons(15, 3):
             assert sorted(infos["level"]) == [0, 1, 2]
