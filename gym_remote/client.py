@@ -9,7 +9,6 @@ import numpy as np
 from . import directory as shared
 from .channels import BoolChannel, Channel, FloatChannel, parse_description
 from .exceptions import (
-    GymRemoteError,
     ProtocolError,
     ResetError,
     ServerDisconnectError,
@@ -18,6 +17,7 @@ from .exceptions import (
 from .messages import (
     RESET_REQUEST,
     Connection,
+    PeerGone,
     encode,
     encode_step,
     error_in,
@@ -129,7 +129,7 @@ class RemoteEnv(gymnasium.Env):
                 self._receive("close", deadline)
             try:
                 self._connection.send(message)
-            except BrokenPipeError:
+            except PeerGone:
                 # The server has closed; it may have said why.
                 self._receive("close", deadline)
             answer = self._receive("update", deadline)
@@ -153,11 +153,9 @@ class RemoteEnv(gymnasium.Env):
         """
         try:
             kind, content = self._connection.receive(deadline)
-        except GymRemoteError:
-            raise
         except TimeoutError:
             raise ServerTimeoutError("the server does not answer") from None
-        except BrokenPipeError:
+        except PeerGone:
             raise ServerDisconnectError("the server is gone, without a word") from None
         if kind in ("close", "exception"):
             raise error_in(kind, content)

@@ -16,7 +16,7 @@ MAX_BYTES = 1 << 20  # of one message; the longest honest one, a description, ha
 
 raw_decode = json.JSONDecoder().raw_decode
 
-AT_ONCE = 0.0005  # seconds
+AT_ONCE = 0.0002  # seconds within which an answer is worth staying awake for
 
 RESET_REQUEST = b'{"type": "update", "content": {"reset": true}}\f'
 
@@ -106,6 +106,10 @@ def wait(poll: select.poll, deadline: float) -> bool:
     return False
 
 
+class PeerGone(Exception):
+    """The other side has closed the connection or died. Each side has its own word for that."""
+
+
 class Connection:
     """Sends and receives whole messages on a connected socket."""
 
@@ -125,7 +129,7 @@ class Connection:
         return bool(self._messages or self._partial)
 
     def send(self, message: bytes) -> None:
-        """Raises BrokenPipeError if the other side is gone, ProtocolError if it does not read.
+        """Raises PeerGone if the other side is gone, ProtocolError if it does not read.
 
         Never waits: messages are small and each is answered before the next, so a socket buffer
         can only be full if the other side does not read what it is sent.
@@ -135,7 +139,7 @@ class Connection:
         except BlockingIOError:
             sent = 0
         except OSError as error:
-            raise BrokenPipeError(str(error)) from None
+            raise PeerGone(str(error)) from None
         if sent != len(message):
             raise ProtocolError("the other side does not read what it is sent")
 
@@ -143,12 +147,12 @@ class Connection:
         """The next message, as (type, content).
 
         `deadline` is a time.monotonic() or infinity. Raises TimeoutError at the deadline,
-        BrokenPipeError if the other side is gone, ProtocolError for what is not a message.
+        PeerGone if the other side is gone, ProtocolError for what is not a message.
         """
         while not self._messages:
             chunk = self._receive_some(deadline)
             if not chunk:
-                raise BrokenPipeError("the other side is gone")
+                raise PeerGone("the other side is gone")
             *complete, rest = chunk.split(END)
             if complete and self._partial:
                 complete[0] = bytes(self._partial) + complete[0]
@@ -181,7 +185,7 @@ class Connection:
             return b""
 
     def stop_receiving(self) -> None:
-        """Make this and every later `receive` raise BrokenPipeError; sending still works.
+        """Make this and every later `receive` raise PeerGone; sending still works.
 
         May be called from another thread or from a signal handler.
         """
@@ -191,6 +195,6 @@ class Connection:
     def close(self, farewell: bytes | None = None) -> None:
         """Close, after an attempt to send a last message."""
         if farewell is not None:
-            with contextlib.suppress(BrokenPipeError, ProtocolError):
+            with contextlib.suppress(PeerGone, ProtocolError):
                 self.send(farewell)
         self._sock.close()

@@ -25,6 +25,7 @@ from .exceptions import (
 )
 from .messages import (
     Connection,
+    PeerGone,
     encode,
     encode_answer,
     encode_farewell,
@@ -188,7 +189,7 @@ class Server:
                 reason = Reason.STOPPED if self._stopped else Reason.NO_CLIENT
         except ProtocolError as error:
             reason, detail = Reason.PROTOCOL_ERROR, str(error)
-        except BrokenPipeError:
+        except PeerGone:
             reason = Reason.STOPPED if self._stopped else Reason.CLIENT_DIED
         except Exception as error:
             text = f"the environment failed: {type(error).__name__}"
@@ -239,7 +240,11 @@ class Server:
                 return Reason.CLIENT_CLOSED
             is_reset, action = self._parse_request(kind, content)
 
-            if in_episode if is_reset and not allow_early_reset else not (is_reset or in_episode):
+            if is_reset:
+                refused = in_episode and not allow_early_reset
+            else:
+                refused = not in_episode
+            if refused:
                 connection.send(encode_farewell("exception", ResetError))
                 continue
             if is_reset:

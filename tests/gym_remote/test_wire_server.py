@@ -350,12 +350,14 @@ def test_serves_gymnasium_environments(name, tmp_path):
 # --- an environment that fails ---
 
 
-@pytest.mark.parametrize("failure", ["raise", "nan", "shape"])
+@pytest.mark.parametrize(
+    "failure", [ZeroDivisionError, BrokenPipeError, TimeoutError, "nan", "shape"]
+)
 def test_a_failing_environment_is_reported_to_both_sides(failure, tmp_path):
     class Failing(FrameEnv):
         def step(self, action):
-            if failure == "raise":
-                raise ZeroDivisionError("the emulator is on fire")
+            if not isinstance(failure, str):
+                raise failure("the emulator is on fire")
             frame = self._frame()[:5] if failure == "shape" else self._frame()
             return frame, float("nan"), False, False, {}
 
@@ -363,7 +365,7 @@ def test_a_failing_environment_is_reported_to_both_sides(failure, tmp_path):
         client.read()
         client.ask(RESET)
         assert b"the environment failed" in client.ask(STEP_RIGHT)
-        with pytest.raises(ZeroDivisionError if failure == "raise" else ValueError):
+        with pytest.raises(ValueError if isinstance(failure, str) else failure):
             serving.result()
     assert names_in(tmp_path) == set()
 
