@@ -267,6 +267,19 @@ def pipe(steel: Colors, glow: int) -> np.ndarray:
     return outline(picture, LINE)
 
 
+def chain(steel: Colors, hook: int) -> np.ndarray:
+    """A chain with a hook, hanging from the top row."""
+    picture = blank(16, 16)
+    for top in (0, 4, 8):
+        picture[top : top + 3, 6] = picture[top : top + 3, 9] = steel[3]
+        picture[top, 6:10] = picture[top + 3, 6:10] = steel[2]
+        picture[top + 3, 7:9] = steel[3]
+    picture[12, 7:9] = hook
+    for column, row in ((9, 13), (10, 14), (9, 15), (8, 15), (7, 15), (6, 14), (5, 13)):
+        picture[row, column] = hook
+    return outline(picture, LINE)
+
+
 def gauge(steel: Colors, face: int, needle: int) -> np.ndarray:
     picture = blank(16, 16)
     shape = picture.shape

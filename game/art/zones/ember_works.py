@@ -92,7 +92,7 @@ def style() -> Style:
             decor.gear(GROUND),
             decor.lamp(GROUND, (ACCENT[0], ACCENT[2], LIQUID[2])),
             decor.rock((GROUND[0], GROUND[1], GROUND[2])),
-            decor.pipe(GROUND, ACCENT[0]),
+            decor.chain(GROUND, ACCENT[2]),
         ),
         tall=tall.chimney(GROUND, LIQUID),
         goal=signpost(GROUND, ACCENT, GROUND),

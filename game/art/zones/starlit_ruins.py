@@ -104,7 +104,7 @@ def _temple() -> np.ndarray:
         picture[12:40, left + 2 : left + 4] = 9
         picture[12:40, left + 4 : left + 6] = 10
         picture[12:14, left : left + 12] = 10
-    picture[34:40, 46:50] = 14  # a lamp burns inside
+    picture[34:40, 52:56] = 14  # a lamp burns inside
     picture[40:44, 4:92] = 10
     picture[44:48, 0:96] = 11
     picture[40, 4:92] = picture[44, 0:96] = 9
@@ -126,6 +126,25 @@ def _shaft(height: int, broken: int) -> np.ndarray:
     return picture
 
 
+def _arch() -> np.ndarray:
+    """A lonely arch on the hills (32, 40), its right shoulder broken."""
+    picture = blank(32, 40)
+    shape = picture.shape
+    paint(picture, ellipse(shape, 19.5, 19, 17, 17), 11)
+    paint(picture, ellipse(shape, 18.5, 20, 16, 16), 10)
+    paint(picture, ellipse(shape, 19.5, 20, 14, 14), 11)
+    picture[20:32, 3:37] = 11
+    picture[20:32, 3:5] = picture[20:32, 30:32] = 10
+    opening = ellipse(shape, 19.5, 20, 10, 11)
+    opening[20:, 10:30] = True
+    picture[opening] = 0
+    for column in range(28, 40):
+        picture[: 8 + (column * 5) % 4 + (column - 28) // 2, column] = 0
+    picture[18:21, 1:12] = picture[18:21, 28:39] = 10
+    picture[18, 1:12] = 9
+    return picture
+
+
 def background() -> np.ndarray:
     picture = blank(HEIGHT, WIDTH)
     sky(picture, 0, 152, (0, 0, 1, 2, 3, 4, 5, 13))
@@ -143,8 +162,10 @@ def background() -> np.ndarray:
     ruin[:12] = 0
     for left in (208, 464):
         stamp(picture, ruin, left, 104)
-    mid = waves(166, 128, (1, 6, 0.4), (3, 4, 0.0))
-    ridge(picture, mid, 232, (12, 12, 11), rim=(9, 10), top=154)
+    for left in range(32, WIDTH, 128):
+        stamp(picture, _arch(), left, 152)
+    mid = waves(172, 128, (1, 6, 0.4), (3, 4, 0.0))
+    ridge(picture, mid, 232, (12, 12, 11), rim=(9, 10), top=160)
     near = waves(214, 128, (2, 6, 0.1), (3, 5, 0.6))
     for left in range(0, WIDTH, 128):
         stamp(picture, _shaft(56, 0), left + 8, 184)
