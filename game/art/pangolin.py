@@ -274,15 +274,15 @@ def _walk(step: int) -> Pose:
     swing_far, raised_far = cos(angle + 180), max(0.0, sin(angle + 180))
     bob = 1 if step % 3 == 1 else 0
     return Pose(
-        head=(12, 1 + bob),
-        trunk=(7, 12 + bob),
-        hip=(14, 23 + bob),
-        shoulder=(18, 17 + bob),
+        head=(11, 1 + bob),
+        trunk=(6, 12 + bob),
+        hip=(13, 23 + bob),
+        shoulder=(17, 17 + bob),
         tail=((9, 24 + bob), (6, 25.5 + bob), (3, 24), (1.5, 20.5 + bob)),
         near_foot=(14 + 5 * swing, 29 - 4 * raised),
         far_foot=(17 + 5 * swing_far, 29 - 4 * raised_far),
-        near_hand=(20 - 4 * swing, 21 + bob),
-        far_hand=(23 - 4 * swing_far, 20 + bob),
+        near_hand=(19 - 4 * swing, 21 + bob),
+        far_hand=(22 - 4 * swing_far, 20 + bob),
         scarf=((10, 14 + bob), (7, 14), (4, 15 - bob)),
         feet_tilt=(round(-25 * raised), round(-25 * raised_far)),
     )
@@ -295,7 +295,7 @@ def _run(step: int) -> Pose:
     swing_far, raised_far = cos(angle + 180), max(0.0, sin(angle + 180))
     bob = step % 2
     return Pose(
-        head=(12, 6 + bob),
+        head=(11, 6 + bob),
         trunk=(5, 14 + bob),
         leaning=True,
         hip=(12, 23 + bob),
