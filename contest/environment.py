@@ -85,6 +85,7 @@ class ContestEnv(gymnasium.Env):
     Attributes:
         retro: the stable-retro environment underneath.
         level: the level it plays.
+        sticky: probability that the previous action stays for the first frame of a timestep.
         undrawn: how it emulates frames that nobody sees, or None if it draws them.
         draw_all: whether it must draw them.
         episode_reward: sum of the rewards of this episode so far.
@@ -116,7 +117,7 @@ class ContestEnv(gymnasium.Env):
         self.undrawn: undrawn.Undrawn | None = None
         self.draw_all = True
         self._frame_skip = frame_skip
-        self._sticky = sticky
+        self.sticky = sticky
         self._time_limit = time_limit
         self.action_space = self.retro.action_space
         # stable-retro takes the shape from the console's first frame after power-on, which may be
@@ -158,7 +159,7 @@ class ContestEnv(gymnasium.Env):
         em, data, movie = retro.em, retro.data, retro.movie
         (buttons,) = retro.action_to_array(action)
         first = buttons
-        if self._held is not None and self.np_random.random() < self._sticky:
+        if self._held is not None and self.np_random.random() < self.sticky:
             first = self._held
         self._held = first if self._frame_skip == 1 else buttons
 

@@ -37,6 +37,14 @@ class CollectConfig:
     """how even random play's preferences are: each episode draws them from a Dirichlet
     distribution with this concentration, so that it favours a few actions"""
 
+    movies: Path | None = None
+    """folder of input movies that finish the levels (game/movies); episodes then also begin
+    somewhere along a movie, so that the frames come from everywhere in a level"""
+    movie_share: Annotated[float, pydantic.Field(ge=0, le=1)] = 0.8
+    """share of the episodes that begin along a movie, where there is one"""
+    movie_timesteps: Positive = 192
+    """timesteps recorded of such an episode, if it does not end before"""
+
     __pydantic_config__ = FORBID_UNKNOWN
 
 

@@ -12,9 +12,11 @@ import numpy as np
 
 import contest.environment
 from agent.actions import action_table
+from agent.errors import UsageError
 from agent.frames import shrink
 from contest.levels import Level
 from pretrain.config import CollectConfig
+from pretrain.movies import find_movie
 from pretrain.shards import ShardWriter
 
 PR_SET_PDEATHSIG = 1
@@ -31,10 +33,13 @@ def start_worker() -> None:
 
 def _environment(level: Level) -> contest.environment.ContestEnv:
     global _env
-    if _env is None or _env.level != level:
-        if _env is not None:
-            _env.close()
-        _env = contest.environment.make(level)
+    if _env is not None and _env.can_play(level):
+        if _env.level != level:
+            _env.change_level(level)
+        return _env
+    if _env is not None:
+        _env.close()
+    _env = contest.environment.make(level)
     return _env
 
 
@@ -50,21 +55,40 @@ def record(
     env = _environment(level)
     rng = np.random.default_rng(seed)
     buttons = action_table(actions)
-    frame, info = env.reset(seed=seed)
-    writer = ShardWriter(level.name, sorted(env.retro.data.lookup_all()))
-    behaviour = PersistentRandom(config, len(buttons), rng)
-    start = True
+    movie = find_movie(config.movies, level.state)
+    env.reset(seed=seed)
+    writer = ShardWriter(level.name, sorted(env.variables()))
     while len(writer) < config.shard:
-        action = behaviour.act()
-        seen, variables = shrink(frame), info
-        frame, reward, terminated, truncated, info = env.step(buttons[action])
-        end = terminated or truncated
-        writer.add(seen, action, reward, start, end, variables)
-        start = end
-        if end:
-            frame, info = env.reset()
-            behaviour = PersistentRandom(config, len(buttons), rng)
+        along_movie = movie is not None and rng.random() < config.movie_share
+        frame, info = _go_along(env, movie, rng) if along_movie else env.reset()
+        limit = config.movie_timesteps if along_movie else config.shard
+        behaviour = PersistentRandom(config, len(buttons), rng)
+        for t in range(min(limit, config.shard - len(writer))):
+            action = behaviour.act()
+            seen, variables = shrink(frame), info
+            frame, reward, terminated, truncated, info = env.step(buttons[action])
+            end = terminated or truncated
+            writer.add(seen, action, reward, t == 0, end, variables)
+            if end:
+                break
     writer.write(path, {**metadata, "seed": seed})
+
+
+def _go_along(
+    env: contest.environment.ContestEnv, movie: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Play a movie from the start to a random timestep; the frame and variables seen there.
+
+    Without sticky actions, under which the movie would soon miss a jump.
+    """
+    sticky, env.sticky = env.sticky, 0.0
+    frame, info = env.reset()
+    for row in movie[: rng.integers(len(movie))]:
+        frame, _, terminated, truncated, info = env.step(row)
+        if terminated or truncated:
+            raise UsageError(f"{env.level.name}: the movie ends the episode before its own end")
+    env.sticky = sticky
+    return frame, info
 
 
 class PersistentRandom:

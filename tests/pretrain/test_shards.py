@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.errors import UsageError
 from pretrain.latents import Lanes
+from pretrain.movies import find_movie
 from pretrain.shards import DamagedShard, Shard, ShardSet, ShardWriter
 
 
@@ -115,3 +117,17 @@ def test_lanes_play_every_timestep_of_an_epoch_once_and_in_order(tmp_path: Path)
     expected = {*range(49), *(200 + t for t in range(78))} - cut
     assert len(seen) == len(set(seen)) and set(seen) == expected
     assert lanes.plan(1) != lanes.plan(0)
+
+
+def test_movies_are_read_by_timestep(tmp_path: Path) -> None:
+    path = tmp_path / "Level.json"
+    path.write_text('{"frames": 16, "reward": 1.0, "inputs": "R8 LB4 -4"}')
+    movie = find_movie(tmp_path, "Level")
+    assert movie.shape == (4, 12)
+    pressed = [tuple(np.flatnonzero(row)) for row in movie]
+    assert pressed == [(7,), (7,), (0, 6), ()]
+    assert find_movie(tmp_path, "Other") is None and find_movie(None, "Level") is None
+    for wrong in ("not json", '{"inputs": "Q4"}', "[]"):
+        path.write_text(wrong)
+        with pytest.raises(UsageError, match="not an input movie"):
+            find_movie(tmp_path, "Level")
