@@ -16,7 +16,8 @@ MAX_BYTES = 1 << 20  # of one message; the longest honest one, a description, ha
 
 raw_decode = json.JSONDecoder().raw_decode
 
-AT_ONCE = 0.0002  # seconds within which an answer is worth staying awake for
+AT_ONCE = 0.0002  # seconds that are worth staying awake for an answer
+WHILE = 0.1  # seconds without doing so after it was in vain
 
 RESET_REQUEST = b'{"type": "update", "content": {"reset": true}}\f'
 
@@ -118,7 +119,7 @@ class Connection:
         self._sock = sock
         self._messages: collections.deque[bytes] = collections.deque()  # received, not yet read
         self._partial = bytearray()  # the beginning of the message after them
-        self._answers_at_once = True
+        self._sleep_until = 0.0  # a time.monotonic()
         # Waiting in poll() instead of socket timeouts saves system calls.
         self._readable = select.poll()
         self._readable.register(sock, select.POLLIN)
@@ -167,19 +168,22 @@ class Connection:
         """Whatever comes first: bytes, or none if the other side is gone.
 
         Putting a core to sleep and waking it up takes longer than a whole round trip, above all in
-        a virtual machine. So as long as the other side answers at once, stay awake for that moment,
-        giving way to any process that has work for the core.
+        a virtual machine. So stay awake for the moment in which a quick answer comes. If none
+        comes, because the other side has work to do or because other processes want the core,
+        just sleep for the next while.
         """
         start = now = time.monotonic()
-        try:
-            while self._answers_at_once and now < start + AT_ONCE:
+        ready = False
+        if start >= self._sleep_until:
+            while not ready and now < start + AT_ONCE:
                 os.sched_yield()
-                if self._readable.poll(0):
-                    return self._sock.recv(65536)
+                ready = self._readable.poll(0)
                 now = time.monotonic()
-            if not wait(self._readable, deadline):
-                raise TimeoutError("no message in time")
-            self._answers_at_once = time.monotonic() < start + AT_ONCE
+            if now >= start + AT_ONCE:
+                self._sleep_until = now + WHILE
+        if not ready and not wait(self._readable, deadline):
+            raise TimeoutError("no message in time")
+        try:
             return self._sock.recv(65536)
         except ConnectionError:
             return b""
