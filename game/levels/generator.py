@@ -8,8 +8,8 @@ import numpy as np
 
 from game.levels import zone_sections  # noqa: F401  (enters its sections into the library)
 from game.levels.blocks import NUMBER
-from game.levels.canvas import BLOCK, MAX_COLUMNS, Canvas, Thing, dress
-from game.levels.sections import LIBRARY, Section
+from game.levels.canvas import BLOCK, MAX_COLUMNS, ROWS, Canvas, Thing, dress
+from game.levels.sections import LIBRARY, WIDEST, Section
 from game.levels.themes import COMMON, THEMES
 
 START_COLUMN = 6
@@ -54,34 +54,28 @@ def target_length(hard: float, rng: np.random.Generator) -> int:
     return min(LENGTHS, key=lambda n: abs(n - wish))
 
 
-def _height_fits(section: Section, row: int) -> bool:
-    """Sections that climb need sky, those that go down need depth."""
-    if section.name in ("drop", "dead_end", "fork", "sunken_wall", "flooded_basin", "water_stones"):
-        return row <= 21
-    climbs = "cliff lift tower side_spring_ramp run_up hidden_spring moon_jump stairs lever_door beam"
-    if any(word in section.name for word in climbs.split()):
-        return row >= 16
-    if section.name in ("rolling_valley", "ski_jump", "spike_pit"):
-        return row <= 24
-    return True
+def _plan(rng: np.random.Generator) -> list[str]:
+    """Kinds of sections for one stretch of an act: gentle at first, then what needs thought.
+
+    ``own`` asks for one of the zone's own sections, of whatever kind.
+    """
+    first = rng.permutation(["own", "obstacle", "obstacle", "rest"]).tolist()
+    then = rng.permutation(["own", "own", "back", "ways", "obstacle", "rest"]).tolist()
+    return ["rest", *first, *then]
 
 
 def _choose(
-    zone: str,
-    hard: float,
-    row: int,
-    recent: list[str],
-    want_stop: bool,
-    room: int,
-    rng: np.random.Generator,
+    zone: str, kind: str, hard: float, row: int, recent: list[str], rng: np.random.Generator
 ) -> Section | None:
-    weights = {**COMMON, **THEMES[zone].own}
+    """A section of the kind that fits here and was not used lately."""
+    own = THEMES[zone].own
+    weights = own if kind == "own" else {**COMMON, **own}
     names, values = [], []
     for name, weight in weights.items():
         section = LIBRARY[name]
-        if section.width > room or name in recent or not _height_fits(section, row):
+        if kind not in ("own", section.kind) or name in recent or section.hard > hard + 0.35:
             continue
-        if section.hard > hard + 0.35 or section.stops != want_stop:
+        if row < section.sky or row + section.deep > ROWS - 2:
             continue
         names.append(name)
         values.append(weight * (1.5 if abs(section.hard - hard) < 0.2 else 1.0))
@@ -111,28 +105,27 @@ def generate(zone: str, act: int, seed: int, hard: float) -> Act:
 
     sections: list[tuple[int, str]] = []
     recent: list[str] = []
-    stops = False
-    while True:
-        room = end_column - 8 - canvas.x
+    plan: list[str] = []
+    while end_column - 8 - canvas.x > WIDEST:
         if canvas.row < 14:  # come back to the middle of the map
-            canvas.down22(min(5, room // 2))
+            canvas.down22(5)
             canvas.flat(3)
             continue
         if canvas.row > 23:
-            canvas.up22(min(4, room // 2))
+            canvas.up22(4)
             canvas.flat(3)
             continue
-        section = _choose(zone, hard, canvas.row, recent, stops, room, rng)
+        plan = plan or _plan(rng)
+        section = _choose(zone, plan.pop(0), hard, canvas.row, recent, rng)
         if section is None:
-            break
+            continue
         sections.append((canvas.x, section.name))
         section.draw(canvas, rng, hard)
-        recent = [*recent, section.name][-5:]
-        # mostly obstacles; the more the harder, the first one never at once
-        stops = rng.random() < 0.5 + 0.3 * hard
-    while canvas.x < end_column - 20:
-        sections.append((canvas.x, "hills"))
-        LIBRARY["hills"].draw(canvas, rng, hard)
+        recent = [*recent, section.name][-6:]
+    while canvas.x < end_column - 26:
+        name = str(rng.choice(["meadow", "hills", "patrol"]))
+        sections.append((canvas.x, name))
+        LIBRARY[name].draw(canvas, rng, hard)
     canvas.flat(end_column + AFTER_END - canvas.x)
     columns = canvas.x
     if columns > MAX_COLUMNS:

@@ -33,23 +33,36 @@ Draw = Callable[[Canvas, Rng, float], None]
 
 @dataclass(frozen=True)
 class Section:
-    """A section: how to draw it, how hard it is (0..1) and whether holding right fails in it."""
+    """A section of a level.
+
+    Attributes:
+        name: the drawing function's name.
+        kind: ``rest`` can be run through, ``obstacle`` stops who just holds right, ``back`` makes
+            the player go back or do something first, ``ways`` has an upper and a lower route.
+        hard: 0 to 1.
+        sky, deep: rows it needs above and below the row it starts on.
+        draw: puts it on a canvas.
+    """
 
     name: str
-    draw: Draw
+    kind: str
     hard: float
-    stops: bool
-    width: int  # at most, columns
+    sky: int
+    deep: int
+    draw: Draw
+
+
+WIDEST = 44  # columns, of any section
 
 
 LIBRARY: dict[str, Section] = {}
 
 
-def section(hard: float, *, stops: bool = False, width: int = 44) -> Callable[[Draw], Draw]:
+def section(kind: str, hard: float, *, sky: int = 6, deep: int = 2) -> Callable[[Draw], Draw]:
     """Enter a drawing function into the library under its own name."""
 
     def enter(draw: Draw) -> Draw:
-        LIBRARY[draw.__name__] = Section(draw.__name__, draw, hard, stops, width)
+        LIBRARY[draw.__name__] = Section(draw.__name__, kind, hard, sky, deep, draw)
         return draw
 
     return enter
@@ -68,7 +81,7 @@ def walker(c: Canvas, x: float, beat: int, hard: float) -> None:
 # ---- open ground ------------------------------------------------------------------------------
 
 
-@section(0.0)
+@section("rest", 0.0)
 def meadow(c: Canvas, rng: Rng, hard: float) -> None:
     """Level ground with rings and perhaps somebody walking."""
     n = between(rng, 8, 13)
@@ -78,7 +91,7 @@ def meadow(c: Canvas, rng: Rng, hard: float) -> None:
         walker(c, x + n - 4, 2, hard)
 
 
-@section(0.0)
+@section("rest", 0.0)
 def hills(c: Canvas, rng: Rng, hard: float) -> None:
     """A gentle rise, a crest with rings, a gentle fall."""
     rows = between(rng, 2, 4)
@@ -89,7 +102,7 @@ def hills(c: Canvas, rng: Rng, hard: float) -> None:
     c.flat(3)
 
 
-@section(0.1)
+@section("rest", 0.1)
 def steep_hill(c: Canvas, rng: Rng, hard: float) -> None:
     """A steep climb that a run makes easy, and a long fast way down."""
     c.flat(between(rng, 8, 10))
@@ -102,7 +115,7 @@ def steep_hill(c: Canvas, rng: Rng, hard: float) -> None:
     c.flat(4)
 
 
-@section(0.25)
+@section("rest", 0.25, sky=4, deep=5)
 def rolling_valley(c: Canvas, rng: Rng, hard: float) -> None:
     """Down a steep side, up a steep side: rolling carries the speed across."""
     rows = between(rng, 4, 5)
@@ -114,7 +127,7 @@ def rolling_valley(c: Canvas, rng: Rng, hard: float) -> None:
     c.flat(5)
 
 
-@section(0.2)
+@section("rest", 0.2)
 def patrol(c: Canvas, rng: Rng, hard: float) -> None:
     """Two walkers and a flyer on level ground: curl up or jump on them."""
     n = between(rng, 16, 20)
@@ -129,7 +142,7 @@ def patrol(c: Canvas, rng: Rng, hard: float) -> None:
 # ---- pits and platforms -----------------------------------------------------------------------
 
 
-@section(0.05, stops=True)
+@section("obstacle", 0.05)
 def pit(c: Canvas, rng: Rng, hard: float) -> None:
     """A hole to jump."""
     c.flat(5)
@@ -139,7 +152,7 @@ def pit(c: Canvas, rng: Rng, hard: float) -> None:
     c.flat(6)
 
 
-@section(0.3, stops=True)
+@section("obstacle", 0.3)
 def two_pits(c: Canvas, rng: Rng, hard: float) -> None:
     """A hole, an island, a hole."""
     c.flat(5)
@@ -152,7 +165,7 @@ def two_pits(c: Canvas, rng: Rng, hard: float) -> None:
     c.flat(5)
 
 
-@section(0.3, stops=True)
+@section("obstacle", 0.3)
 def stepping_stones(c: Canvas, rng: Rng, hard: float) -> None:
     """A wide hole with ledges across it."""
     c.flat(4)
@@ -168,7 +181,7 @@ def stepping_stones(c: Canvas, rng: Rng, hard: float) -> None:
     c.flat(5)
 
 
-@section(0.35, stops=True)
+@section("obstacle", 0.35)
 def crumbling_bridge(c: Canvas, rng: Rng, hard: float) -> None:
     """A bridge that falls once stepped on: run, do not wait."""
     c.flat(4)
@@ -180,7 +193,7 @@ def crumbling_bridge(c: Canvas, rng: Rng, hard: float) -> None:
     c.flat(5)
 
 
-@section(0.4, stops=True)
+@section("obstacle", 0.4)
 def moving_platform(c: Canvas, rng: Rng, hard: float) -> None:
     """Too wide to jump from a walk: wait for the platform."""
     c.flat(5)
@@ -191,7 +204,7 @@ def moving_platform(c: Canvas, rng: Rng, hard: float) -> None:
     c.flat(6)
 
 
-@section(0.6, stops=True)
+@section("obstacle", 0.6)
 def two_moving_platforms(c: Canvas, rng: Rng, hard: float) -> None:
     """Two platforms that pass each other above the deep."""
     c.flat(5)
@@ -203,7 +216,7 @@ def two_moving_platforms(c: Canvas, rng: Rng, hard: float) -> None:
     c.flat(6)
 
 
-@section(0.45, stops=True)
+@section("obstacle", 0.45, sky=12, deep=0)
 def lift(c: Canvas, rng: Rng, hard: float) -> None:
     """A cliff of 9 rows; a platform goes up and down beside it."""
     c.flat(5)
@@ -219,7 +232,7 @@ def lift(c: Canvas, rng: Rng, hard: float) -> None:
 # ---- walls ------------------------------------------------------------------------------------
 
 
-@section(0.05, stops=True)
+@section("obstacle", 0.05)
 def wall(c: Canvas, rng: Rng, hard: float) -> None:
     """A wall to jump on and down from."""
     c.flat(5)
@@ -232,7 +245,7 @@ def wall(c: Canvas, rng: Rng, hard: float) -> None:
     c.flat(4)
 
 
-@section(0.2, stops=True)
+@section("obstacle", 0.2, sky=12, deep=0)
 def stairs(c: Canvas, rng: Rng, hard: float) -> None:
     """Steps up, each a jump high; the way down is a long slope."""
     c.flat(4)
@@ -246,7 +259,7 @@ def stairs(c: Canvas, rng: Rng, hard: float) -> None:
     c.flat(4)
 
 
-@section(0.1)
+@section("rest", 0.1, sky=12, deep=0)
 def spring_cliff(c: Canvas, rng: Rng, hard: float) -> None:
     """A cliff nobody can jump, with a spring at its foot."""
     c.flat(7)
@@ -258,7 +271,7 @@ def spring_cliff(c: Canvas, rng: Rng, hard: float) -> None:
     c.flat(8)
 
 
-@section(0.5, stops=True)
+@section("back", 0.35, sky=14, deep=3)
 def hidden_spring(c: Canvas, rng: Rng, hard: float) -> None:
     """A cliff whose spring lies behind: who runs off the edge flies over it and must go back."""
     c.flat(6)
@@ -276,7 +289,7 @@ def hidden_spring(c: Canvas, rng: Rng, hard: float) -> None:
     c.flat(7)
 
 
-@section(0.45, stops=True)
+@section("back", 0.3, sky=14, deep=0)
 def lever_door(c: Canvas, rng: Rng, hard: float) -> None:
     """A shut door; its lever waits on a ledge further back."""
     n = between(rng, 13, 17)
@@ -293,7 +306,7 @@ def lever_door(c: Canvas, rng: Rng, hard: float) -> None:
     c.flat(6)
 
 
-@section(0.3, stops=True)
+@section("back", 0.2, sky=13, deep=0)
 def breakable_wall(c: Canvas, rng: Rng, hard: float) -> None:
     """A wall that only a curled pangolin with some speed breaks."""
     c.flat(10)
@@ -306,7 +319,7 @@ def breakable_wall(c: Canvas, rng: Rng, hard: float) -> None:
     c.ring_line(x + 1, c.row - 1.0, 3)
 
 
-@section(0.55, stops=True)
+@section("back", 0.4, sky=12, deep=7)
 def dead_end(c: Canvas, rng: Rng, hard: float) -> None:
     """The way on is under the floor: a hole that runners fly across, then a wall. Go back."""
     row = c.row
@@ -332,7 +345,7 @@ def dead_end(c: Canvas, rng: Rng, hard: float) -> None:
 # ---- spikes, springs, ramps -------------------------------------------------------------------
 
 
-@section(0.2)
+@section("rest", 0.2)
 def spike_row(c: Canvas, rng: Rng, hard: float) -> None:
     """Spikes on the floor, once or twice."""
     c.flat(6)
@@ -345,7 +358,7 @@ def spike_row(c: Canvas, rng: Rng, hard: float) -> None:
         c.flat(6)
 
 
-@section(0.5, stops=True)
+@section("obstacle", 0.5, sky=4, deep=3)
 def spike_pit(c: Canvas, rng: Rng, hard: float) -> None:
     """A hollow full of spikes under a ledge."""
     c.flat(5)
@@ -360,7 +373,7 @@ def spike_pit(c: Canvas, rng: Rng, hard: float) -> None:
     c.flat(5)
 
 
-@section(0.3)
+@section("rest", 0.3, sky=12, deep=0)
 def side_spring_ramp(c: Canvas, rng: Rng, hard: float) -> None:
     """A side spring throws the pangolin up a steep hill that is too high to walk up."""
     x = c.flat(8)
@@ -372,7 +385,7 @@ def side_spring_ramp(c: Canvas, rng: Rng, hard: float) -> None:
     c.flat(8)
 
 
-@section(0.65, stops=True)
+@section("back", 0.5, sky=11, deep=0)
 def run_up(c: Canvas, rng: Rng, hard: float) -> None:
     """A steep ramp right behind a post: go back, take a run, jump the post at full speed."""
     c.flat(16)
@@ -385,7 +398,7 @@ def run_up(c: Canvas, rng: Rng, hard: float) -> None:
     c.ring_line(x + 1, c.row - 1.0, 3)
 
 
-@section(0.4)
+@section("obstacle", 0.3, sky=4, deep=4)
 def ski_jump(c: Canvas, rng: Rng, hard: float) -> None:
     """Downhill, then a short ramp that throws a fast pangolin across the hole."""
     c.flat(4)
@@ -398,10 +411,23 @@ def ski_jump(c: Canvas, rng: Rng, hard: float) -> None:
     c.flat(7)
 
 
+@section("rest", 0.15, sky=13, deep=0)
+def cavern(c: Canvas, rng: Rng, hard: float) -> None:
+    """A low passage through rock."""
+    c.flat(3)
+    n = between(rng, 12, 18)
+    x = c.flat(n)
+    roof = c.row - between(rng, 5, 6)
+    c.fill(x, x + n, roof - between(rng, 4, 6), roof)
+    c.ring_line(x + 2, c.row - 1.0, 4, 2.5)
+    walker(c, x + n - 5, 3, hard)
+    c.flat(3)
+
+
 # ---- two ways ---------------------------------------------------------------------------------
 
 
-@section(0.3)
+@section("ways", 0.1, sky=11, deep=0)
 def high_road(c: Canvas, rng: Rng, hard: float) -> None:
     """A spring leads to ledges full of rings; below wait spikes and walkers."""
     x = c.flat(between(rng, 26, 32))
@@ -421,7 +447,7 @@ def high_road(c: Canvas, rng: Rng, hard: float) -> None:
         c.put(SPIKES, x + 23, c.row)
 
 
-@section(0.5, stops=True)
+@section("ways", 0.35, sky=2, deep=6)
 def fork(c: Canvas, rng: Rng, hard: float) -> None:
     """Above, ledges over a pool; below, a tunnel with enemies that ends in a climb."""
     c.flat(6)
@@ -445,7 +471,7 @@ def fork(c: Canvas, rng: Rng, hard: float) -> None:
     c.flat(6)
 
 
-@section(0.35, stops=True)
+@section("obstacle", 0.35, sky=12, deep=0)
 def tower(c: Canvas, rng: Rng, hard: float) -> None:
     """A cliff climbed by ledges that go right, left, right."""
     x = c.flat(13)
@@ -460,7 +486,7 @@ def tower(c: Canvas, rng: Rng, hard: float) -> None:
     c.flat(7)
 
 
-@section(0.15)
+@section("rest", 0.15, sky=2, deep=8)
 def drop(c: Canvas, rng: Rng, hard: float) -> None:
     """A way down in high steps."""
     c.flat(4)
@@ -471,3 +497,45 @@ def drop(c: Canvas, rng: Rng, hard: float) -> None:
         x = c.flat(between(rng, 4, 6))
         c.ring_line(x + 1, c.row - 1.0, 2)
     c.flat(3)
+
+
+@section("ways", 0.2, sky=13, deep=0)
+def sky_islands(c: Canvas, rng: Rng, hard: float) -> None:
+    """Stairs of ledges lead to islands in the sky; on the ground it goes up and down."""
+    x = c.flat(6)
+    top = c.row
+    for i in range(3):
+        c.ledge(x + 2 + 3 * i, top - 3 - 3 * i, 3)
+    at, sky = x + 13, top - 10
+    c.up22(2)
+    c.flat(between(rng, 5, 7))
+    c.put(SPIKES, c.x - 3, c.row)
+    c.down22(2)
+    y = c.flat(between(rng, 8, 10))
+    walker(c, y + 4, 2, hard)
+    while at < c.x - 3:
+        n = between(rng, 3, 4)
+        c.fill(at, at + n, sky, sky + 2)
+        c.ring_line(at + 0.7, sky - 1.0, n - 1)
+        at += n + between(rng, 2, 3)
+    c.flat(4)
+
+
+@section("ways", 0.3, sky=9, deep=0)
+def mine(c: Canvas, rng: Rng, hard: float) -> None:
+    """Over a mound with enemies, or through the tunnel beneath it behind breakable blocks."""
+    c.flat(7)
+    row = c.row
+    x = c.x
+    rows, n = 5, between(rng, 12, 16)
+    c.fill(x, x + 1, row - 2, row, "breakable")
+    c.fill(x, x + 1, row, ROWS)
+    for i in range(n):
+        c.fill(x + 1 + i, x + 2 + i, row, ROWS)
+    c.fill(x, x + n, row - rows, row - 2)
+    c.ring_line(x + 2, row - 1.0, (n - 3) // 2, 2)
+    c.ledge(x - 3, row - 3, 3)
+    c.put(WALKER, x + n / 2, row - rows, param=48, a=1 if hard > 0.35 else 0)
+    c.ring_line(x + 3, row - rows - 1.0, 3)
+    c.x = x + n
+    c.flat(7)

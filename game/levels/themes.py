@@ -38,6 +38,9 @@ COMMON: dict[str, float] = {
     "fork": 1,
     "tower": 1,
     "drop": 1.5,
+    "cavern": 1.5,
+    "sky_islands": 1.2,
+    "mine": 1,
 }
 
 

@@ -16,7 +16,7 @@ from game.levels.sections import Rng, between, section, walker
 # ---- FernHollow: bouncing moss and snapping plants --------------------------------------------
 
 
-@section(0.2, stops=True)
+@section("obstacle", 0.2, sky=10)
 def moss_cliff(c: Canvas, rng: Rng, hard: float) -> None:
     """A hollow with bouncing moss; the far side is 7 rows high."""
     c.flat(5)
@@ -30,7 +30,7 @@ def moss_cliff(c: Canvas, rng: Rng, hard: float) -> None:
     c.flat(6)
 
 
-@section(0.2)
+@section("rest", 0.2)
 def snapping_plants(c: Canvas, rng: Rng, hard: float) -> None:
     """Plants that come out of the ground now and then."""
     c.flat(5)
@@ -44,7 +44,7 @@ def snapping_plants(c: Canvas, rng: Rng, hard: float) -> None:
 # ---- AmberDunes: quicksand, flowing sand, spouts ----------------------------------------------
 
 
-@section(0.25, stops=True)
+@section("obstacle", 0.25, sky=4, deep=4)
 def quicksand(c: Canvas, rng: Rng, hard: float) -> None:
     """A pool that swallows who stands still: paddle with jumps."""
     c.flat(5)
@@ -56,7 +56,7 @@ def quicksand(c: Canvas, rng: Rng, hard: float) -> None:
     c.flat(5)
 
 
-@section(0.3, stops=True)
+@section("obstacle", 0.3)
 def sand_flow(c: Canvas, rng: Rng, hard: float) -> None:
     """Sand flows against the runner, toward a pit behind."""
     c.flat(4)
@@ -68,7 +68,7 @@ def sand_flow(c: Canvas, rng: Rng, hard: float) -> None:
     c.flat(5)
 
 
-@section(0.35, stops=True)
+@section("obstacle", 0.35, sky=12, deep=0)
 def spout_cliff(c: Canvas, rng: Rng, hard: float) -> None:
     """A cliff of 9 rows; a spout beside it blows upward now and then."""
     c.flat(8)
@@ -82,7 +82,7 @@ def spout_cliff(c: Canvas, rng: Rng, hard: float) -> None:
 # ---- CoralGrotto: water -----------------------------------------------------------------------
 
 
-@section(0.2, stops=True)
+@section("obstacle", 0.2, sky=4, deep=5)
 def flooded_basin(c: Canvas, rng: Rng, hard: float) -> None:
     """Down under water, across the bottom, up the other side in steps."""
     c.flat(4)
@@ -103,7 +103,7 @@ def flooded_basin(c: Canvas, rng: Rng, hard: float) -> None:
     c.flat(5)
 
 
-@section(0.4, stops=True)
+@section("obstacle", 0.4, sky=9, deep=5)
 def sunken_wall(c: Canvas, rng: Rng, hard: float) -> None:
     """Under water, a wall of 10 rows: ride the bubbles."""
     c.flat(4)
@@ -120,13 +120,13 @@ def sunken_wall(c: Canvas, rng: Rng, hard: float) -> None:
     c.flat(7)
 
 
-@section(0.3, stops=True)
+@section("obstacle", 0.3, sky=10)
 def sponge_cliff(c: Canvas, rng: Rng, hard: float) -> None:
     """Bouncing sponges lead up a cliff."""
     moss_cliff(c, rng, hard)
 
 
-@section(0.3, stops=True)
+@section("ways", 0.3, sky=4, deep=8)
 def water_stones(c: Canvas, rng: Rng, hard: float) -> None:
     """Ledges over a lake; who falls walks along its bottom and climbs out."""
     c.flat(4)
@@ -151,7 +151,7 @@ def water_stones(c: Canvas, rng: Rng, hard: float) -> None:
 # ---- FrostPeak: ice and icicles ---------------------------------------------------------------
 
 
-@section(0.3, stops=True)
+@section("obstacle", 0.3)
 def ice_pit(c: Canvas, rng: Rng, hard: float) -> None:
     """Ice before and behind a hole."""
     c.flat(3)
@@ -165,7 +165,7 @@ def ice_pit(c: Canvas, rng: Rng, hard: float) -> None:
     c.flat(6)
 
 
-@section(0.3)
+@section("rest", 0.3, sky=11, deep=0)
 def icicles(c: Canvas, rng: Rng, hard: float) -> None:
     """A cave roof with icicles that fall on who passes."""
     n = between(rng, 14, 18)
@@ -176,7 +176,7 @@ def icicles(c: Canvas, rng: Rng, hard: float) -> None:
     c.ring_line(x + 3, c.row - 1.0, 5, 2)
 
 
-@section(0.5, stops=True)
+@section("obstacle", 0.5, sky=8, deep=0)
 def ice_slope(c: Canvas, rng: Rng, hard: float) -> None:
     """Icy steps: a short run on ice, then up."""
     c.flat(6)
@@ -191,7 +191,7 @@ def ice_slope(c: Canvas, rng: Rng, hard: float) -> None:
 # ---- EmberWorks: conveyors and flames ---------------------------------------------------------
 
 
-@section(0.35, stops=True)
+@section("obstacle", 0.35)
 def flame_walk(c: Canvas, rng: Rng, hard: float) -> None:
     """Flame jets in turn, with lava between them."""
     c.flat(5)
@@ -203,7 +203,7 @@ def flame_walk(c: Canvas, rng: Rng, hard: float) -> None:
     c.flat(4)
 
 
-@section(0.4, stops=True)
+@section("obstacle", 0.4)
 def conveyor_lava(c: Canvas, rng: Rng, hard: float) -> None:
     """Belts carry the runner back toward the lava, then forward into the next pool."""
     c.flat(4)
@@ -216,7 +216,7 @@ def conveyor_lava(c: Canvas, rng: Rng, hard: float) -> None:
     c.flat(6)
 
 
-@section(0.5, stops=True)
+@section("obstacle", 0.5)
 def lava_platforms(c: Canvas, rng: Rng, hard: float) -> None:
     """Platforms that rise out of a lake of lava and sink back toward it."""
     c.flat(5)
@@ -231,7 +231,7 @@ def lava_platforms(c: Canvas, rng: Rng, hard: float) -> None:
 # ---- StarlitRuins: low gravity and beams ------------------------------------------------------
 
 
-@section(0.4, stops=True)
+@section("obstacle", 0.4, sky=12, deep=0)
 def moon_jump(c: Canvas, rng: Rng, hard: float) -> None:
     """A pad that makes light: from it a jump clears 9 rows."""
     c.flat(5)
@@ -243,7 +243,7 @@ def moon_jump(c: Canvas, rng: Rng, hard: float) -> None:
     c.flat(6)
 
 
-@section(0.5, stops=True)
+@section("obstacle", 0.5, sky=12, deep=0)
 def moon_gap(c: Canvas, rng: Rng, hard: float) -> None:
     """A very wide hole, with a pad on the near side."""
     c.flat(8)
@@ -254,7 +254,7 @@ def moon_gap(c: Canvas, rng: Rng, hard: float) -> None:
     c.flat(7)
 
 
-@section(0.6, stops=True)
+@section("back", 0.5, sky=10, deep=0)
 def beam(c: Canvas, rng: Rng, hard: float) -> None:
     """A wall without a way over: the beam that passes it stands on a ledge further back."""
     n = between(rng, 14, 18)
@@ -270,7 +270,7 @@ def beam(c: Canvas, rng: Rng, hard: float) -> None:
     assert x < c.x
 
 
-@section(0.4)
+@section("rest", 0.4)
 def star_patrol(c: Canvas, rng: Rng, hard: float) -> None:
     """Enemies at two heights over broken ground."""
     x = c.flat(6)
