@@ -40,6 +40,8 @@ class Args:
     """budget of each of the other contests"""
     results: Path = Path("results/demo")
     """where scores and pictures go"""
+    draw_all: bool = False
+    """let the emulator draw the frames that nobody sees, too: slower, with the same results"""
 
 
 def command(*words: str) -> None:
@@ -58,6 +60,7 @@ def evaluate(args: Args, name: str, agent: str, timesteps: int) -> dict:
     command(
         *("-m", "contest", "evaluate", "--levels", args.level, "--agent", agent),
         *("--timesteps", str(timesteps), "--results", str(folder)),
+        *(["--draw-all"] if args.draw_all else []),
     )
     return json.loads((folder / "summary.json").read_text())
 
@@ -66,7 +69,10 @@ def main() -> None:
     args = tyro.cli(Args, prog="python -m benchmarks.demo", description=__doc__)
     began = time.monotonic()
     bundle = str(args.run / "bundle")
-    command("-m", "pretrain", "all", "--config", str(args.config), "--out", str(args.run))
+    command(
+        *("-m", "pretrain", "all", "--config", str(args.config), "--out", str(args.run)),
+        *(["--draw-all"] if args.draw_all else []),
+    )
 
     play = f"python -m agent --bundle {bundle}"
     tuned = str(args.results / "fine-tuning" / args.level / "seed-0" / "out")

@@ -79,6 +79,7 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
                 seed_of(config.seed, COMPONENT, k),
                 config.agent.actions,
                 config.collect,
+                config.draw_all,
                 {**metadata, "shard": k},
             )
             for k in missing

@@ -121,6 +121,8 @@ class PretrainConfig:
     """the run's seed; every component's own seed comes from it"""
     device: Device = "auto"
     """where networks train: `auto` takes a GPU if there is one"""
+    draw_all: bool = False
+    """let the emulator draw the frames that nobody sees, too; slower, with the same results"""
     agent: AgentConfig = dataclasses.field(default_factory=AgentConfig)
     """the agent that is trained"""
     collect: CollectConfig = dataclasses.field(default_factory=CollectConfig)

@@ -81,11 +81,14 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
 
     env_seed = seed_of(config.seed, COMPONENT, 2, first)
     buttons = action_table(config.agent.actions)
+    vector = VectorEnv(
+        levels, settings.envs, seed=env_seed, wrap=ShrinkFrames, draw_all=config.draw_all
+    )
     with (
         StopRequest() as stop,
         Meter("controller", settings.timesteps, "timesteps", first) as meter,
         work.writer(first) as writer,
-        VectorEnv(levels, settings.envs, seed=env_seed, wrap=ShrinkFrames) as env,
+        vector as env,
     ):
         player = Player(models, settings.envs, seed=env_seed, device=device)
         shape_reward = RewardShaper(config.agent.reward, settings.envs)

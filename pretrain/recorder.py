@@ -31,7 +31,7 @@ def start_worker() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _environment(level: Level) -> contest.environment.ContestEnv:
+def _environment(level: Level, draw_all: bool) -> contest.environment.ContestEnv:
     global _env
     if _env is not None and _env.can_play(level):
         if _env.level != level:
@@ -39,7 +39,7 @@ def _environment(level: Level) -> contest.environment.ContestEnv:
         return _env
     if _env is not None:
         _env.close()
-    _env = contest.environment.make(level)
+    _env = contest.environment.make(level, draw_all=draw_all)
     return _env
 
 
@@ -49,10 +49,11 @@ def record(
     seed: int,
     actions: Sequence[str],
     config: CollectConfig,
+    draw_all: bool,
     metadata: dict[str, Any],
 ) -> None:
     """Play one level for a shard's worth of timesteps and write the shard."""
-    env = _environment(level)
+    env = _environment(level, draw_all)
     rng = np.random.default_rng(seed)
     buttons = action_table(actions)
     movie = find_movie(config.movies, level.state)
