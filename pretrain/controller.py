@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from contest.vector import VectorEnv
 
 import contest.levels
 from agent import bundle
@@ -18,6 +17,7 @@ from agent.player import Models, Player
 from agent.ppo import PPO, Rollout
 from agent.provenance import provenance
 from agent.rewards import RewardShaper
+from contest.vector import VectorEnv
 from pretrain import memory, vision
 from pretrain.config import PretrainConfig
 from pretrain.errors import Diverged, Stopped
