@@ -122,8 +122,8 @@ class ContestEnv(gymnasium.Env):
         self.action_space = self.retro.action_space
         # stable-retro takes the shape from the console's first frame after power-on, which may be
         # in another video mode than the level: take it from the level.
-        self._frame, _ = self.retro.reset()
-        self.observation_space = gymnasium.spaces.Box(0, 255, self._frame.shape, np.uint8)
+        frame, _ = self.retro.reset()
+        self.observation_space = gymnasium.spaces.Box(0, 255, frame.shape, np.uint8)
         self._running = False  # whether an episode is; if not, reset() comes next
         self._held: np.ndarray | None = None  # buttons held down by the last frame
         self.episode_reward = 0.0
@@ -144,8 +144,7 @@ class ContestEnv(gymnasium.Env):
         self._running = True
         self.episode_reward = 0.0
         self.episode_length = 0
-        self._frame = self._screen()
-        return self._frame, self.variables()
+        return self._screen(), self.variables()
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Play one timestep.
@@ -192,11 +191,10 @@ class ContestEnv(gymnasium.Env):
         self.episode_reward += total
         self.episode_length += 1
         truncated = not terminated and self.episode_length >= self._time_limit
-        self._frame = self._screen()
         if terminated or truncated:
             self._running = False
             self._finish_movie()
-        return self._frame, total, terminated, truncated, self.variables()
+        return self._screen(), total, terminated, truncated, self.variables()
 
     def variables(self) -> dict[str, int]:
         """The game's RAM variables as they are now, by name."""
@@ -226,8 +224,8 @@ class ContestEnv(gymnasium.Env):
         self._finish_movie()
 
     def render(self) -> np.ndarray:
-        """The last frame, as :meth:`step` returned it."""
-        return self._frame.copy()
+        """The last frame again, as :meth:`step` returned it."""
+        return self._screen()
 
     def close(self) -> None:
         """Free the emulator, so that this process can make another, and finish the movie."""
