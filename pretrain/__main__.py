@@ -26,6 +26,7 @@ STAGES = {
     "memory": "train M on latents and actions",
     "controller": "train C by PPO in the emulator, and write the bundle",
 }
+TOOLS = ("picture", "report")
 USAGE = """
 Pretrain the agent: python -m pretrain STAGE --config FILE [--KEY VALUE ...]
 
@@ -36,6 +37,7 @@ Stages, in order; each goes on where it was stopped when the same command is run
   controller   {controller}
   all          whatever of these is missing
   picture      draw frames beside V's reconstructions and M's predictions (--to FILE.png)
+  report       measure V and M on training and held-out levels (--to FOLDER)
 
 Every key of the configuration can be set on the command line, over what FILE says:
 --fresh throws the stage's old work away first. Progress is logged for TensorBoard under the run's
@@ -50,7 +52,7 @@ def main(arguments: list[str]) -> int:
     first.add_argument("--fresh", action="store_true")
     first.add_argument("--to", type=Path)
     known, rest = first.parse_known_args(arguments)
-    if known.stage is None or known.stage not in (*STAGES, "all", "picture"):
+    if known.stage is None or known.stage not in (*STAGES, "all", *TOOLS):
         print(USAGE.strip(), file=sys.stdout if {"-h", "--help"} & set(rest) else sys.stderr)
         return 0 if {"-h", "--help"} & set(rest) else 2
     if known.config is None and not {"-h", "--help"} & set(rest):
@@ -72,6 +74,11 @@ def main(arguments: list[str]) -> int:
         from pretrain import picture
 
         picture.picture(config, known.to or config.out / "picture.png")
+        return 0
+    if known.stage == "report":
+        from pretrain import report
+
+        report.report(config, known.to or config.out / "report")
         return 0
     for stage in STAGES if known.stage == "all" else [known.stage]:
         # Each stage is imported when it is run: torch and the emulator take seconds to load.

@@ -7,13 +7,18 @@ that was stopped, or killed, goes on by playing the shards that are missing.
 from __future__ import annotations
 
 import multiprocessing
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import contest.levels
 from agent.config import to_dict
 from agent.errors import UsageError
 from agent.provenance import git_commit
+from contest.levels import Level
 from pretrain.config import PretrainConfig
 from pretrain.errors import Stopped
 from pretrain.recorder import record, start_worker
@@ -28,6 +33,10 @@ def stage(config: PretrainConfig, fresh: bool = False) -> Stage:
     levels = [level.name for level in contest.levels.find(config.levels)]
     settings |= {"levels": levels, "actions": list(config.agent.actions), "seed": config.seed}
     return Stage("collect", config.out / "collect", settings, fresh)
+
+
+def shard_folder(config: PretrainConfig) -> Path:
+    return config.out / "collect" / "shards"
 
 
 def shard_names(config: PretrainConfig) -> list[str]:
@@ -46,50 +55,71 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
         UsageError: a level cannot be played, or a worker died.
     """
     work = stage(config, fresh)
-    folder = config.out / "shards"
-    names = shard_names(config)
-    if fresh:
-        for path in folder.glob("*.safetensors"):
-            path.unlink()
+    folder, names = shard_folder(config), shard_names(config)
     if work.finished and all((folder / name).exists() for name in names):
         print(f"collect: already done ({folder})")
         return
-    folder.mkdir(parents=True, exist_ok=True)
     levels = contest.levels.find(config.levels)
-    missing = [k for k, name in enumerate(names) if not (folder / name).exists()]
-    timesteps = config.collect.shard
+    jobs = [
+        ShardJob(folder / name, levels[k % len(levels)], seed_of(config.seed, COMPONENT, k))
+        for k, name in enumerate(names)
+    ]
+    record_all(jobs, config, {"commit": git_commit(), "run": work.fingerprint})
+    work.finish(
+        timesteps=len(names) * config.collect.shard, levels=[level.name for level in levels]
+    )
 
+
+@dataclass(frozen=True)
+class ShardJob:
+    """One shard to record."""
+
+    path: Path
+    level: Level
+    seed: int
+
+
+def record_all(jobs: Sequence[ShardJob], config: PretrainConfig, metadata: dict[str, Any]) -> None:
+    """Record the shards that are not there yet, in worker processes.
+
+    Raises:
+        Stopped: asked to stop; the finished shards are kept.
+        UsageError: a level cannot be played, or a worker died.
+    """
+    for folder in {job.path.parent for job in jobs}:
+        folder.mkdir(parents=True, exist_ok=True)
+    missing = [job for job in jobs if not job.path.exists()]
+    shard = config.collect.shard
+    done = (len(jobs) - len(missing)) * shard
     pool = ProcessPoolExecutor(
         max_workers=min(config.collect.workers, max(1, len(missing))),
         mp_context=multiprocessing.get_context("spawn"),
         initializer=start_worker,
     )
-    done = (len(names) - len(missing)) * timesteps
     with (
         StopRequest() as stop,
-        Meter("collect", len(names) * timesteps, "timesteps", done) as meter,
+        Meter("collect", len(jobs) * shard, "timesteps", done) as meter,
         pool,
     ):
-        metadata = {"commit": git_commit(), "run": work.fingerprint}
         waiting = {
             pool.submit(
                 record,
-                folder / names[k],
-                levels[k % len(levels)],
-                seed_of(config.seed, COMPONENT, k),
+                job.path,
+                job.level,
+                job.seed,
                 config.agent.actions,
                 config.collect,
                 config.draw_all,
-                {**metadata, "shard": k},
+                metadata,
             )
-            for k in missing
+            for job in missing
         }
         try:
             while waiting and not stop.asked:
                 finished, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
                 for future in finished:
                     future.result()
-                    done += timesteps
+                    done += shard
                 meter.update(done)
         except BrokenProcessPool:
             raise UsageError(
@@ -99,4 +129,3 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
             pool.shutdown(cancel_futures=True)
         if stop.asked:
             raise Stopped
-    work.finish(timesteps=len(names) * timesteps, levels=[level.name for level in levels])

@@ -117,6 +117,10 @@ class PretrainConfig:
     """folder of the run: shards, checkpoints, TensorBoard logs and the finished bundle"""
     levels: str
     """training levels: a level set's name, or levels (see `python -m contest levels`)"""
+    heldout: str | None = None
+    """held-out levels that `report` measures V and M on; nothing is ever trained on them"""
+    report_timesteps: Positive = 2048
+    """timesteps per level that `report` measures on"""
     seed: Annotated[int, pydantic.Field(ge=0)] = 0
     """the run's seed; every component's own seed comes from it"""
     device: Device = "auto"

@@ -62,7 +62,7 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
         print(f"memory: already done ({work.folder})")
         return
     settings, device = config.memory, choose_device(config.device)
-    shards = ShardSet(config.out / "shards", collect.shard_names(config))
+    shards = ShardSet(collect.shard_folder(config), collect.shard_names(config))
     latents = encode_shards(vision.load(config), shards, work.folder / "latents", device)
 
     torch.manual_seed(seed_of(config.seed, COMPONENT))

@@ -48,7 +48,7 @@ def look_ahead(models: Models, frames: np.ndarray, actions: np.ndarray) -> tuple
 def picture(config: PretrainConfig, path: Path) -> None:
     """Write the picture of a stretch of held-back rollout, played with the run's bundle."""
     models, _ = load(config.out / "bundle")
-    shards = ShardSet(config.out / "shards", collect.shard_names(config))
+    shards = ShardSet(collect.shard_folder(config), collect.shard_names(config))
     shard, first = liveliest_stretch([shards.shards[i] for i in shards.validation])
     last = first + CONTEXT + COLUMNS
     frames, actions = shard.frames(first, last), np.array(shard.actions[first:last])

@@ -60,7 +60,7 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
         print(f"vision: already done ({work.folder})")
         return
     settings, device = config.vision, choose_device(config.device)
-    shards = ShardSet(config.out / "shards", collect.shard_names(config))
+    shards = ShardSet(collect.shard_folder(config), collect.shard_names(config))
     validation = validation_frames(shards, config.seed)
 
     torch.manual_seed(seed_of(config.seed, COMPONENT))

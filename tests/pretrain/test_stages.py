@@ -84,7 +84,7 @@ def test_a_picture_is_drawn(whole_run: Path) -> None:
 def test_a_damaged_shard_is_named(whole_run: Path, tmp_path: Path) -> None:
     shutil.copytree(whole_run / "run", tmp_path / "run")
     shutil.rmtree(tmp_path / "run" / "vision")
-    shard = tmp_path / "run" / "shards" / "00001.safetensors"
+    shard = tmp_path / "run" / "collect" / "shards" / "00001.safetensors"
     shard.write_bytes(shard.read_bytes()[:-100])
     with pytest.raises(UsageError, match=r"00001.safetensors: damaged"):
         pretrain("vision", tmp_path)
@@ -99,7 +99,7 @@ def test_collecting_goes_on_after_kill_9_with_the_same_content(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    shards = tmp_path / "run" / "shards"
+    shards = tmp_path / "run" / "collect" / "shards"
     deadline = time.monotonic() + 120
     while not list(shards.glob("0*.safetensors")) and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -110,7 +110,7 @@ def test_collecting_goes_on_after_kill_9_with_the_same_content(
     pretrain("collect", tmp_path)
     for path in sorted(shards.glob("0*.safetensors")):
         assert kept.get(path.name, path.stat().st_mtime_ns) == path.stat().st_mtime_ns
-        again, reference = Shard(path), Shard(whole_run / "run" / "shards" / path.name)
+        again, reference = Shard(path), Shard(whole_run / "run" / "collect" / "shards" / path.name)
         assert (again.frames(0, len(again)) == reference.frames(0, len(reference))).all()
         assert (again.rewards == reference.rewards).all()
 

@@ -1,0 +1,354 @@
+"""The report: is what the controller needs in V and M, on levels that they never saw?
+
+Rollouts of the training levels and of held-out levels are recorded anew, with a seed of their own.
+Probes and baselines are fitted on one half of the training levels' rollouts and judged on the other
+half, and on the held-out levels.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rich.console
+import rich.table
+import torch
+
+import contest.levels
+from agent import bundle
+from agent.config import to_dict
+from agent.errors import UsageError
+from agent.files import write_atomically
+from agent.memory import Memory
+from agent.player import Models, Player
+from agent.provenance import git_commit, provenance
+from agent.vision import kl_per_unit, sample, to_input
+from pretrain import measure
+from pretrain.collect import ShardJob, record_all
+from pretrain.config import PretrainConfig
+from pretrain.shards import Shard
+from pretrain.stage import seed_of
+
+COMPONENT = 5  # this stage's place in the run's seed
+CONTEXT = 5
+"""frames seen before an open-loop rollout"""
+HORIZONS = (1, 5, 15, 30)
+"""timesteps ahead at which it is judged"""
+NEEDED = ("x", "y", "screen_x", "screen_y", "speed_x", "speed_y", "on_ground")
+ACTIVE_VARIANCE = 0.01
+"""a unit is active if the variance of its mean over frames is above this (arXiv 1509.00519)"""
+
+
+@dataclass
+class Rollouts:
+    """Some shards, run through V and M.
+
+    Attributes (N timesteps in all):
+        frames: uint8 (N, 64, 64, 3).
+        mean, logvar: (N, Z), V's posterior. z: (N, Z), a sample of it.
+        before, after: (N, H), M's hidden state before and after each timestep.
+        actions, rewards (scaled), ends: (N,).
+        goes_on: bool (N,), the next row is the next timestep of the same episode.
+        screen: (N, 2), the player's position on the screen in pixels. speed: (N, 2). ground: (N,).
+        starts: (N,), the row where the row's episode begins.
+    """
+
+    frames: np.ndarray
+    mean: np.ndarray
+    logvar: np.ndarray
+    z: np.ndarray
+    before: np.ndarray
+    after: np.ndarray
+    actions: np.ndarray
+    rewards: np.ndarray
+    ends: np.ndarray
+    goes_on: np.ndarray
+    screen: np.ndarray
+    speed: np.ndarray
+    ground: np.ndarray
+    starts: np.ndarray
+
+    def half(self, which: int) -> Rollouts:
+        """Every second episode."""
+        number = np.unique(self.starts, return_inverse=True)[1]
+        rows = number % 2 == which
+        parts = {name: array[rows] for name, array in vars(self).items() if name != "starts"}
+        position = np.cumsum(rows) - 1
+        return Rollouts(**parts, starts=position[self.starts[rows]])
+
+
+@torch.inference_mode()
+def run_through(models: Models, shards: list[Shard], reward_scale: float) -> Rollouts:
+    """Encode every frame and step M along every episode."""
+    names = shards[0].variable_names
+    missing = [name for name in NEEDED if name not in names]
+    if missing:
+        raise UsageError(f"report: the game has no RAM variable {missing[0]!r}: only Pangolin Dash")
+    columns: dict[str, list[np.ndarray]] = {field: [] for field in Rollouts.__annotations__}
+    generator, rows = torch.Generator().manual_seed(0), 0
+    for shard in shards:
+        for episode in shard.episodes(0):
+            frames = shard.frames(episode.first, episode.last)
+            parts = [models.vision.encode(to_input(chunk)) for chunk in chunks(frames, 256)]
+            mean, logvar = (torch.cat(column) for column in zip(*parts, strict=True))
+            span = slice(episode.first, episode.last)
+            actions = torch.from_numpy(np.array(shard.actions[span]))
+            after, _ = models.memory(
+                mean.unsqueeze(0), actions.unsqueeze(0), models.memory.initial_state(1)
+            )
+            after = after[0]
+            values = dict(zip(names, np.array(shard.variables[span]).T, strict=True))
+            length = episode.last - episode.first
+            columns["frames"].append(frames)
+            columns["mean"].append(mean.numpy())
+            columns["logvar"].append(logvar.numpy())
+            columns["z"].append(sample(mean, logvar, generator).numpy())
+            columns["after"].append(after.numpy())
+            columns["before"].append(torch.cat([torch.zeros_like(after[:1]), after[:-1]]).numpy())
+            columns["actions"].append(actions.numpy())
+            columns["rewards"].append(np.array(shard.rewards[span]) * reward_scale)
+            columns["ends"].append(np.array(shard.ends[span]))
+            columns["goes_on"].append(np.arange(length) < length - 1)
+            centre = values["y"] - measure.PLAYER_RADIUS - values["screen_y"]
+            columns["screen"].append(np.stack([values["x"] - values["screen_x"], centre], axis=1))
+            columns["speed"].append(np.stack([values["speed_x"], values["speed_y"]], axis=1))
+            columns["ground"].append(values["on_ground"])
+            columns["starts"].append(np.full(length, rows))
+            rows += length
+    return Rollouts(**{name: np.concatenate(parts) for name, parts in columns.items()})
+
+
+def chunks(array: np.ndarray, size: int) -> list[np.ndarray]:
+    return [array[first : first + size] for first in range(0, len(array), size)]
+
+
+@dataclass
+class Readers:
+    """Probes and baselines, fitted on rollouts of training levels."""
+
+    screen: measure.LinearProbe
+    state: measure.LinearProbe
+    ground: measure.LinearProbe
+    linear: measure.LinearProbe
+    linear_std: np.ndarray
+    same_std: np.ndarray
+
+    @classmethod
+    def fit(cls, data: Rollouts, actions: int) -> Readers:
+        state = np.concatenate([data.mean, data.before], axis=1)
+        now, following = transitions(data)
+        inputs = np.concatenate([data.z[now], np.eye(actions)[data.actions[now]]], axis=1)
+        linear = measure.LinearProbe(inputs, data.z[following])
+        return cls(
+            screen=measure.LinearProbe(data.mean, data.screen),
+            state=measure.LinearProbe(state, data.speed),
+            ground=measure.LinearProbe(state, data.ground[:, None]),
+            linear=linear,
+            linear_std=(data.z[following] - linear(inputs)).std(axis=0) + 1e-6,
+            same_std=(data.z[following] - data.z[now]).std(axis=0) + 1e-6,
+        )
+
+
+def transitions(data: Rollouts) -> tuple[np.ndarray, np.ndarray]:
+    """Rows that have a next timestep, and the rows of those next timesteps."""
+    now = np.flatnonzero(data.goes_on)
+    return now, now + 1
+
+
+@torch.inference_mode()
+def judge(models: Models, data: Rollouts, readers: Readers, untrained: Memory) -> dict[str, Any]:
+    """All figures of some rollouts."""
+    figures: dict[str, Any] = {"timesteps": len(data.mean)}
+    figures |= judge_vision(models, data, readers)
+    figures |= judge_prediction(models, data, readers, untrained)
+    figures |= judge_open_loop(models, data, readers)
+    figures["run_time_error"] = run_time_error(models, data)
+    return figures
+
+
+def judge_vision(models: Models, data: Rollouts, readers: Readers) -> dict[str, Any]:
+    squared, near, near_count = 0.0, 0.0, 0
+    for rows in chunks(np.arange(len(data.mean)), 512):
+        inputs = to_input(data.frames[rows])
+        drawn = models.vision.decode(torch.from_numpy(data.mean[rows]))
+        error = (drawn - inputs).square().mean(dim=1).numpy()
+        mask = measure.player_mask(data.screen[rows])
+        squared += error.mean(axis=(1, 2)).sum()
+        near += error[mask].sum()
+        near_count += int(mask.sum())
+    kl = kl_per_unit(torch.from_numpy(data.mean), torch.from_numpy(data.logvar)).mean(dim=0)
+    screen = readers.screen(data.mean)
+    state = np.concatenate([data.mean, data.before], axis=1)
+    speed = readers.state(state)
+    return {
+        "psnr": measure.psnr(squared / len(data.mean)),
+        "psnr_player": measure.psnr(near / max(near_count, 1)),
+        "latent_units": data.mean.shape[1],
+        "active_units": int((data.mean.var(axis=0) > ACTIVE_VARIANCE).sum()),
+        "kl_per_unit": float(kl.mean()),
+        "probe_screen_x_r2": measure.r_squared(data.screen[:, 0], screen[:, 0]),
+        "probe_screen_y_r2": measure.r_squared(data.screen[:, 1], screen[:, 1]),
+        "probe_screen_error_px": float(np.abs(data.screen - screen).mean()),
+        "probe_speed_x_r2": measure.r_squared(data.speed[:, 0], speed[:, 0]),
+        "probe_speed_y_r2": measure.r_squared(data.speed[:, 1], speed[:, 1]),
+        "probe_on_ground_auc": measure.auc(data.ground > 0.5, readers.ground(state)[:, 0]),
+    }
+
+
+def judge_prediction(
+    models: Models, data: Rollouts, readers: Readers, untrained: Memory
+) -> dict[str, Any]:
+    now, following = transitions(data)
+    inputs = np.concatenate([data.z[now], np.eye(models.memory.actions)[data.actions[now]]], axis=1)
+    prediction = models.memory.predict(torch.from_numpy(data.after), torch.from_numpy(data.mean))
+    return {
+        "nll": next_latent_nll(models.memory, data),
+        "nll_same": measure.gaussian_nll(data.z[following], data.z[now], readers.same_std),
+        "nll_linear": measure.gaussian_nll(
+            data.z[following], readers.linear(inputs), readers.linear_std
+        ),
+        "nll_untrained": next_latent_nll(untrained, data),
+        "reward_corr": measure.correlation(data.rewards, prediction.reward.numpy()),
+        "end_auc": measure.auc(data.ends, prediction.end_logit.numpy()),
+        "ends": int(data.ends.sum()),
+    }
+
+
+def next_latent_nll(memory: Memory, data: Rollouts) -> float:
+    """Nats per latent unit of the sampled next latent, given the sampled latents so far."""
+    total, count = 0.0, 0
+    for first in np.unique(data.starts):
+        rows = np.flatnonzero(data.starts == first)
+        if len(rows) < 2:
+            continue
+        z = torch.from_numpy(data.z[rows])
+        actions = torch.from_numpy(data.actions[rows])
+        hidden, _ = memory(z.unsqueeze(0), actions.unsqueeze(0), memory.initial_state(1))
+        prediction = memory.predict(hidden[0, :-1], z[:-1])
+        total -= prediction.log_prob(z[1:]).mean(dim=1).sum().item()
+        count += len(rows) - 1
+    return total / max(count, 1)
+
+
+def judge_open_loop(models: Models, data: Rollouts, readers: Readers) -> dict[str, Any]:
+    """See CONTEXT frames, then imagine HORIZONS[-1] timesteps with the actions that were taken."""
+    longest = HORIZONS[-1]
+    firsts = [
+        row
+        for row in range(0, len(data.mean) - CONTEXT - longest, CONTEXT + longest)
+        if data.starts[row] == data.starts[row + CONTEXT + longest - 1]
+    ]
+    if not firsts:
+        raise UsageError(f"report: no episode has {CONTEXT + longest} timesteps")
+    first = np.array(firsts)
+    memory, mean = models.memory, torch.from_numpy(data.mean)
+    # What M knew before the first seen frame does not count: it starts from an empty state.
+    state, z = memory.initial_state(len(first)), mean[first]
+    for t in range(CONTEXT + longest - 1):
+        rows = first + t
+        actions = torch.from_numpy(data.actions[rows])
+        state = memory.step(z, actions, state)
+        if t + 1 < CONTEXT:
+            z = mean[rows + 1]
+            continue
+        z = memory.predict(state.h, z).mean()
+        ahead = t + 2 - CONTEXT
+        if ahead == 1:
+            figures: dict[str, dict[str, float]] = {
+                key: {}
+                for key in ("rollout_psnr", "freeze_psnr", "rollout_player_px", "freeze_player_px")
+            }
+            last = mean[first + CONTEXT - 1]
+            frozen = to_input(data.frames[first + CONTEXT - 1])
+        if ahead in HORIZONS:
+            truth, screen = to_input(data.frames[rows + 1]), data.screen[rows + 1]
+            drawn = models.vision.decode(z)
+            at = str(ahead)
+            figures["rollout_psnr"][at] = measure.psnr((drawn - truth).square().mean().item())
+            figures["freeze_psnr"][at] = measure.psnr((frozen - truth).square().mean().item())
+            for key, latents in (("rollout_player_px", z), ("freeze_player_px", last)):
+                figures[key][at] = float(np.abs(readers.screen(latents.numpy()) - screen).mean())
+    return {**figures, "rollouts": len(first)}
+
+
+def run_time_error(models: Models, data: Rollouts) -> float:
+    """Largest difference between M stepped by the agent's code and M on the recorded sequence."""
+    rows = np.flatnonzero(data.starts == np.bincount(data.starts).argmax())[:256]
+    player, worst = Player(models, envs=1, seed=0), 0.0
+    player.needs_memory = True
+    for row in rows:
+        features = player.observe(data.frames[row : row + 1])
+        worst = max(worst, float(np.abs(features.h.numpy()[0] - data.before[row]).max()))
+        action = torch.from_numpy(data.actions[row : row + 1])
+        player.remember(features, action, np.array([False]))
+    return worst
+
+
+def report(config: PretrainConfig, to: Path) -> dict[str, Any]:
+    """Record, measure, print a table, and write the JSON and Markdown into the folder `to`.
+
+    Raises:
+        UsageError: there is no bundle, or the configuration names no held-out levels.
+    """
+    if config.heldout is None:
+        raise UsageError("report: the configuration has no `heldout`: which levels to measure on")
+    models, manifest = bundle.load(config.out / "bundle")
+    torch.manual_seed(seed_of(config.seed, COMPONENT))
+    untrained = Memory(models.config.memory, models.memory.latent, models.memory.actions)
+    rollouts = {}
+    for index, (kind, text) in enumerate((("train", config.levels), ("heldout", config.heldout))):
+        levels = contest.levels.find(text)
+        per_level = max(1, round(config.report_timesteps / config.collect.shard))
+        jobs = [
+            ShardJob(
+                config.out / "report" / kind / f"{level.state}-{number}.safetensors",
+                level,
+                seed_of(config.seed, COMPONENT, index, place, number),
+            )
+            for place, level in enumerate(levels)
+            for number in range(per_level)
+        ]
+        record_all(jobs, config, {"commit": git_commit(), "kind": kind})
+        shards = [Shard(job.path) for job in jobs]
+        rollouts[kind] = run_through(models, shards, models.config.reward.scale)
+    fitted, judged = rollouts["train"].half(0), rollouts["train"].half(1)
+    readers = Readers.fit(fitted, models.memory.actions)
+    result = {
+        "train": judge(models, judged, readers, untrained),
+        "heldout": judge(models, rollouts["heldout"], readers, untrained),
+        "train_levels": config.levels,
+        "heldout_levels": config.heldout,
+        "bundle": {name: weight.sha256 for name, weight in manifest.weights.items()},
+        "config": to_dict(config),
+        "timesteps": {"pretraining": manifest.origin.get("pretraining_timesteps")},
+        **provenance(),
+    }
+    to.mkdir(parents=True, exist_ok=True)
+    write_atomically(to / "world-model.json", json.dumps(result, indent=1, default=str).encode())
+    lines = table_rows(result)
+    table = rich.table.Table(title="V and M, measured")
+    for column in ("", "training levels", "held-out levels"):
+        table.add_column(column, justify="left" if column == "" else "right")
+    for row in lines:
+        table.add_row(*row)
+    rich.console.Console().print(table)
+    markdown = ["| | training levels | held-out levels |", "|---|---|---|"]
+    markdown += [f"| {' | '.join(row)} |" for row in lines]
+    write_atomically(to / "world-model.md", "\n".join([*markdown, ""]).encode())
+    return result
+
+
+def table_rows(result: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """One row per figure; figures by horizon get a row per horizon."""
+    rows = []
+    for name, value in result["train"].items():
+        other = result["heldout"][name]
+        pairs = [(name, value, other)]
+        if isinstance(value, dict):
+            pairs = [(f"{name}, {at} ahead", value[at], other[at]) for at in value]
+        for label, *numbers in pairs:
+            rows.append((label, *(f"{x:.3g}" if isinstance(x, float) else str(x) for x in numbers)))
+    return rows
