@@ -7,6 +7,7 @@ carries only "go" and "done", and now and then an episode's record or a tracebac
 from __future__ import annotations
 
 import contextlib
+import logging
 import mmap
 import os
 import pickle
@@ -130,6 +131,8 @@ class Worker:
     def __init__(self, setup: dict[str, Any]) -> None:
         self.levels = setup["levels"]
         self.index = setup["index"]
+        if self.index > 0:  # one worker's warning about frames that must be drawn is enough
+            logging.getLogger("contest.undrawn").setLevel(logging.ERROR)
         self.names = setup["variables"]
         self.draw_all = setup["draw_all"]
         self.wrap = pickle.loads(setup["wrap"])
@@ -140,7 +143,7 @@ class Worker:
 
     def _enter(self, level) -> None:
         """Make the environment play ``level``, with a new emulator where the game is another."""
-        from contest.environment import make
+        from contest.environment import make  # here: the parent needs no emulator
 
         if self.env is not None:
             if self.env.unwrapped.level == level:

@@ -329,6 +329,16 @@ def small_on_level1(env):
     return Small(env) if env.unwrapped.level.state == "Level1" else env
 
 
+def test_a_fallback_is_said_once(monkeypatch, tmp_path, capfd):
+    """Levels that must be drawn are: one worker of all says so."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(undrawn, "_verdicts", {})
+    undrawn._store(undrawn._key(LEVEL), LEVEL, "it is a test")
+    with VectorEnv([LEVEL], 3, seed=0) as envs:
+        envs.reset()
+    assert capfd.readouterr().err.count("every frame is drawn") == 1
+
+
 def test_spaces_must_agree(three_levels):
     levels = [three_levels[0], three_levels[2]]
     with pytest.raises(ValueError, match="has other spaces than"):
