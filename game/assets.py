@@ -1,4 +1,4 @@
-"""Turns the art (``game.art``: arrays of colour indices) into the C tables the game is built with."""
+"""Turns the art (``game.art``: arrays of colour indices) into C tables."""
 
 from __future__ import annotations
 
@@ -157,9 +157,7 @@ def compile_art() -> tuple[str, str]:
     for zone in art.ZONES:
         zones.append(_compile_zone(zone, player_tile + 16, pictures, source))
     source.append("const struct ZoneArt zone_art[] = {\n" + ",\n".join(zones) + "\n};\n")
-    source.append(
-        "const struct Picture pictures[] = {\n" + ",\n".join(pictures) + "\n};\n"
-    )
+    source.append("const struct Picture pictures[] = {\n" + ",\n".join(pictures) + "\n};\n")
     names = ",".join(f'"{_spaced(zone)}"' for zone in art.ZONES)
     source.append(f"const char *const zone_names[] = {{{names}}};\n")
     header = "/* Made by game/assets.py. */\n" + "\n".join(defines) + "\n"
@@ -203,7 +201,10 @@ def _compile_zone(
     shifted = [_quarters(np.roll(terrain["liquid_top"], flow * i, axis=1)) for i in range(4)]
     tile = run.append(shifted[0])
     animated_cells["liquid_top"] = [tile + i for i in range(4)]
-    source.append("static " + _c_longs(f"{zone}_liquid", sum(shifted, []), align=512))
+    source.append(
+        "static "
+        + _c_longs(f"{zone}_liquid", [tile for tiles in shifted for tile in tiles], align=512)
+    )
     animations.append(f"{{{tile},4,4,3,{zone}_liquid}}")
 
     blocks = []

@@ -1,7 +1,8 @@
 """``python -m game.build``: art + levels -> ROM -> save-states -> stable-retro integration.
 
 Without arguments it makes the 18 acts of the shipped game again, byte for byte, in
-``game/integration``. With ``--seed`` and ``--name`` it makes a game of unseen acts.
+``game/integration``. With ``--seed`` and ``--name`` it makes a game of unseen acts. Either way
+every act is then finished once in the emulator, by a stored movie or by one that is searched.
 """
 
 from __future__ import annotations
@@ -17,8 +18,11 @@ from pathlib import Path
 import tyro
 
 from game import ram, toolchain
+from game.check import check
 from game.levels.generator import Act, difficulty, generate
 from game.levels.themes import THEMES
+from game.movies import FOLDER as MOVIES
+from game.movies import Movie
 
 HERE = Path(__file__).parent
 SHIPPED = "PangolinDash-Genesis-v0"
@@ -50,6 +54,10 @@ SCENARIO = {
 }
 
 
+class UsageError(ValueError):
+    """What a person asked for cannot be; the message says why."""
+
+
 @dataclass
 class Options:
     """Build Pangolin Dash.
@@ -59,9 +67,8 @@ class Options:
         zones: zones of a custom game, in order; every zone gets ``acts`` acts.
         acts: acts per zone.
         hard: difficulty of a custom game's acts, 0 to 1; by default it rises from act to act.
-        name: name of the integration, ending in -v0 or not, as you like.
+        name: name of the integration, for example PangolinDashCustom7.
         out: the folder in which the integration's folder is made.
-        solve: search a way through every act of a custom game and fail when there is none.
     """
 
     seed: int = SHIPPED_SEED
@@ -70,7 +77,6 @@ class Options:
     hard: float | None = None
     name: str = SHIPPED
     out: Path = HERE / "integration"
-    solve: bool = True
 
 
 def make_acts(options: Options) -> list[Act]:
@@ -192,20 +198,67 @@ def _summary(acts: list[Act], options: Options) -> dict:
     }
 
 
+def movies_of(options: Options, acts: list[Act]) -> dict[str, Movie]:
+    """A movie of every act: the stored ones of the shipped game, new ones of a custom game.
+
+    Raises:
+        BuildError: an act has no movie, or the search finds no way through it.
+    """
+    from game.solve import solve_all
+
+    if options == Options(out=options.out):
+        movies = {act.name: MOVIES / f"{act.name}.json" for act in acts}
+        missing = [name for name, path in movies.items() if not path.exists()]
+        if missing:
+            raise toolchain.BuildError(f"{missing[0]} has no movie: run python -m game.solve")
+        return {name: Movie.load(path) for name, path in movies.items()}
+    found = solve_all(acts)
+    for name, movie in found.items():
+        if movie is None:
+            raise toolchain.BuildError(f"no way found through {name}: choose another seed")
+    return {name: movie for name, movie in found.items() if movie is not None}
+
+
 def main() -> int:
     """The command line; returns its exit code."""
     options = tyro.cli(Options)
-    unknown = [zone for zone in options.zones if zone not in THEMES]
-    if unknown:
-        print(f"unknown zone {unknown[0]}: choose from {', '.join(THEMES)}", file=sys.stderr)
-        return 2
     try:
+        check_options(options)
         folder = build(options)
-    except toolchain.BuildError as error:
+        problems = check(folder, movies_of(options, make_acts(options)))
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except (toolchain.BuildError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     print(folder)
-    return 0
+    for line in problems:
+        print(line, file=sys.stderr)
+    return 1 if problems else 0
+
+
+def check_options(options: Options) -> None:
+    """Raises UsageError for what cannot be built."""
+    unknown = [zone for zone in options.zones if zone not in THEMES]
+    if unknown:
+        raise UsageError(f"unknown zone {unknown[0]}: choose from {', '.join(THEMES)}")
+    if len(set(options.zones)) < len(options.zones):
+        raise UsageError("a zone is named twice: use --acts for more acts of a zone")
+    if not 1 <= options.acts <= 9:
+        raise UsageError("--acts must be 1 to 9")
+    if not options.zones:
+        raise UsageError("--zones names no zone")
+    if options.seed < 0:
+        raise UsageError("--seed must not be negative")
+    if options.hard is not None and not 0 <= options.hard <= 1:
+        raise UsageError("--hard must be 0 to 1")
+    if options.name == SHIPPED and options != Options(out=options.out):
+        raise UsageError(f"--name {SHIPPED} is the shipped game: give a custom game its own name")
+    if "/" in options.name or not options.name.strip("."):
+        raise UsageError("--name must be the name of a folder")
+    if not options.out.parent.exists() and not options.out.exists():
+        raise UsageError(f"--out: the folder {options.out.parent} does not exist")
 
 
 if __name__ == "__main__":

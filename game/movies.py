@@ -1,7 +1,7 @@
 """Input movies: what was pressed in an act, from the first frame after a reset.
 
-A movie is one JSON file: ``{"frames": ..., "reward": ..., "inputs": "R24 RB8 L4 ..."}``; each word is
-the buttons held (R, L, D, B; ``-`` for none) and for how many frames.
+A movie is one JSON file: ``{"frames": ..., "reward": ..., "inputs": "R24 RB8 L4 ..."}``; each word
+is the buttons held (R, L, D, B; ``-`` for none) and for how many frames.
 """
 
 from __future__ import annotations

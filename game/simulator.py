@@ -1,7 +1,7 @@
 """The game's logic compiled for this machine: thousands of times faster than the emulator.
 
-The same C files as in the ROM (player, terrain, objects, camera, level), without the picture. Search
-happens here; every result is then replayed on the real ROM in the emulator (``game.check``).
+The same C files as in the ROM (player, terrain, objects, camera, level), without the picture.
+Search happens here; every result is then replayed on the real ROM in the emulator (``game.check``).
 """
 
 from __future__ import annotations

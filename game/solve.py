@@ -1,9 +1,9 @@
 """``python -m game.solve``: find a way through acts, as input movies.
 
 The search keeps one save-state for every small cell of the level that it has reached (position,
-direction, on the ground or not, levers pulled), picks a state that was tried little and lies far on,
-and plays random button presses from it. It is the idea of Go-Explore (Ecoffet et al. 2019): return
-to a known place, then explore. It runs in the game's own logic compiled for this machine.
+direction, on the ground or not, levers pulled), picks a state that was tried little and lies far
+on, and plays random button presses from it. It is the idea of Go-Explore (Ecoffet et al. 2019):
+return to a known place, then explore. It runs in the game's own logic compiled for this machine.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def solve(
                 if best is None:
                     last = min(effort, presses + int(polish * presses) + 2000)
                 if best is None or frames < best[0]:
-                    best = (frames, index_of, tuple(inputs[:-1]) + ((pad, played),))
+                    best = (frames, index_of, (*inputs[:-1], (pad, played)))
                 break
             if best is not None and frames >= best[0]:
                 break

@@ -20,12 +20,13 @@ LOGIC = ("player", "terrain", "objects", "camera", "level")  # no hardware: buil
 HARDWARE = ("main", "video", "draw")
 
 # -fno-jump-tables and friends: what a 68000 without an operating system and without libgcc needs.
-CROSS_FLAGS = (
-    "-m68000 -fno-store-merging -O2 -std=gnu11 -ffreestanding -fno-builtin -fno-pie -fomit-frame-pointer"
-    " -fno-asynchronous-unwind-tables -fno-tree-loop-distribute-patterns -fno-jump-tables"
-    " -Wall -Wextra -Werror"
-).split()
-HOST_FLAGS = "-O2 -std=gnu11 -shared -fPIC -fwrapv -Wall -Wextra -Werror".split()
+CROSS_FLAGS = [
+    *("-m68000", "-O2", "-std=gnu11", "-ffreestanding", "-fno-builtin", "-fno-pie"),
+    *("-fomit-frame-pointer", "-fno-asynchronous-unwind-tables", "-fno-jump-tables"),
+    *("-fno-tree-loop-distribute-patterns", "-fno-store-merging"),
+    *("-Wall", "-Wextra", "-Werror"),
+]
+HOST_FLAGS = ["-O2", "-std=gnu11", "-shared", "-fPIC", "-fwrapv", "-Wall", "-Wextra", "-Werror"]
 
 
 class BuildError(RuntimeError):
@@ -68,9 +69,7 @@ def _levels_source(acts: list[Act]) -> str:
         parts.append(f"const u8 zone_{name}[] = {{{codes}}};\n")
     rows = []
     for i, act in enumerate(acts):
-        things = ",".join(
-            f"{{{t.x},{t.y},{t.type},{t.param},{t.a},{t.b}}}" for t in act.things
-        )
+        things = ",".join(f"{{{t.x},{t.y},{t.type},{t.param},{t.a},{t.b}}}" for t in act.things)
         rings = ",".join(f"{{{x},{y}}}" for x, y in act.rings)
         parts.append(f"static const u8 map{i}[] = {{{','.join(map(str, act.map.ravel()))}}};\n")
         parts.append(f"static const struct ObjectDef things{i}[] = {{{things}}};\n")
@@ -103,6 +102,7 @@ def build_rom(generated: Path) -> bytes:
         _run(CROSS + "gcc", *CROSS_FLAGS, *includes, "-c", source, "-o", objects[-1])
     elf = generated / "game.elf"
     script = SOURCES.parent / "rom.ld"
+    # the linker refuses undefined symbols: libgcc, which has 68020 code in it, is not there
     _run(CROSS + "ld", "-T", script, "--build-id=none", generated / "boot.o", *objects, "-o", elf)
     check_code(elf)
     _run(CROSS + "objcopy", "-O", "binary", "-j", ".text", elf, generated / "game.bin")
@@ -123,8 +123,8 @@ def header_checksum(rom: bytes) -> int:
 def odd_accesses(elf: Path) -> list[str]:
     """Instructions that read or write a word or long at an odd address.
 
-    GCC 12 emits them for (short)(long >> 8) and, without -fno-store-merging, for neighbouring bytes;
-    a real 68000 stops there and the emulator silently reads something else.
+    GCC 12 emits them for (short)(long >> 8) and, without -fno-store-merging, for neighbouring
+    bytes; a real 68000 stops there and the emulator silently reads something else.
     """
     bad = []
     for line in _run(CROSS + "objdump", "-d", "-M", "68000", elf).splitlines():

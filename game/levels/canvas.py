@@ -1,4 +1,4 @@
-"""A level while it is drawn: a grid of blocks, objects, rings, and a cursor that walks to the right.
+"""A level while it is drawn: a grid of blocks, objects, rings, and a cursor that walks right.
 
 Rows count from the top (0) to the bottom (31), columns from the left. The cursor stands on the
 ground: ``x`` is the next free column, ``row`` the top row of the ground there.
@@ -95,7 +95,7 @@ class Canvas:
         self.row -= rows
 
     def gap(self, columns: int, liquid: bool = False) -> int:
-        """No ground; with ``liquid`` it begins two rows below the edge. Returns the first column."""
+        """No ground; ``liquid`` begins two rows below the edge. Returns the first column."""
         start = self.x
         if liquid:
             self.liquid(start, start + columns, self.row + 2)
@@ -132,8 +132,10 @@ class Canvas:
         for i, name in enumerate(names):
             self.grid[x + i, row] = NUMBER[name]
 
-    def put(self, type: int, x: float, row: float, param: int = 0, a: int = 0, b: int = 0) -> None:
-        """An object whose centre is at column ``x`` (fractions allowed), bottom on ``row``'s top."""
+    def put(
+        self, type: int, x: float, row: float, param: int = 0, a: float = 0, b: float = 0
+    ) -> None:
+        """An object with its centre at column ``x`` and its bottom on ``row``'s top."""
         self.things.append(
             Thing(round(x * BLOCK), round(row * BLOCK), type, param, round(a), round(b))
         )

@@ -16,7 +16,6 @@ import numpy as np
 from game.levels.canvas import (
     CRUMBLE,
     FLYER,
-    HAZARD,
     LEVER,
     PLATFORM,
     ROWS,
@@ -222,9 +221,7 @@ def lift(c: Canvas, rng: Rng, hard: float) -> None:
     c.flat(5)
     rows = min(9, c.row - 6)
     x = c.gap(4)
-    c.put(
-        PLATFORM, x + 2, c.row + 1 - rows / 2, param=1, a=(rows / 2) * 16, b=between(rng, 0, 255)
-    )
+    c.put(PLATFORM, x + 2, c.row + 1 - rows / 2, param=1, a=(rows / 2) * 16, b=between(rng, 0, 255))
     c.step(rows)
     c.flat(6)
 

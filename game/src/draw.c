@@ -17,7 +17,7 @@ void planes_scroll(s16 x, s16 y, s16 back_x, const s8 *ripple, u16 clock);
 
 static u16 digits(u16 picture, u16 value, s16 x, s16 y, u8 count)
 {
-    u16 powers[4] = {1000, 100, 10, 1};
+    static const u16 powers[4] = {1000, 100, 10, 1};
     u8 i;
     for (i = 4 - count; i < 4; i++) {
         u16 d = 0;

@@ -16,7 +16,7 @@ volatile u16 vblank_count;
 
 /* Blocks to draw: where, and the two halves. */
 static struct Queued { u32 where, top, bottom; } queue[QUEUE];
-static u16 queued;
+static struct Queued *next;
 
 static u16 sprite_table[MAX_SPRITES * 4];
 static u16 sprite_count;
@@ -24,6 +24,7 @@ static u32 scroll[SCREEN_H + 4]; /* plane A, plane B of every line */
 static u16 scroll_y[2];
 static u16 player_frame, player_sent;
 static u8 current_zone;
+static const u16 (*zone_blocks)[4];
 static u16 animation_clock;
 
 static s16 plane_left, plane_top; /* the window of blocks that plane A holds: 23 x 16 */
@@ -110,7 +111,8 @@ void video_load_zone(u8 zone)
             DATA = *cell++;
     }
     player_sent = 0xFFFF;
-    queued = 0;
+    next = queue;
+    zone_blocks = art->blocks;
 }
 
 /* All colours at brightness 0 (black) to 7 (full). */
@@ -145,16 +147,16 @@ void text(s16 column, s16 row, const char *string)
 /* ---- plane A: the level scrolls through it ---- */
 
 /* One block: its place in plane A (64 x 32 cells) and its four cells, as two longs. */
-static void queue_cells(u16 address, u8 block)
+static void queue_cells(u16 offset, u8 block)
 {
-    struct Queued *q = &queue[queued];
-    const u32 *cells = (const u32 *)zone_art[current_zone].blocks[block];
-    if (queued == QUEUE)
+    const u32 *cells = (const u32 *)zone_blocks[block];
+    struct Queued *q = next;
+    if (q == queue + QUEUE)
         return;
-    queued++;
-    q->where = WRITE_VRAM(address);
+    q->where = WRITE_VRAM(PLANE_A) | (u32)offset << 16;
     q->top = cells[0];
     q->bottom = cells[1];
+    next = q + 1;
 }
 
 static u8 outside(s16 column)
@@ -164,7 +166,7 @@ static u8 outside(s16 column)
 
 static void queue_column(s16 column)
 {
-    u16 place = PLANE_A + ((column & 31) << 2), i;
+    u16 place = (column & 31) << 2, i;
     const u8 *map = &world.map[((u16)column << 5) + plane_top];
     if (outside(column))
         return;
@@ -174,7 +176,7 @@ static void queue_column(s16 column)
 
 static void queue_row(s16 row)
 {
-    u16 place = PLANE_A + ((row & 15) << 8);
+    u16 place = (row & 15) << 8;
     s16 column = plane_left < 0 ? 0 : plane_left;
     const u8 *map = &world.map[((u16)column << 5) + row];
     if (row < 0 || row >= MAP_ROWS)
@@ -187,16 +189,14 @@ static void queue_row(s16 row)
 
 static void send_queue(void)
 {
-    const struct Queued *q = queue;
-    u16 i;
-    for (i = 0; i < queued; i++) {
+    const struct Queued *q;
+    for (q = queue; q != next; q++) {
         CONTROL32 = q->where;
         DATA32 = q->top;
         CONTROL32 = q->where + 0x00800000; /* one row of cells further down */
         DATA32 = q->bottom;
-        q++;
     }
-    queued = 0;
+    next = queue;
 }
 
 /* Draw the whole window at once, while the display is off. */
@@ -233,7 +233,7 @@ void plane_follow(void)
         queue_column(plane_left + redraw_column++);
     for (i = 0; i < world.n_dirty; i++) {
         u16 at = world.dirty[i];
-        queue_cells(PLANE_A + ((at & 15) << 8) + ((at >> 5 & 31) << 2), world.map[at]);
+        queue_cells(((at & 15) << 8) + ((at >> 5 & 31) << 2), world.map[at]);
     }
     world.n_dirty = 0;
 }

@@ -15,10 +15,24 @@ from game.simulator import DOWN, LEFT, RIGHT, B, Simulator
 from tests.game.conftest import INTEGRATIONS
 
 PADS = (RIGHT, RIGHT | B, RIGHT | DOWN, LEFT, LEFT | B, DOWN, B, 0)
-SAME = (
-    "x y speed_x speed_y screen_x screen_y rings score lives on_ground rolling hurt progress"
-    " time_left level_end frame"
-).split()
+SAME = [
+    "x",
+    "y",
+    "speed_x",
+    "speed_y",
+    "screen_x",
+    "screen_y",
+    "rings",
+    "score",
+    "lives",
+    "on_ground",
+    "rolling",
+    "hurt",
+    "progress",
+    "time_left",
+    "level_end",
+    "frame",
+]
 
 
 @pytest.mark.parametrize("name", ["AmberDunes.Act2", "CoralGrotto.Act3", "StarlitRuins.Act1"])
