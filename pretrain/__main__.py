@@ -26,7 +26,7 @@ STAGES = {
     "memory": "train M on latents and actions",
     "controller": "train C by PPO in the emulator, and write the bundle",
 }
-TOOLS = ("picture", "report")
+TOOLS = ("picture", "watch", "dream", "report")
 USAGE = """
 Pretrain the agent: python -m pretrain STAGE --config FILE [--KEY VALUE ...]
 
@@ -37,6 +37,9 @@ Stages, in order; each goes on where it was stopped when the same command is run
   controller   {controller}
   all          whatever of these is missing
   picture      draw frames beside V's reconstructions and M's predictions (--to FILE.png)
+  watch        film of the agent playing, with what V draws and what M expects (--to FILE.mp4,
+               --timesteps N, --source LEVEL or SHARD)
+  dream        film of an episode inside M (--to FILE.mp4, --timesteps N)
   report       measure V and M on training and held-out levels (--to FOLDER)
 
 Every key of the configuration can be set on the command line, over what FILE says:
@@ -51,6 +54,8 @@ def main(arguments: list[str]) -> int:
     first.add_argument("--config", type=Path)
     first.add_argument("--fresh", action="store_true")
     first.add_argument("--to", type=Path)
+    first.add_argument("--source")
+    first.add_argument("--timesteps", type=int, default=600)
     known, rest = first.parse_known_args(arguments)
     if known.stage is None or known.stage not in (*STAGES, "all", *TOOLS):
         print(USAGE.strip(), file=sys.stdout if {"-h", "--help"} & set(rest) else sys.stderr)
@@ -70,20 +75,28 @@ def main(arguments: list[str]) -> int:
     )
     config = validate(PretrainConfig, to_dict(config), "command line")
 
-    if known.stage == "picture":
-        from pretrain import picture
-
-        picture.picture(config, known.to or config.out / "picture.png")
-        return 0
-    if known.stage == "report":
-        from pretrain import report
-
-        report.report(config, known.to or config.out / "report")
+    if known.stage in TOOLS:
+        use_tool(known, config)
         return 0
     for stage in STAGES if known.stage == "all" else [known.stage]:
         # Each stage is imported when it is run: torch and the emulator take seconds to load.
         importlib.import_module(f"pretrain.{stage}").run(config, fresh=known.fresh)
     return 0
+
+
+def use_tool(known: argparse.Namespace, config: PretrainConfig) -> None:
+    """Look at what a run has made."""
+    if known.timesteps < 1:
+        raise UsageError("--timesteps must be at least 1")
+    tool = importlib.import_module(f"pretrain.{known.stage}")
+    if known.stage == "report":
+        tool.report(config, known.to or config.out / "report")
+    elif known.stage == "picture":
+        tool.picture(config, known.to or config.out / "picture.png")
+    elif known.stage == "watch":
+        tool.watch(config, known.source, known.to or config.out / "watch.mp4", known.timesteps)
+    else:
+        tool.dream(config, known.to or config.out / "dream.mp4", known.timesteps)
 
 
 if __name__ == "__main__":
