@@ -42,7 +42,7 @@ Stages, in order; each goes on where it was stopped when the same command is run
   dream        film of an episode inside M (--to FILE.mp4, --timesteps N)
   report       measure V and M on training and held-out levels (--to FOLDER)
 
-Every key of the configuration can be set on the command line, over what FILE says:
+Every key of the configuration can be set on the command line, over what FILE says;
 --fresh throws the stage's old work away first. Progress is logged for TensorBoard under the run's
 folder: tensorboard --logdir OUT.
 """.format(**STAGES)
@@ -71,7 +71,7 @@ def main(arguments: list[str]) -> int:
         default=default,
         args=rest,
         prog=f"python -m pretrain {known.stage} --config FILE",
-        description=USAGE,
+        description=USAGE.strip(),
     )
     config = validate(PretrainConfig, to_dict(config), "command line")
 
