@@ -100,7 +100,8 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
             config.agent.memory.hidden,
             player.needs_pixels,
         )
-        recent: deque[float] = deque(maxlen=100)
+        # Of each level its last episodes: levels with short episodes must not outweigh the others.
+        recent = [deque[float](maxlen=10) for _ in levels]
         frames, _ = env.reset()
         timesteps = first
         while timesteps < settings.timesteps:
@@ -114,7 +115,8 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
                 rollout.store(t, features, frames, decision, shape_reward(rewards, ended), ended)
                 player.remember(features, decision.actions, ended)
                 frames = following
-                recent.extend(episode.reward for episode in info["episodes"])
+                for episode in info["episodes"]:
+                    recent[episode.level].append(episode.reward)
             rollout.last_values = player.act(player.observe(frames)).values.cpu().clone()
             timesteps += length * settings.envs
 
@@ -129,8 +131,9 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
             for name, value in metrics.items():
                 writer.add_scalar(f"losses/{name}", value, timesteps)
             writer.add_scalar("charts/timesteps_per_second", meter.rate(), timesteps)
-            mean = float(np.mean(recent)) if recent else float("nan")
-            if recent:
+            played = [float(np.mean(rewards)) for rewards in recent if rewards]
+            mean = float(np.mean(played)) if played else float("nan")
+            if played:
                 writer.add_scalar("charts/episode_reward", mean, timesteps)
             meter.update(timesteps, f"mean reward {mean:.0f}, entropy {metrics['entropy']:.2f}")
             if stop.asked:
