@@ -23,10 +23,11 @@ class Args:
     """Play a contest with a pretrained bundle and fine-tune it on the way.
 
     The defaults of --socket, --out, --seed, --timesteps and --wallclock can be set by the
-    environment variables RETRO_CONTEST_SOCKET, _OUT, _SEED, _TIMESTEPS and _WALLCLOCK.
+    environment variables RETRO_CONTEST_SOCKET, _OUT, _SEED, _TIMESTEPS and _WALLCLOCK, that of
+    --bundle by RETRO_BUNDLE.
     """
 
-    bundle: Path
+    bundle: Path = Path(os.environ["RETRO_BUNDLE"]) if "RETRO_BUNDLE" in os.environ else tyro.MISSING
     """folder of the pretrained bundle"""
     socket: Path = Path(os.environ.get("RETRO_CONTEST_SOCKET", "tmp/sock"))
     """directory that the contest's socket is in"""

@@ -1,4 +1,4 @@
-"""The contest's command line: ``python -m contest levels|serve|evaluate|leaderboard``."""
+"""The contest's command line: ``python -m contest levels|serve|evaluate|leaderboard|clean``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from rich.console import Console
@@ -16,6 +16,9 @@ from rich.table import Table
 from tyro.conf import OmitArgPrefixes, Positional, arg, subcommand
 
 from contest.errors import UsageError
+
+if TYPE_CHECKING:
+    from contest.match import Runner
 
 TIMESTEPS = 1_000_000
 WALLCLOCK = 12 * 3600.0
@@ -67,19 +70,22 @@ class Serve:
 class Evaluate:
     """Evaluate an agent on every level of a set, exactly as the contest would.
 
-    Each level is played once per seed: a server and the agent command as two processes. Running the
-    same command again keeps finished runs and plays the others. The agent finds the socket through
-    RETRO_CONTEST_SOCKET in its environment (python -m agent does by itself) or through the
-    placeholders {socket} {out} {seed} {timesteps} {wallclock} in the command. Exits with 0 when all
-    runs were played, with 1 when an agent failed or the evaluation was stopped.
+    Each level is played once per seed: a server and the agent, as two processes (--agent) or, for
+    strangers' agents, as containers (--image). Running the same command again keeps finished runs
+    and plays the others. The agent finds the socket through RETRO_CONTEST_SOCKET in its environment
+    (python -m agent does by itself) or through the placeholders {socket} {out} {seed} {timesteps}
+    {wallclock} in the command; in an image also as tmp/sock below its working directory. Exits with
+    0 when all runs were played, with 1 when an agent failed or the evaluation was stopped.
     """
 
     levels: Annotated[str, arg(metavar="LEVELS")]
     """A level set, GAME/STATE, DIR/GAME, DIR/GAME/STATE, or several with commas between them."""
-    agent: Annotated[str, arg(metavar="COMMAND")]
-    """Command that starts the agent, or a built-in agent: random, hold-right, jerk."""
     results: Annotated[Path, arg(metavar="DIR")]
     """Results folder: summary.json, and GAME/STATE/seed-N with everything about each run."""
+    agent: Annotated[str, arg(metavar="COMMAND")] = ""
+    """Command that starts the agent, or a built-in agent: random, hold-right, jerk."""
+    image: Annotated[str, arg(metavar="IMAGE")] = ""
+    """Docker image of the agent, instead of a command."""
     timesteps: Annotated[int, arg(metavar="N")] = TIMESTEPS
     """Budget of each run in timesteps of 4 frames; resets count, too."""
     wallclock: Annotated[float, arg(metavar="S")] = WALLCLOCK
@@ -102,6 +108,17 @@ class Evaluate:
     """Seconds without a request after which an agent counts as hung."""
     exit_timeout: Annotated[float, arg(metavar="S")] = 60.0
     """Seconds an agent gets to exit, and to save what it learnt, once the budget is used up."""
+    environment_image: Annotated[str, arg(metavar="IMAGE")] = "retro-contest-environment"
+    """With --image: the contest's side, built from contest/Dockerfile."""
+    cpus: Annotated[float | None, arg(metavar="N")] = None
+    """With --image: processors of each agent (default: the machine's, divided by --jobs)."""
+    memory: Annotated[str, arg(metavar="SIZE")] = "4g"
+    """With --image: memory of each agent."""
+    gpus: Annotated[str, arg(metavar="all|N|device=IDS")] = ""
+    """With --image: GPUs of each agent."""
+    image_user: tyro.conf.FlagCreatePairsOff[bool] = False
+    """With --image: run it as the user it names, even as root (without any capability): for images
+    of 2018. Otherwise an image that asks for root runs as user 10001."""
 
 
 @dataclass(frozen=True)
@@ -118,11 +135,20 @@ class Leaderboard:
     """Write the page's pictures as PNG files."""
 
 
+@dataclass(frozen=True)
+class Clean:
+    """Remove the containers and volumes that evaluations left behind which were killed.
+
+    Those of evaluations that are still running are left alone.
+    """
+
+
 Command = (
     Annotated[Levels, subcommand(name="levels")]
     | Annotated[Serve, subcommand(name="serve")]
     | Annotated[Evaluate, subcommand(name="evaluate")]
     | Annotated[Leaderboard, subcommand(name="leaderboard")]
+    | Annotated[Clean, subcommand(name="clean")]
 )
 
 
@@ -137,6 +163,7 @@ def main() -> int:
         Serve: serve_command,
         Evaluate: evaluate_command,
         Leaderboard: leaderboard_command,
+        Clean: clean_command,
     }
     try:
         return actions[type(command)](command)
@@ -213,7 +240,6 @@ def serve_command(command: Serve) -> int:
 def evaluate_command(command: Evaluate) -> int:
     from contest.evaluate import Evaluation, clean, evaluate
     from contest.levels import find
-    from contest.processes import ProcessRunner
     from contest.progress import Progress, failures, summary_table
 
     evaluation = Evaluation(
@@ -232,8 +258,8 @@ def evaluate_command(command: Evaluate) -> int:
         idle_timeout=command.idle_timeout,
         exit_timeout=command.exit_timeout,
     )
-    runner = ProcessRunner(command.agent)
     console = Console()
+    runner = _runner(command, console)
     interrupted = threading.Event()
 
     def stop(number: int, frame: object) -> None:
@@ -255,6 +281,43 @@ def evaluate_command(command: Evaluate) -> int:
             file=sys.stderr,
         )
     return 0 if clean(summary) else 1
+
+
+def _runner(command: Evaluate, console: Console) -> Runner:
+    if bool(command.agent) == bool(command.image):
+        raise UsageError("give the agent as either --agent COMMAND or --image IMAGE")
+    if command.agent:
+        from contest.processes import ProcessRunner
+
+        return ProcessRunner(command.agent)
+    if command.jobs < 1:
+        raise UsageError("--jobs must be at least 1")
+
+    # Not at the top: an evaluation of processes needs no client of Docker.
+    from contest.containers import ContainerRunner
+
+    runner = ContainerRunner(
+        command.image,
+        command.results,
+        jobs=command.jobs,
+        environment=command.environment_image,
+        cpus=command.cpus,
+        memory=command.memory,
+        gpus=command.gpus,
+        image_user=command.image_user,
+    )
+    console.print(runner.rules, markup=False, highlight=False, soft_wrap=True)
+    return runner
+
+
+def clean_command(command: Clean) -> int:
+    from contest.engine import clean, connect
+
+    cleaned = clean(connect())
+    print(f"removed {cleaned.containers} containers and {cleaned.volumes} volumes")
+    if cleaned.in_use:
+        print(f"left alone: {cleaned.in_use} of evaluations that are running")
+    return 0
 
 
 def leaderboard_command(command: Leaderboard) -> int:

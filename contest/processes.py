@@ -80,7 +80,7 @@ class ProcessMatch:
         }
         told = {f"RETRO_CONTEST_{name.upper()}": value for name, value in values.items()}
         self.server = SupervisedProcess(
-            _serve_command(run, socket), run.folder / "server.log", _environment()
+            serve_command(run, socket), run.folder / "server.log", _environment()
         )
         self.agent = SupervisedProcess(
             [_fill(word, values) for word in agent_command],
@@ -123,15 +123,21 @@ class SupervisedProcess:
         self._process.wait()
 
     def last_line(self) -> str:
-        try:
-            text = self._log.read_text(errors="replace")
-        except FileNotFoundError:
-            return ""
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
-        return lines[-1] if lines else ""
+        return last_line(self._log)
 
 
-def _serve_command(run: Run, socket: Path) -> list[str]:
+def last_line(log: Path) -> str:
+    """The last line of a log that is not blank, or an empty string."""
+    try:
+        text = log.read_text(errors="replace")
+    except FileNotFoundError:
+        return ""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else ""
+
+
+def serve_command(run: Run, socket: Path) -> list[str]:
+    """The command line of a run's server, this Python first."""
     command = [sys.executable, "-m", "contest", "serve", run.level.game, run.level.state]
     command += ["--socket", str(socket), "--results", str(run.folder), "--seed", str(run.seed)]
     command += ["--timesteps", str(run.timesteps), "--wallclock", str(run.wallclock)]

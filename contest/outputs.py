@@ -1,0 +1,82 @@
+"""Unpacking what an agent left in its output folder: bounded, and plain files only.
+
+The archive comes from the engine, the content from a stranger: it may hold links, devices, a file
+with a size of terabytes and nothing in it, or more of everything than anybody wants.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import tarfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+
+MAX_BYTES = 256 << 20  # of all files together
+MAX_FILES = 4096
+
+
+class _Stream(io.RawIOBase):
+    """Chunks of bytes as a file that can only be read."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks: Iterator[bytes] = iter(chunks)
+        self._left = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        while not self._left:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return 0
+            self._left = chunk
+        size = min(len(buffer), len(self._left))
+        buffer[:size], self._left = self._left[:size], self._left[size:]
+        return size
+
+
+def unpack(chunks: Iterable[bytes], folder: Path) -> list[str]:
+    """Unpack a tar archive of one folder into another one, which must be empty.
+
+    Args:
+        chunks: the archive; its names begin with the name of the archived folder.
+        folder: where to put what that folder holds.
+
+    Returns:
+        One line for each thing that was left out, the first few of them.
+    """
+    notes: list[str] = []
+    left = MAX_BYTES
+    count = 0
+    try:
+        with tarfile.open(fileobj=io.BufferedReader(_Stream(chunks)), mode="r|") as archive:
+            for member in archive:
+                parts = PurePosixPath(member.name).parts[1:]
+                count += 1
+                if not parts:
+                    continue
+                if ".." in parts or not (member.isfile() or member.isdir()) or member.issparse():
+                    notes.append(f"left out: {member.name!r} is no plain file")
+                    continue
+                if member.size > left or count > MAX_FILES:
+                    notes.append(f"left out: {member.name!r} and what follows: too much")
+                    break
+                left -= member.size
+                _write(archive, member, folder.joinpath(*parts))
+    except (tarfile.TarError, OSError, ValueError) as error:
+        notes.append(f"the output folder broke off: {error}")
+    return notes[:20]
+
+
+def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
+    if member.isdir():
+        path.mkdir(parents=True, exist_ok=True)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = archive.extractfile(member)
+    assert content is not None
+    # "x": the folder was empty and gets no link, so this can only be a new file inside of it.
+    with content, path.open("xb") as file:
+        shutil.copyfileobj(content, file)
