@@ -174,8 +174,14 @@ class NpChannel(Channel):
         array = np.ascontiguousarray(value, dtype=self.dtype)
         if array.shape != self.shape and np.shape(value) != self.shape:
             raise ValueError(f"an array of shape {np.shape(value)} instead of {self.shape}")
-        if os.pwrite(self._fd, array, 0) != self.nbytes:
-            raise OSError("the disk is full")
+        # The file's space was allocated when it was made: if there is none now, then the other side
+        # has cut the file off and taken it.
+        try:
+            whole = os.pwrite(self._fd, array, 0) == self.nbytes
+        except OSError:
+            whole = False
+        if not whole:
+            raise ProtocolError("a channel file was made unusable")
         return "true"
 
     def decode(self, value) -> np.ndarray:

@@ -1,0 +1,128 @@
+"""A real engine, real images. Without an engine these tests are skipped, but never in CI
+(``RETRO_REQUIRE_DOCKER=1``, which ``.ci/containers`` sets)."""
+
+import contextlib
+import io
+import os
+import subprocess
+import tarfile
+import threading
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from contest import engine
+from contest.containers import ContainerRunner
+from contest.errors import UsageError
+from contest.evaluate import Evaluation, evaluate
+from contest.levels import find
+from contest.progress import Progress
+
+ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+REQUIRED = os.environ.get("RETRO_REQUIRE_DOCKER") == "1"
+AGENT_IMAGE = os.environ.get("RETRO_AGENT_IMAGE", "retro-contest-agent")
+
+
+def miss(why: str):
+    if REQUIRED:
+        pytest.fail(why, pytrace=False)
+    pytest.skip(why)
+
+
+@pytest.fixture(scope="session")
+def client():
+    try:
+        client = engine.connect()
+    except UsageError as error:
+        miss(f"container tests need a Docker engine: {error}")
+    with contextlib.closing(client):
+        yield client
+
+
+@pytest.fixture(scope="session")
+def images(client):
+    """The agent image and the environment image."""
+    for name, file in ((AGENT_IMAGE, "Dockerfile"), ("retro-contest-environment", None)):
+        try:
+            engine.find_image(client, name, "")
+        except UsageError:
+            file = file or "contest/Dockerfile"
+            miss(f"container tests need the image: docker build -t {name} -f {file} .")
+    return AGENT_IMAGE
+
+
+@pytest.fixture(scope="session")
+def build(client, images):
+    """build(dockerfile) -> id of an image based on the agent's, with this folder in /hostile."""
+    built = []
+
+    def make(instructions: str) -> str:
+        dockerfile = f"FROM {images}\n{instructions}"
+        context = io.BytesIO()
+        with tarfile.open(fileobj=context, mode="w") as tar:
+            for name in ("hostile.py", "client_2018.py"):
+                tar.add(HERE / name, name)
+            entry = tarfile.TarInfo("Dockerfile")
+            entry.size = len(dockerfile)
+            tar.addfile(entry, io.BytesIO(dockerfile.encode()))
+        context.seek(0)
+        image, _ = client.images.build(
+            fileobj=context, custom_context=True, rm=True, network_mode="none"
+        )
+        built.append(image.id)
+        return image.id
+
+    yield make
+    for image in reversed(built):
+        with contextlib.suppress(Exception):  # two tests may have built the same
+            client.images.remove(image, force=True)
+
+
+def hostile(way: str, more: str = "") -> str:
+    """Instructions for an image that goes one way of ``hostile.py``."""
+    run = f'CMD ["python", "/hostile/hostile.py", "{way}"]'
+    return f"COPY hostile.py /hostile/\nENV PYTHONPATH=/agent\n{more}\n{run}"
+
+
+def leftovers(client) -> list:
+    labelled = {"label": engine.LABEL}
+    return [
+        *client.containers.list(all=True, filters=labelled),
+        *client.volumes.list(filters=labelled),
+    ]
+
+
+@pytest.fixture
+def play(client, images, tmp_path):
+    """play(image, ...) -> the summary of an evaluation in containers; nothing is left of it."""
+
+    def run(image: str, runner_options: dict | None = None, **options) -> dict:
+        evaluation = Evaluation(
+            name="test",
+            level_set="airstriker",
+            levels=find("airstriker"),
+            results=tmp_path / "results",
+            **{
+                "timesteps": 120,
+                "wallclock": 60.0,
+                "connect_timeout": 30.0,
+                "idle_timeout": 20.0,
+                "exit_timeout": 5.0,
+                **options,
+            },
+        )
+        runner = ContainerRunner(
+            image, evaluation.results, jobs=evaluation.jobs, **(runner_options or {})
+        )
+        with Progress(Console(file=io.StringIO())) as progress:
+            summary = evaluate(evaluation, runner, threading.Event(), progress)
+        assert leftovers(client) == []
+        return summary
+
+    return run
+
+
+def docker(*words: str, **options) -> subprocess.CompletedProcess:
+    return subprocess.run(["docker", *words], capture_output=True, text=True, **options)
