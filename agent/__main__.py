@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 import tyro
+from tyro import MISSING
 
 from agent import bundle, online
 from agent.errors import UsageError
@@ -27,7 +28,7 @@ class Args:
     --bundle by RETRO_BUNDLE.
     """
 
-    bundle: Path = Path(os.environ["RETRO_BUNDLE"]) if "RETRO_BUNDLE" in os.environ else tyro.MISSING
+    bundle: Path = Path(os.environ["RETRO_BUNDLE"]) if "RETRO_BUNDLE" in os.environ else MISSING
     """folder of the pretrained bundle"""
     socket: Path = Path(os.environ.get("RETRO_CONTEST_SOCKET", "tmp/sock"))
     """directory that the contest's socket is in"""

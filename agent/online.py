@@ -11,7 +11,6 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 import torch
-from gym_remote.exceptions import TimestepTimeoutError, WallClockTimeoutError
 
 from agent import bundle
 from agent.actions import action_table
@@ -19,6 +18,7 @@ from agent.frames import shrink
 from agent.player import Models, Player
 from agent.ppo import PPO, Rollout
 from agent.rewards import RewardShaper
+from gym_remote.exceptions import TimestepTimeoutError, WallClockTimeoutError
 
 log = logging.getLogger("agent")
 
