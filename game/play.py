@@ -69,9 +69,6 @@ def _play(window, arguments: Arguments) -> None:
     env = open_act(arguments.folder.name, arguments.act, arguments.folder.parent)
     keys = pyglet.window.key.KeyStateHandler()
     window.push_handlers(keys)
-    pyglet.gl.glTexParameteri(
-        pyglet.gl.GL_TEXTURE_2D, pyglet.gl.GL_TEXTURE_MAG_FILTER, pyglet.gl.GL_NEAREST
-    )
     env.reset()
     next_frame = time.perf_counter()
     try:
@@ -89,8 +86,13 @@ def _play(window, arguments: Arguments) -> None:
             image = pyglet.image.ImageData(
                 width, height, "RGB", np.ascontiguousarray(picture).tobytes(), pitch=-3 * width
             )
+            texture = image.get_texture()
+            pyglet.gl.glBindTexture(texture.target, texture.id)
+            pyglet.gl.glTexParameteri(  # square pixels, not a blur
+                texture.target, pyglet.gl.GL_TEXTURE_MAG_FILTER, pyglet.gl.GL_NEAREST
+            )
             window.clear()
-            image.blit(0, 0, width=window.width, height=window.height)
+            texture.blit(0, 0, width=window.width, height=window.height)
             window.flip()
             next_frame += FRAME
             time.sleep(max(0.0, next_frame - time.perf_counter()))

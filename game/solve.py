@@ -43,7 +43,12 @@ class _Node:
 
 
 def solve(
-    simulator: Simulator, index: int, *, seed: int = 0, effort: int = 400_000, polish: float = 0.3
+    simulator: Simulator,
+    index: int,
+    *,
+    seed: int = 0,
+    effort: int = 400_000,
+    polish: float = 0.3,
 ) -> Movie | None:
     """Search a way through act ``index``; None when ``effort`` presses did not find one.
 

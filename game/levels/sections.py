@@ -36,8 +36,8 @@ class Section:
 
     Attributes:
         name: the drawing function's name.
-        kind: ``rest`` can be run through, ``obstacle`` stops who just holds right, ``back`` makes
-            the player go back or do something first, ``ways`` has an upper and a lower route.
+        kind: ``rest`` is easy going, ``obstacle`` needs a jump, a wait or a run, ``back`` stops for
+            good who only holds right, ``ways`` has an upper and a lower route.
         hard: 0 to 1.
         sky, deep: rows it needs above and below the row it starts on.
         draw: puts it on a canvas.
@@ -382,15 +382,21 @@ def side_spring_ramp(c: Canvas, rng: Rng, hard: float) -> None:
     c.flat(8)
 
 
-@section("back", 0.5, sky=11, deep=0)
+@section("back", 0.5, sky=16, deep=0)
 def run_up(c: Canvas, rng: Rng, hard: float) -> None:
-    """A steep ramp right behind a post: go back, take a run, jump the post at full speed."""
+    """A steep tunnel right behind a post: go back, take a run, hop over the post at full speed.
+
+    The roof is too low for jumping up the slope.
+    """
     c.flat(16)
-    c.fill(c.x, c.x + 1, c.row - 2, ROWS)
+    c.fill(c.x, c.x + 1, c.row - 1, ROWS)
     c.x += 1
-    c.flat(5)
-    rows = min(7, c.row - 7)
-    c.up45(rows)
+    c.flat(6)
+    top = c.row - 15
+    c.fill(c.x - 1, c.x, top, c.row - 4)
+    for _ in range(8):
+        c.fill(c.x, c.x + 1, top, c.row - 5)
+        c.up45(1)
     x = c.flat(6)
     c.ring_line(x + 1, c.row - 1.0, 3)
 

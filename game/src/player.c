@@ -218,11 +218,11 @@ static u8 follow_floor(void)
     u8 block;
     for (i = 0; i < 3; i++) {
         floor = floor_at(x + PROBES[i], y, y - 3, &block);
+        if (i && block_angle[block])
+            continue; /* toes stand on edges, not on slopes */
         if (floor != NO_FLOOR && floor >= y - STEP_UP - 3 && floor <= y + STEP_DOWN) {
             P.y = FROM_INT(floor);
             set_surface(block);
-            if (i)
-                P.angle = 0; /* standing on an edge */
             return 1;
         }
     }
@@ -319,7 +319,8 @@ static void ground_step(u8 pad, u8 pressed)
             P.facing_left = direction < 0;
             if (speed < 0) {
                 P.skidding = speed < -SKID_SPEED;
-                P.ground += direction > 0 ? braking : -braking;
+                /* only to a stop: braking must not push anybody up a steep slope */
+                P.ground = toward_zero(P.ground, braking);
             } else if (speed < top) {
                 speed += acceleration;
                 if (speed > top)
@@ -349,8 +350,8 @@ static void land(s16 floor, u8 block)
     set_surface(block);
     P.ground = P.vx;
     if (P.angle == 2 || P.angle == -2) {
-        if (absf(P.vx) < drop)
-            P.ground = P.angle < 0 ? drop - (drop >> 2) : -(drop - (drop >> 2));
+        /* the part of the flight along the slope: nobody jumps up a steep ramp */
+        P.ground = along_x(P.angle < 0 ? P.vx + drop : P.vx - drop, 2);
     } else if (P.angle && absf(P.vx) < drop) {
         P.ground += P.angle < 0 ? drop >> 2 : -(drop >> 2);
     }
@@ -392,10 +393,10 @@ static void air_down(s16 old_y)
     }
     for (i = 0; i < 3; i++) {
         floor = floor_at(x + PROBES[i], y, old_y, &block);
+        if (i && block_angle[block])
+            continue;
         if (floor != NO_FLOOR && y >= floor && floor >= old_y - 15) {
             land(floor, block);
-            if (i)
-                P.angle = 0;
             return;
         }
     }
