@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from game.levels import zone_sections  # noqa: F401  (enters its sections into the library)
+from game.levels import ground_sections, wall_sections, zone_sections  # noqa: F401  (the library)
 from game.levels.blocks import NUMBER
 from game.levels.canvas import BLOCK, MAX_COLUMNS, ROWS, Canvas, Thing, dress
-from game.levels.sections import LIBRARY, WIDEST, Section
+from game.levels.library import LIBRARY, WIDEST, Section
 from game.levels.themes import COMMON, THEMES
 
 START_COLUMN = 6

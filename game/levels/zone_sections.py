@@ -1,4 +1,4 @@
-"""Sections that belong to one zone's own mechanic; same rules as ``game.levels.sections``."""
+"""Sections that belong to one zone's own mechanic; same rules as ``game.levels.library``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from game.levels.canvas import (
     WALKER,
     Canvas,
 )
-from game.levels.sections import Rng, between, section, walker
+from game.levels.library import Rng, between, section, walker
 
 # ---- FernHollow: bouncing moss and snapping plants --------------------------------------------
 

@@ -8,7 +8,7 @@ import pytest
 from game.levels import generator
 from game.levels.canvas import Canvas, dress
 from game.levels.generator import Act
-from game.levels.sections import LIBRARY, WIDEST
+from game.levels.library import LIBRARY, WIDEST
 from game.levels.themes import COMMON, THEMES
 from game.simulator import RIGHT, Simulator
 from game.solve import solve
