@@ -29,6 +29,7 @@ set --build-arg TORCH_INDEX=... or --build-arg DEVICE={built}')" \
  # Only a compiler of extensions needs the headers; nobody runs the libraries' own tests.
  && cd /opt/venv/lib/python3*/site-packages \
  && rm -rf torch/include torch/share torch/test \
+ && find torch/bin -type f ! -name torch_shm_manager -delete \
  && find . -type d -name tests -prune -exec rm -rf {} +
 
 FROM ${BASE}

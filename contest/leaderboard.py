@@ -24,6 +24,7 @@ from contest.errors import UsageError
 from contest.monitor import MONITOR_FILE
 from contest.progress import number
 from contest.results import SUMMARY_FILE, level_scores, mean_score, read_json, read_monitor
+from contest.submissions import read_record
 
 RESAMPLES = 10_000
 GRID = 60  # points of a learning curve
@@ -42,6 +43,7 @@ class Submission:
         interval: 95% bootstrap interval of the score; None if a level has a single run.
         curve: timesteps and mean reward of the episodes that ended around then, both of shape
             ``(GRID,)``, NaN where no episode did.
+        record: content of its ``submission.json``; None for an agent that was not submitted.
     """
 
     name: str
@@ -51,6 +53,15 @@ class Submission:
     score: float | None
     interval: tuple[float, float] | None
     curve: tuple[np.ndarray, np.ndarray]
+    record: dict[str, Any] | None = None
+
+    @property
+    def image(self) -> str:
+        """The submitted image, by digest if it was pushed; an empty string without one."""
+        if self.record is None:
+            return ""
+        digest = self.record["digest"]
+        return digest.removeprefix("sha256:")[:12] if digest else self.record["image"]
 
     @property
     def complete(self) -> bool:
@@ -184,6 +195,7 @@ def _load(folder: Path) -> Submission:
             score=mean_score(scores),
             interval=bootstrap_interval(list(scores.values())),
             curve=_curve(folder, summary),
+            record=read_record(folder),
         )
     except (KeyError, TypeError) as error:
         raise UsageError(f"{path} is not the summary of an evaluation ({error!r})") from error
@@ -245,6 +257,9 @@ def _ranking(board: Board) -> Table:
     table.add_column("submission")
     for heading in ("score", "95% interval", "levels", "runs"):
         table.add_column(heading, justify="right")
+    submitted = any(submission.image for submission in board.submissions)
+    if submitted:
+        table.add_column("image")
     for rank, submission in enumerate(board.submissions, start=1):
         table.add_row(
             str(rank) if submission.complete else "",
@@ -253,6 +268,7 @@ def _ranking(board: Board) -> Table:
             _interval(submission),
             str(len(board.levels)),
             str(len(submission.summary["levels"])),
+            *([submission.image] if submitted else []),
         )
     return table
 

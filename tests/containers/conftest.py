@@ -86,12 +86,13 @@ def hostile(way: str, more: str = "") -> str:
     return f"COPY hostile.py /hostile/\nENV PYTHONPATH=/agent\n{more}\n{run}"
 
 
-def leftovers(client) -> list:
+def leftovers(client, results: Path) -> list:
+    """Containers and volumes of evaluations below a folder: other tests may run meanwhile."""
     labelled = {"label": engine.LABEL}
-    return [
-        *client.containers.list(all=True, filters=labelled),
-        *client.volumes.list(filters=labelled),
-    ]
+    containers = client.containers.list(all=True, filters=labelled, ignore_removed=True)
+    labels = [(found, found.labels) for found in containers]
+    labels += [(found, found.attrs["Labels"]) for found in client.volumes.list(filters=labelled)]
+    return [found for found, of in labels if Path(of[engine.LABEL]).is_relative_to(results)]
 
 
 @pytest.fixture
@@ -118,7 +119,7 @@ def play(client, images, tmp_path):
         )
         with Progress(Console(file=io.StringIO())) as progress:
             summary = evaluate(evaluation, runner, threading.Event(), progress)
-        assert leftovers(client) == []
+        assert leftovers(client, tmp_path) == []
         return summary
 
     return run

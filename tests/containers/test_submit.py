@@ -1,0 +1,244 @@
+"""``submit.sh`` for real: a registry on this machine, a push, a record; and its refusals."""
+
+import hashlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+from conftest import ROOT, docker, hostile
+
+from contest.leaderboard import load_boards
+
+NO_DOCKER = {"DOCKER_HOST": "unix:///nonexistent/docker.sock"}
+# "contest:secret", by htpasswd -B
+PASSWORDS = "contest:$2y$05$/h.FhSEgmuCtLVYJYCzwbOyZ3CIjg8DPRrmwmyFkHuGjmgbtQJh.q\n"
+
+
+def submit(*words: str, **environment: str) -> subprocess.CompletedProcess:
+    """Run submit.sh; ``RETRO_BUILD_ARGS`` is for machines where no image can be pulled."""
+    build = os.environ.get("RETRO_BUILD_ARGS", "").split()
+    return subprocess.run(
+        ["./submit.sh", *words, *(["--", *build] if build else [])],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        env=os.environ | {"PYTHON": sys.executable} | environment,
+    )
+
+
+@pytest.fixture
+def bundle() -> str:
+    """A bundle in the folders that a build may see."""
+    wanted = os.environ.get("RETRO_BUNDLE_FOLDER", "bundles/pangolin")
+    if not (ROOT / wanted / "config.yaml").is_file():
+        pytest.fail(f"no bundle in {wanted}")
+    return wanted
+
+
+@pytest.fixture
+def registry(tmp_path):
+    """registry(passwords) -> HOST:PORT of a registry of our own."""
+    program = shutil.which("docker-registry") or shutil.which("registry")
+    if program is None:
+        if os.environ.get("RETRO_REQUIRE_DOCKER") == "1":
+            pytest.fail("no docker-registry on this machine")
+        pytest.skip("submissions are tested with Debian's docker-registry, which is not here")
+    started = []
+
+    def start(passwords: str = "") -> str:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            address = f"localhost:{probe.getsockname()[1]}"
+        config = {
+            "version": "0.1",
+            "log": {"level": "error"},
+            "storage": {"filesystem": {"rootdirectory": str(tmp_path / "registry")}},
+            "http": {"addr": address.replace("localhost", "127.0.0.1")},
+        }
+        if passwords:
+            (tmp_path / "htpasswd").write_text(passwords)
+            login = {"realm": "test", "path": str(tmp_path / "htpasswd")}
+            config["auth"] = {"htpasswd": login}
+        (tmp_path / "registry.yml").write_text(json.dumps(config))  # JSON is YAML
+        log = (tmp_path / "registry.log").open("w")
+        command = [program, "serve", str(tmp_path / "registry.yml")]
+        started.append(subprocess.Popen(command, stdout=log, stderr=log))
+        log.close()
+        for _ in range(100):
+            try:
+                socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2]))).close()
+                return address
+            except OSError:
+                time.sleep(0.1)
+        raise AssertionError((tmp_path / "registry.log").read_text())
+
+    yield start
+    for process in started:
+        process.terminate()
+        process.wait(10)
+
+
+def test_build_check_push_and_record(client, images, bundle, registry, tmp_path):
+    address = registry()
+    results = tmp_path / "check"
+    done = submit(
+        *("--registry", f"{address}/pangolin", "--tag", "test", "--bundle", bundle),
+        *("--timesteps", "1000", "--results", str(results)),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    record = json.loads((results / "submission.json").read_text())
+
+    # The registry itself says which image it has.
+    request = urllib.request.Request(
+        f"http://{address}/v2/pangolin/manifests/test",
+        headers={"Accept": "application/vnd.docker.distribution.manifest.v2+json"},
+    )
+    with urllib.request.urlopen(request) as answer:
+        manifest = answer.read()
+    assert record["digest"] == f"sha256:{hashlib.sha256(manifest).hexdigest()}"
+    name = f"{address}/pangolin:test"
+    assert json.loads(manifest)["config"]["digest"] == client.images.get(name).id
+    assert record["image"] == name and f"submitted {address}/pangolin@sha256:" in done.stdout
+
+    config = (ROOT / bundle / "config.yaml").read_bytes()
+    assert record["bundle_sha256"] == hashlib.sha256(config).hexdigest()
+    labels = client.images.get(name).labels
+    assert labels["retro-contest.bundle-sha256"] == record["bundle_sha256"]
+    assert labels["org.opencontainers.image.revision"] == record["commit"] != "unknown"
+    assert record["config"] and record["check"]["complete"] and record["check"]["runs"] == 2
+
+    (board,) = load_boards([results])
+    (submission,) = board.submissions
+    assert submission.image == record["digest"][7:19]
+    assert record["check"]["score"] == submission.score
+    docker("rmi", name)
+
+
+def test_an_image_that_fails_its_check_is_not_pushed(client, images, build, registry, tmp_path):
+    """The same bundle, but a base image in which no agent can start."""
+    address = registry()
+    broken = build(f"{hostile('exit_at_once')}\n")
+    client.images.get(broken).tag("retro-contest-broken")
+    fake = tmp_path / "bin"
+    fake.mkdir()
+    # The build yields the broken image; everything else is the real docker.
+    real = shutil.which("docker")
+    (fake / "docker").write_text(
+        f'#!/bin/sh\nif [ "$1" = build ]; then\n  case "$*" in *BUNDLE=*) shift; while [ "$1" != '
+        f'--tag ]; do shift; done; exec {real} tag retro-contest-broken "$2";; esac; exit 0\nfi\n'
+        f'exec {real} "$@"\n'
+    )
+    (fake / "docker").chmod(0o755)
+    bundle_folder = tmp_path / "bundle"
+    bundle_folder.mkdir()
+    (bundle_folder / "config.yaml").write_text("format: 1\n")
+    done = submit(
+        *("--registry", f"{address}/bad", "--tag", "test", "--bundle", str(bundle_folder)),
+        *("--levels", "airstriker", "--results", str(tmp_path / "check")),
+        PATH=f"{fake}:{os.environ['PATH']}",
+    )
+    assert done.returncode == 1
+    assert "failed its check and was not submitted" in done.stderr
+    assert not (tmp_path / "check/submission.json").exists()
+    with urllib.request.urlopen(f"http://{address}/v2/_catalog") as answer:
+        assert json.load(answer) == {"repositories": []}
+    docker("rmi", f"{address}/bad:test", "retro-contest-broken")
+
+
+@pytest.fixture
+def quick(client, images, tmp_path):
+    """quick(registry) -> submit.sh with a build and a check that take no time: only the push."""
+    fake = tmp_path / "bin"
+    fake.mkdir()
+    real = shutil.which("docker")
+    (fake / "docker").write_text(
+        f'#!/bin/sh\n[ "$1" = build ] || exec {real} "$@"\nwhile [ $# -gt 0 ]; do\n'
+        f'  case "$1 $2" in "--tag "*/*) {real} tag {images} "$2";; esac\n  shift\ndone\n'
+    )
+    (fake / "docker").chmod(0o755)
+    (tmp_path / "config.yaml").write_text("format: 1\n")
+
+    def run(repository: str) -> subprocess.CompletedProcess:
+        evaluate = tmp_path / "python"
+        evaluate.write_text("#!/bin/sh\nexit 0\n")
+        evaluate.chmod(0o755)
+        return submit(
+            *("--registry", repository, "--tag", "test", "--bundle", str(tmp_path)),
+            PATH=f"{fake}:{os.environ['PATH']}",
+            PYTHON=str(evaluate),
+        )
+
+    return run
+
+
+def test_a_registry_that_wants_a_login(quick, registry):
+    address = registry(PASSWORDS)
+    done = quick(f"{address}/secret")
+    assert done.returncode == 1
+    assert f"not logged in, or not allowed to push to {address}/secret" in done.stderr
+    assert f"docker login {address}" in done.stderr
+    docker("rmi", f"{address}/secret:test")
+
+
+def test_a_registry_that_is_not_there(quick):
+    done = quick("localhost:1/nobody")
+    assert done.returncode == 1 and "the push was refused: " in done.stderr
+    docker("rmi", "localhost:1/nobody:test")
+
+
+# --- without an engine ---
+
+
+def test_no_engine_is_one_clear_line(tmp_path):
+    if shutil.which("docker") is None:
+        pytest.skip("no docker program here")
+    done = submit(**NO_DOCKER)
+    assert done.returncode == 2
+    assert done.stderr.startswith("submit.sh: the Docker engine cannot be reached")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_no_docker_is_one_clear_line(tmp_path):
+    for name in ("bash", "dirname", "env"):
+        (tmp_path / name).symlink_to(shutil.which(name))
+    done = submit(PATH=str(tmp_path))
+    assert done.returncode == 2
+    assert done.stderr == "submit.sh: there is no program 'docker': install Docker first\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [(["--tga", "x"], "unknown argument '--tga'"), (["--tag"], "--tag needs a value")],
+)
+def test_wrong_usage_is_one_clear_line(words, says):
+    done = subprocess.run(["./submit.sh", *words], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2 and says in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_dry_run_does_nothing(client, images, bundle, tmp_path):
+    before = {image.id for image in client.images.list()}
+    results = tmp_path / "check"
+    done = submit(
+        "--dry-run", "--registry", "localhost:1/x", "--bundle", bundle, "--results", str(results)
+    )
+    assert done.returncode == 0, done.stderr
+    assert "would run: docker push localhost:1/x:" in done.stdout
+    assert not results.exists() and {image.id for image in client.images.list()} == before
+
+
+def test_the_script_is_clean_for_shellcheck():
+    if shutil.which("shellcheck") is None:
+        if os.environ.get("RETRO_REQUIRE_DOCKER") == "1":
+            pytest.fail("no shellcheck on this machine")
+        pytest.skip("no shellcheck here")
+    scripts = ["submit.sh", ".ci/containers"]
+    done = subprocess.run(["shellcheck", *scripts], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
