@@ -1,0 +1,82 @@
+"""What containers cost: timesteps per second of the same agent as processes and as containers.
+
+The agent is `hold-right`, which costs next to nothing: what remains is the emulator, the wire
+and what lies around them. Both take turns, so that whatever else the machine does hits both, and
+the medians are reported. Needs a Docker engine and the environment image (contest/Dockerfile).
+
+    python -m benchmarks.containers [--quick]
+"""
+
+import io
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from benchmarks.report import report
+from contest.containers import ENVIRONMENT_IMAGE, ContainerRunner
+from contest.engine import connect, find_image
+from contest.errors import UsageError
+from contest.levels import find
+from contest.match import Run, play
+from contest.processes import ProcessRunner
+
+LEVEL = "airstriker"
+DOCKERFILE = f'FROM {ENVIRONMENT_IMAGE}\nCMD ["python", "-m", "contest.agents.hold_right"]\n'
+
+
+@dataclass
+class Config:
+    quick: bool = False
+    """Fewer and shorter measurements."""
+
+
+def main() -> None:
+    config = tyro.cli(Config, description=__doc__)
+    timesteps, turns = (2000, 3) if config.quick else (5000, 5)
+    client = connect()
+    hint = f"docker build -t {ENVIRONMENT_IMAGE} -f contest/Dockerfile ."
+    find_image(client, ENVIRONMENT_IMAGE, hint)
+    image, _ = client.images.build(fileobj=io.BytesIO(DOCKERFILE.encode()), rm=True)
+    rates: dict[str, list[float]] = {"process": [], "container": []}
+    around: dict[str, list[float]] = {"process": [], "container": []}
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            runners = [ProcessRunner("hold-right"), ContainerRunner(image.id, Path(folder))]
+            for turn in range(turns):
+                for runner in runners:
+                    run = Run(find(LEVEL)[0], turn, Path(folder) / "run", timesteps, 3600.0)
+                    start = time.monotonic()
+                    result = play(run, runner, threading.Event())
+                    seconds = time.monotonic() - start
+                    if result["verdict"] != "completed":
+                        sys.exit(f"{runner.name}: {result['verdict']}: {result['reason']}")
+                    rate = result["timesteps_per_second"]
+                    rates[runner.name].append(rate)
+                    around[runner.name].append(seconds - timesteps / rate)
+    finally:
+        client.images.remove(image.id, force=True)
+
+    figures: dict = {"timesteps": timesteps, "turns": turns}
+    rows = [["", "timesteps/s", "seconds to start and stop"]]
+    for name in rates:
+        figures[name] = statistics.median(rates[name])
+        figures[f"{name}_around_seconds"] = round(statistics.median(around[name]), 2)
+        around_seconds = f"{figures[f'{name}_around_seconds']:.2f}"
+        rows.append([name, f"{figures[name]:,.0f}", around_seconds])
+    figures["ratio"] = round(figures["container"] / figures["process"], 3)
+    rows.append(["container / process", f"{figures['ratio']:.3f}", ""])
+    report(f"hold-right on {LEVEL}, {timesteps:,} timesteps, median of {turns}", rows, figures)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
