@@ -79,6 +79,7 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
             }
         )
 
+    threads = torch.get_num_threads()
     env_seed = seed_of(config.seed, COMPONENT, 2, first)
     buttons = action_table(config.agent.actions)
     vector = VectorEnv(
@@ -105,7 +106,9 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
         frames, _ = env.reset()
         timesteps = first
         while timesteps < settings.timesteps:
-            # Play one rollout in all environments at once.
+            # Play one rollout in all environments at once. For a handful of frames one thread is
+            # faster than several, and the emulators need the other cores.
+            torch.set_num_threads(1)
             for t in range(length):
                 features = player.observe(frames)
                 decision = player.act(features)
@@ -121,6 +124,7 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
             timesteps += length * settings.envs
 
             # Learn from it.
+            torch.set_num_threads(threads)
             try:
                 metrics = ppo.update(rollout, min(1.0, timesteps / settings.timesteps))
             except FloatingPointError as error:
