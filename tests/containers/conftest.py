@@ -4,12 +4,11 @@
 import contextlib
 import io
 import os
-import subprocess
 import tarfile
 import threading
-from pathlib import Path
 
 import pytest
+from container_kit import HERE, leftovers
 from rich.console import Console
 
 from contest import engine
@@ -19,8 +18,6 @@ from contest.evaluate import Evaluation, evaluate
 from contest.levels import find
 from contest.progress import Progress
 
-ROOT = Path(__file__).parents[2]
-HERE = Path(__file__).parent
 REQUIRED = os.environ.get("RETRO_REQUIRE_DOCKER") == "1"
 AGENT_IMAGE = os.environ.get("RETRO_AGENT_IMAGE", "retro-contest-agent")
 
@@ -80,21 +77,6 @@ def build(client, images):
             client.images.remove(image, force=True)
 
 
-def hostile(way: str, more: str = "") -> str:
-    """Instructions for an image that goes one way of ``hostile.py``."""
-    run = f'CMD ["python", "/hostile/hostile.py", "{way}"]'
-    return f"COPY hostile.py /hostile/\nENV PYTHONPATH=/agent\n{more}\n{run}"
-
-
-def leftovers(client, results: Path) -> list:
-    """Containers and volumes of evaluations below a folder: other tests may run meanwhile."""
-    labelled = {"label": engine.LABEL}
-    containers = client.containers.list(all=True, filters=labelled, ignore_removed=True)
-    labels = [(found, found.labels) for found in containers]
-    labels += [(found, found.attrs["Labels"]) for found in client.volumes.list(filters=labelled)]
-    return [found for found, of in labels if Path(of[engine.LABEL]).is_relative_to(results)]
-
-
 @pytest.fixture
 def play(client, images, tmp_path):
     """play(image, ...) -> the summary of an evaluation in containers; nothing is left of it."""
@@ -123,7 +105,3 @@ def play(client, images, tmp_path):
         return summary
 
     return run
-
-
-def docker(*words: str, **options) -> subprocess.CompletedProcess:
-    return subprocess.run(["docker", *words], capture_output=True, text=True, **options)

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import HERE, ROOT, docker, hostile, leftovers
+from container_kit import HERE, ROOT, docker, hostile, leftovers
 
 from contest.containers import ContainerRunner
 from contest.errors import UsageError

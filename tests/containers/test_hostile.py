@@ -4,7 +4,7 @@ nothing, and leaves nothing behind."""
 import time
 
 import pytest
-from conftest import hostile
+from container_kit import hostile
 
 from contest.processes import LOG_LIMIT
 

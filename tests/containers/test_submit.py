@@ -11,7 +11,7 @@ import time
 import urllib.request
 
 import pytest
-from conftest import ROOT, docker, hostile
+from container_kit import ROOT, docker, hostile
 
 from contest.leaderboard import load_boards
 
