@@ -81,7 +81,7 @@ def test_the_agent_image_plays_two_acts_and_keeps_what_it_learnt(images, tmp_pat
         "--image",
         images,
         "--timesteps",
-        "2000",
+        "3000",
         "--jobs",
         "2",
         "--results",
@@ -91,7 +91,7 @@ def test_the_agent_image_plays_two_acts_and_keeps_what_it_learnt(images, tmp_pat
     assert done.returncode == 0, done.stdout + done.stderr
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert [run["verdict"] for run in summary["levels"]] == ["completed"] * 2
-    assert [run["timesteps"] for run in summary["levels"]] == [2000, 2000]
+    assert [run["timesteps"] for run in summary["levels"]] == [3000, 3000]
     for act in ACTS:
         out = tmp_path / "PangolinDash-Genesis-v0" / act / "seed-0/out"
         assert (out / "config.yaml").is_file() and list(out.glob("*.safetensors"))
