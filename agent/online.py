@@ -85,7 +85,7 @@ def run(
     except (TimestepTimeoutError, WallClockTimeoutError) as end:
         log.info("the budget is spent: %s", type(end).__name__)
     finally:
-        if learn and progress.updates:
+        if learn:
             save(progress)
     return progress
 
