@@ -60,7 +60,7 @@ def write(path):
 def network():
     print("interfaces:", *sorted(os.listdir("/sys/class/net")), flush=True)
     attempt("connect", lambda: socket.create_connection(("1.1.1.1", 53), timeout=3))
-    attempt("resolve", lambda: socket.getaddrinfo("pypi.org", 443))
+    attempt("resolve", lambda: socket.getaddrinfo("example.org", 443))
     attempt("raw socket", lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, 1))
     play_fair()
 
