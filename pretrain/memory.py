@@ -46,7 +46,7 @@ def build(config: PretrainConfig) -> Memory:
 def load(config: PretrainConfig) -> Memory:
     """The M that this stage has trained."""
     model = build(config)
-    model.load_state_dict(stage(config).restore()["model"])
+    model.load_state_dict(stage(config).trained())
     return model.eval()
 
 

@@ -95,9 +95,15 @@ class Stage:
         record = {"fingerprint": self.fingerprint, **facts, **provenance()}
         write_atomically(self.folder / "done.json", json.dumps(record, indent=1).encode())
 
-    def facts(self) -> dict[str, Any]:
-        """What `finish` wrote."""
-        return json.loads((self.folder / "done.json").read_text())
+    def trained(self) -> dict[str, Any]:
+        """The weights that this stage ended with.
+
+        Raises:
+            UsageError: the stage is not done; weights on the way there are not handed on.
+        """
+        if not self.finished:
+            raise UsageError(f"{self.folder}: {self.name} is not done: run that stage first")
+        return self.restore()["model"]
 
     # ---- logs --------------------------------------------------------------------------------
 

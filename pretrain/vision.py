@@ -44,7 +44,7 @@ def stage(config: PretrainConfig, fresh: bool = False) -> Stage:
 def load(config: PretrainConfig) -> Vision:
     """The V that this stage has trained."""
     model = Vision(config.agent.vision)
-    model.load_state_dict(stage(config).restore()["model"])
+    model.load_state_dict(stage(config).trained())
     return model.eval()
 
 

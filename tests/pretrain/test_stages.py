@@ -90,6 +90,17 @@ def test_a_damaged_shard_is_named(whole_run: Path, tmp_path: Path) -> None:
         pretrain("vision", tmp_path)
 
 
+def test_a_half_trained_stage_is_not_built_upon(whole_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(whole_run / "run", tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "memory")
+    (tmp_path / "run" / "vision" / "done.json").unlink()
+    with pytest.raises(UsageError, match="vision is not done"):
+        pretrain("memory", tmp_path)
+    shutil.rmtree(tmp_path / "run" / "vision")
+    with pytest.raises(UsageError, match="vision is not done"):
+        pretrain("memory", tmp_path)
+
+
 def test_collecting_goes_on_after_kill_9_with_the_same_content(
     whole_run: Path, tmp_path: Path
 ) -> None:
