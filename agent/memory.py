@@ -65,9 +65,11 @@ class Prediction(NamedTuple):
 
     def log_prob(self, latents: torch.Tensor) -> torch.Tensor:
         """Log-density of each latent unit, (..., Z), in nats. Equation 1 of Bishop 1994."""
-        distance = (latents.unsqueeze(-1) - self.means) * (-self.log_stds).exp()
-        log_density = -0.5 * distance.square() - self.log_stds - HALF_LOG_TWO_PI
-        return torch.logsumexp(self.log_weights + log_density, dim=-1)
+        # Back to (..., K, Z), as `predict` has it in memory: sums over K then run along Z.
+        log_weights, means, log_stds = self.log_weights.mT, self.means.mT, self.log_stds.mT
+        distance = (latents.unsqueeze(-2) - means) * (-log_stds).exp()
+        log_joint = log_weights - 0.5 * distance.square() - log_stds
+        return torch.logsumexp(log_joint, dim=-2) - HALF_LOG_TWO_PI
 
 
 class Memory(nn.Module):
@@ -108,12 +110,17 @@ class Memory(nn.Module):
 
         The means are offsets from the latent itself: most of a frame stays as it is.
         """
-        shape = (*hidden.shape[:-1], self.latent, 3 * self.config.mixtures)
-        logits, offsets, log_stds = self.mixture(hidden).view(shape).chunk(3, dim=-1)
+        # The layer's outputs are ordered (Z, 3, K). Reordering its weights gives (3, K, Z): what is
+        # done per component then runs along Z, which vectorises; along K, of a few, it does not.
+        shape = (self.latent, 3, self.config.mixtures)
+        weight = self.mixture.weight.unflatten(0, shape).permute(1, 2, 0, 3).flatten(0, 2)
+        bias = self.mixture.bias.unflatten(0, shape).permute(1, 2, 0).flatten()
+        parts = F.linear(hidden, weight, bias).unflatten(-1, (*shape[1:], self.latent))
+        logits, offsets, log_stds = parts.unbind(dim=-3)
         return Prediction(
-            log_weights=logits.log_softmax(dim=-1),
-            means=latents.unsqueeze(-1) + offsets,
-            log_stds=log_stds.clamp(MIN_LOG_STD, MAX_LOG_STD),
+            log_weights=logits.log_softmax(dim=-2).mT,
+            means=(latents.unsqueeze(-2) + offsets).mT,
+            log_stds=log_stds.clamp(MIN_LOG_STD, MAX_LOG_STD).mT,
             reward=self.reward(hidden).squeeze(-1),
             end_logit=self.end(hidden).squeeze(-1),
         )

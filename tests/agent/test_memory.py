@@ -39,6 +39,38 @@ def test_log_likelihood_and_mean_are_those_of_torch(model: Memory) -> None:
     torch.testing.assert_close(prediction.mean(), expected.mean)
 
 
+@pytest.mark.parametrize("shape", [(), (5,), (2, 9)])
+def test_the_head_is_the_textbook_one(model: Memory, shape: tuple[int, ...]) -> None:
+    """`predict` orders its sums for speed: values and gradients are those of the plain formula."""
+    generator = torch.Generator().manual_seed(2)
+    hidden, latents, following = (
+        torch.randn(*shape, size, generator=generator) for size in (16, LATENT, LATENT)
+    )
+    with torch.no_grad():
+        model.mixture.bias.normal_(generator=generator)
+        model.mixture.weight.mul_(5)  # some log-stds beyond their bounds
+    results = []
+    for plain in (False, True):
+        hidden = hidden.detach().requires_grad_()
+        if plain:
+            parts = model.mixture(hidden).view(*shape, LATENT, 9)
+            logits, offsets, log_stds = parts.chunk(3, dim=-1)
+            means, log_stds = latents.unsqueeze(-1) + offsets, log_stds.clamp(-5, 3)
+            normal = Normal(means, log_stds.exp())
+            density = normal.log_prob(following.unsqueeze(-1)) + logits.log_softmax(dim=-1)
+            fields = (logits.log_softmax(dim=-1), means, log_stds, density.logsumexp(dim=-1))
+        else:
+            prediction = model.predict(hidden, latents)
+            fields = (*prediction[:3], prediction.log_prob(following))
+        model.zero_grad()
+        fields[-1].mean().backward()
+        results.append(
+            (*fields, hidden.grad, *(p.grad.clone() for p in model.mixture.parameters()))
+        )
+    for mine, expected in zip(*results, strict=True):
+        torch.testing.assert_close(mine, expected, rtol=1e-5, atol=1e-5)
+
+
 def test_samples_come_from_one_component_each() -> None:
     # Two far components of equal weight: a sum of weighted samples would land between them.
     shape = (20_000, 1, 2)
