@@ -104,6 +104,9 @@ class PPOConfig:
     """gradients are scaled down to this norm"""
     encoder_learning_rate: Rate = 1e-4
     """Adam's step size for C's own encoder (feature `pixels`)"""
+    target_kl: NotNegative = 0.0
+    """an update leaves out its other epochs once the mean KL to the policy that played exceeds
+    this; 0 never does"""
 
     __pydantic_config__ = FORBID_UNKNOWN
 

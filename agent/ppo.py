@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,6 +86,24 @@ class Rollout:
 
 
 @dataclass
+class Terms:
+    """What one update does differently from the configuration; the defaults change nothing."""
+
+    entropy: float | None = None
+    """weight of the entropy bonus; None takes the configuration's"""
+    anchor: Controller | None = None
+    """a policy to stay near: the loss gets `anchor_weight` * KL(anchor || policy), as in
+    kickstarting (arXiv 1803.03835)"""
+    anchor_weight: float = 0.0
+    critic_only: bool = False
+    """train the value head and nothing else"""
+    minibatches: int | None = None
+    """gradient steps per pass; None takes the configuration's"""
+    after_step: Callable[[], None] = lambda: None
+    """called after every gradient step, as a sign of life"""
+
+
+@dataclass
 class PPO:
     """The optimiser of a controller: `update` it on one rollout after another."""
 
@@ -103,21 +122,25 @@ class PPO:
         self.optimizer = torch.optim.Adam(groups, lr=self.config.learning_rate, eps=1e-5)
         self.generator = torch.Generator().manual_seed(self.seed)
 
-    def update(self, rollout: Rollout, progress: float) -> dict[str, float]:
+    def update(
+        self, rollout: Rollout, progress: float, terms: Terms | None = None
+    ) -> dict[str, float]:
         """Improve the controller on a rollout.
 
         Args:
             progress: share of the budget that is used, 0..1; the learning rate falls with it.
+            terms: what this update does differently from the configuration.
 
         Returns:
             Means over the gradient steps: `policy`, `value`, `entropy`, `kl` (to the policy that
-            played), `clipped` (share of clipped ratios), and `explained_variance` of the values.
+            played), `clipped` (share of clipped ratios), `anchor` (KL of the anchor to the policy,
+            where there is one); and `explained_variance` of the values and the number of `epochs`.
 
         Raises:
             FloatingPointError: the rollout or a gradient is not finite; weights are as before the
                 gradient step that would have spoilt them.
         """
-        config = self.config
+        config, terms = self.config, terms or Terms()
         for group in self.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * (1 - progress if config.anneal else 1)
         advantages = gae(
@@ -133,22 +156,30 @@ class PPO:
         returns = advantages + rollout.values
         flat = [x.flatten() for x in (rollout.actions, rollout.log_probs, advantages, returns)]
         rows = flat[0].numel()
+        minibatches = terms.minibatches or config.minibatches
         totals: dict[str, list[float]] = {}
-        for _ in range(config.epochs):
+        epochs = 0
+        while epochs < config.epochs:
             order = torch.randperm(rows, generator=self.generator)
-            for batch in order.chunk(config.minibatches):
+            for batch in order.chunk(minibatches):
                 features = rollout.features(batch, self.device)
-                scalars = self._gradient_step(features, *(x[batch].to(self.device) for x in flat))
-                for name, value in scalars.items():
+                targets = (x[batch].to(self.device) for x in flat)
+                for name, value in self._gradient_step(terms, features, *targets).items():
                     totals.setdefault(name, []).append(value)
+                terms.after_step()
+            epochs += 1
+            if config.target_kl and np.mean(totals["kl"][-minibatches:]) > config.target_kl:
+                break
         means = {name: float(np.mean(values)) for name, values in totals.items()}
         variance = returns.var().item()
         residual = (returns - rollout.values).var().item()
         means["explained_variance"] = 1 - residual / variance if variance > 0 else 0.0
+        means["epochs"] = epochs
         return means
 
     def _gradient_step(
         self,
+        terms: Terms,
         features: Features,
         actions: torch.Tensor,
         old_log_probs: torch.Tensor,
@@ -166,19 +197,35 @@ class PPO:
         policy_loss = -torch.minimum(advantages * ratio, advantages * clipped_ratio).mean()
         value_loss = 0.5 * F.mse_loss(values, returns)
         entropy = -(all_log_probs.exp() * all_log_probs).sum(dim=1).mean()
-        loss = policy_loss + config.value * value_loss - config.entropy * entropy
+        entropy_weight = config.entropy if terms.entropy is None else terms.entropy
+        loss = policy_loss + config.value * value_loss - entropy_weight * entropy
+        anchor = None
+        if terms.anchor is not None and terms.anchor_weight > 0:
+            with torch.no_grad():
+                anchor_log_probs, _ = terms.anchor(features)
+            anchor = F.kl_div(
+                all_log_probs, anchor_log_probs, reduction="batchmean", log_target=True
+            )
+            loss = loss + terms.anchor_weight * anchor
 
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        if terms.critic_only:
+            for name, parameter in self.controller.named_parameters():
+                if not name.startswith("value."):
+                    parameter.grad = None  # the optimiser leaves it as it is
         norm = torch.nn.utils.clip_grad_norm_(self.controller.parameters(), config.max_grad_norm)
         if not torch.isfinite(norm):
             raise FloatingPointError(f"gradient norm is {norm.item()} (loss {loss.item()})")
         self.optimizer.step()
         with torch.no_grad():
-            return {
+            scalars = {
                 "policy": policy_loss.item(),
                 "value": value_loss.item(),
                 "entropy": entropy.item(),
                 "kl": ((ratio - 1) - log_ratio).mean().item(),
                 "clipped": ((ratio - 1).abs() > config.clip).float().mean().item(),
             }
+        if anchor is not None:
+            scalars["anchor"] = anchor.item()
+        return scalars

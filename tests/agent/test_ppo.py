@@ -1,13 +1,16 @@
 """PPO: advantages against a slow loop, and learning where the answer is known."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from agent.config import AgentConfig, ControllerConfig, MemoryConfig, PPOConfig, VisionConfig
 from agent.controller import Controller, Features
 from agent.player import Decision, Models, Player
-from agent.ppo import PPO, Rollout, gae
+from agent.ppo import PPO, Rollout, Terms, gae
 
 CONFIG = AgentConfig(
     actions=("", "RIGHT", "LEFT"),
@@ -125,3 +128,49 @@ def test_ended_episodes_leave_no_memory() -> None:
     player.remember(features, torch.tensor([0, 1]), np.array([False, True]))
     assert player.state.h[0].abs().sum() > 0
     assert player.state.h[1].abs().sum() == 0 and player.state.c[1].abs().sum() == 0
+
+
+def filled_rollout(controller: Controller) -> Rollout:
+    rollout = Rollout(32, 4, latent=4, hidden=5, keep_frames=False)
+    contextual_bandit(controller, rollout, seed=0)
+    return rollout
+
+
+def test_the_critic_can_be_trained_alone() -> None:
+    torch.manual_seed(0)
+    controller = Controller(CONFIG)
+    ppo = PPO(controller, PPOConfig(), seed=0, device=torch.device("cpu"))
+    before = {name: value.clone() for name, value in controller.state_dict().items()}
+    ppo.update(filled_rollout(controller), 0.0, Terms(critic_only=True))
+    for name, value in controller.state_dict().items():
+        assert torch.equal(value, before[name]) != name.startswith("value."), name
+
+
+def test_an_update_ends_early_when_the_policy_has_moved_far_enough() -> None:
+    torch.manual_seed(0)
+    controller = Controller(CONFIG)
+    rollout = filled_rollout(controller)
+    moved = {}
+    for target in (0.0, 0.01):
+        tuned = copy.deepcopy(controller)
+        config = PPOConfig(epochs=20, learning_rate=3e-3, target_kl=target)
+        moved[target] = PPO(tuned, config, 0, torch.device("cpu")).update(rollout, 0.0)
+    assert moved[0.0]["epochs"] == 20 and moved[0.01]["epochs"] < 20
+
+
+def test_an_anchor_holds_the_policy() -> None:
+    torch.manual_seed(0)
+    anchor = Controller(CONFIG)
+    rollout = filled_rollout(anchor)
+    distance = {}
+    for weight in (0.0, 1.0):
+        tuned = copy.deepcopy(anchor)
+        config = PPOConfig(epochs=30, learning_rate=3e-3, clip=10.0)
+        ppo = PPO(tuned, config, 0, torch.device("cpu"))
+        ppo.update(rollout, 0.0, Terms(anchor=anchor, anchor_weight=weight))
+        features = rollout.features(torch.arange(32 * 4), torch.device("cpu"))
+        with torch.no_grad():
+            distance[weight] = F.kl_div(
+                tuned(features)[0], anchor(features)[0], reduction="batchmean", log_target=True
+            )
+    assert distance[1.0] < 0.3 * distance[0.0]
