@@ -1,0 +1,152 @@
+"""The pictures of the score benchmark: bars with intervals, learning curves with bands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")  # no display needed
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from benchmarks import score_results
+from benchmarks import score_statistics as statistics
+from benchmarks.score_arms import ScoreConfig
+
+BARS = "score.png"
+CURVES = "learning-curves.png"
+BINS = 20
+LONG = 4500  # timesteps of the longest episode: narrower bins could hold no end of one
+
+# Okabe and Ito's palette, which colour-blind people can tell apart; every arm keeps its colour.
+COLOURS = {
+    "world-model": "#D55E00",
+    "joint-ppo-pixels": "#0072B2",
+    "ppo-scratch": "#56B4E9",
+    "ppo-scratch-sb3": "#009E73",
+    "jerk": "#CC79A7",
+    "hold-right": "#7F7F7F",
+    "random": "#B8B8B8",
+}
+ABLATION = "#E8A36B"  # a tint of the world model's
+OTHER = "#444444"
+
+
+def write(results: Path, summary: dict[str, Any], config: ScoreConfig, folder: Path) -> None:
+    """Write `score.png` and `learning-curves.png`; nothing while there is nothing to draw.
+
+    The bars are of all arms at their largest budget; the curves of the largest budget only, and
+    without ablations.
+    """
+    if not summary["arms"]:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    style = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False}
+    with plt.rc_context(style):
+        _bars(summary, config, folder / BARS)
+        timesteps = summary["timesteps"]
+        arms = summary["by_timesteps"][str(timesteps)]["arms"]
+        found = score_results.read_all(results)[timesteps]
+        shown = {name: found[name] for name in arms if not _is_ablation(name, config)}
+        if shown:
+            _curves(shown, timesteps, folder / CURVES)
+
+
+def _bars(summary: dict[str, Any], config: ScoreConfig, file: Path) -> None:
+    """One bar per arm, the best on top, ablations below; dots are the means of single levels."""
+    arms = sorted(
+        summary["arms"].items(),
+        key=lambda item: (_is_ablation(item[0], config), -item[1]["mean"]),
+    )
+    figure, axes = plt.subplots(figsize=(8, 1.2 + 0.42 * len(arms)), layout="constrained")
+    top = max(max(arm["per_level"].values()) for _, arm in arms)
+    for row, (name, arm) in enumerate(arms):
+        axes.barh(row, arm["mean"], color=_colour(name, config), height=0.7)
+        values = list(arm["per_level"].values())
+        axes.plot(values, [row] * len(values), "o", color="black", alpha=0.35, ms=4, mew=0)
+        if arm["ci95"]:
+            low, high = arm["ci95"]
+            axes.plot([low, high], [row, row], color="black", lw=1.8, solid_capstyle="butt")
+            for end in (low, high):
+                axes.plot([end, end], [row - 0.18, row + 0.18], color="black", lw=1.8)
+        axes.text(max(top, 0) * 1.03, row, f"{arm['mean']:,.0f}", va="center", ha="left")
+    labels = [
+        name if arm["timesteps"] == summary["timesteps"] else f"{name} ({arm['timesteps']:,})"
+        for name, arm in arms
+    ]
+    axes.set_yticks(range(len(arms)), labels)
+    axes.invert_yaxis()
+    axes.set_xlim(min(0, *(min(arm["per_level"].values()) for _, arm in arms)), max(top, 1) * 1.12)
+    axes.set_xlabel("mean reward over all episodes of the budget")
+    levels = max(len(arm["per_level"]) for _, arm in arms)
+    axes.set_title(
+        f"{levels} held-out level{'s' * (levels > 1)}, {summary['timesteps']:,} timesteps each\n"
+        "bar: mean with 95% interval; dots: single levels",
+        loc="left",
+        fontsize=10,
+    )
+    figure.savefig(file, dpi=150)
+    plt.close(figure)
+
+
+def _curves(arms: dict[str, list[dict[str, Any]]], timesteps: int, file: Path) -> None:
+    """The mean over levels in a large panel, each level in a small one."""
+    bins = max(1, min(BINS, timesteps // LONG)) if timesteps >= LONG else 5
+    middles = (np.arange(bins) + 0.5) * timesteps / bins
+    curves = {name: _by_level(runs, timesteps, bins) for name, runs in arms.items()}
+    levels = sorted({level for of_arm in curves.values() for level in of_arm})
+    rows = max(1, -(-len(levels) // 2))
+    figure = plt.figure(figsize=(12, 1.0 + 2.1 * max(2, rows)), layout="constrained")
+    grid = figure.add_gridspec(rows, 4)
+    main = figure.add_subplot(grid[:, :2])
+    panels = [figure.add_subplot(grid[i // 2, 2 + i % 2]) for i in range(len(levels))]
+    for name, of_arm in curves.items():
+        colour = COLOURS.get(name, OTHER)
+        if len(of_arm) == len(levels):  # a mean over fewer levels would be of something else
+            centre, band = statistics.curve_with_band(list(of_arm.values()))
+            main.plot(middles, centre, color=colour, lw=2, label=name)
+            if band is not None:
+                main.fill_between(middles, *band, color=colour, alpha=0.18, lw=0)
+        for panel, level in zip(panels, levels, strict=True):
+            if level in of_arm:
+                centre, band = statistics.curve_with_band([of_arm[level]])
+                panel.plot(middles, centre, color=colour, lw=1.3)
+                if band is not None:
+                    panel.fill_between(middles, *band, color=colour, alpha=0.15, lw=0)
+    main.set_title(f"mean over {len(levels)} held-out levels, with 95% bands", loc="left")
+    main.set_xlabel("timestep")
+    main.set_ylabel("mean reward of the episodes that end there")
+    if main.lines:
+        main.legend(frameon=False, loc="upper left")
+    for panel, level in zip(panels, levels, strict=True):
+        panel.set_title(level, loc="left", fontsize=9)
+        panel.tick_params(labelsize=8)
+    for axes in [main, *panels]:
+        axes.set_xlim(0, timesteps)
+        axes.xaxis.set_major_locator(plt.MaxNLocator(4))
+        axes.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:g}k" if x else "0")
+        axes.grid(axis="y", color="#E5E5E5", lw=0.7)
+        axes.set_axisbelow(True)
+    figure.savefig(file, dpi=130)
+    plt.close(figure)
+
+
+def _by_level(runs: list[dict[str, Any]], timesteps: int, bins: int) -> dict[str, np.ndarray]:
+    """Level -> learning curves (runs, bins)."""
+    curves: dict[str, list[np.ndarray]] = {}
+    for run in runs:
+        episodes = run["episodes"]
+        curve = statistics.learning_curve(episodes["reward"], episodes["end"], timesteps, bins)
+        curves.setdefault(run["level"], []).append(curve)
+    return {level: np.stack(of) for level, of in curves.items()}
+
+
+def _is_ablation(name: str, config: ScoreConfig) -> bool:
+    return name in config.arms and config.arms[name].ablation
+
+
+def _colour(name: str, config: ScoreConfig) -> str:
+    return ABLATION if _is_ablation(name, config) else COLOURS.get(name, OTHER)
