@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import os
@@ -15,6 +16,8 @@ from tyro import MISSING
 
 from agent import bundle, online
 from agent.errors import UsageError
+from agent.learner import start
+from agent.planner import Budget
 from gym_remote.client import RemoteEnv
 from gym_remote.exceptions import GymRemoteError
 
@@ -58,6 +61,9 @@ def main() -> int:
         raise UsageError("--timesteps and --wallclock must be above 0")
 
     def stop(signum: int, frame: object) -> None:
+        # Once is enough: what follows is saving, which nothing should break off.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         raise online.Stopped(signal.Signals(signum).name)
 
     signal.signal(signal.SIGTERM, stop)
@@ -69,18 +75,20 @@ def main() -> int:
         args.out.mkdir(parents=True, exist_ok=True)
         if not os.access(args.out, os.W_OK):
             raise UsageError(f"--out {args.out}: no permission to write there")
-        env = RemoteEnv(str(args.socket), timeout=args.timeout)
+        learner = start(models, args.seed) if args.learn else None
         try:
-            progress = online.run(
-                env,
-                models,
-                online.Budget(args.timesteps, args.wallclock),
-                learn=args.learn,
-                seed=args.seed,
-                save=online.saver(models, manifest, args.out, args.seed),
-            )
+            with contextlib.closing(RemoteEnv(str(args.socket), timeout=args.timeout)) as env:
+                progress = online.run(
+                    env,
+                    models,
+                    Budget(args.timesteps, args.wallclock),
+                    learner=learner,
+                    seed=args.seed,
+                    save=online.saver(models, manifest, args.out, args.seed),
+                )
         finally:
-            env.close()
+            if learner is not None:
+                learner.finish(0.0)
     except online.Stopped as signal_name:
         log.info("stopped by %s; what was learnt is saved", signal_name)
         return 0

@@ -112,6 +112,72 @@ class PPOConfig:
 
 
 @dataclasses.dataclass
+class LevelMemoryConfig:
+    """What the agent keeps about the one level it plays. All of it is off by default."""
+
+    novelty: NotNegative = 0.0
+    """scale of the bonus for what was seen seldom: scale / sqrt(visits), in units of scaled reward
+    (arXiv 1611.04717)"""
+    novelty_of: Literal["latent", "frame"] = "latent"
+    """what is counted: V's latent, or the coarse gray frame"""
+    novelty_bits: Annotated[int, pydantic.Field(ge=4, le=62)] = 16
+    """bits of the latent's hash: more of them tell more states apart"""
+    novelty_bin: NotNegative = 300.0
+    """contest reward per bin of progress; what looks alike in another bin is counted apart.
+    0 has no bins"""
+    replay: Fraction = 0.0
+    """chance at the end of the budget that an episode begins with the best actions so far, while
+    the policy does worse than they did; it rises from 0 over the budget"""
+    replay_window: Positive = 10
+    """episodes of the policy whose mean is compared"""
+
+    __pydantic_config__ = FORBID_UNKNOWN
+
+
+@dataclasses.dataclass
+class OnlineConfig(PPOConfig):
+    """Fine-tuning during the contest: PPO, its plan for the budget, and the learner's process."""
+
+    rollout: Positive = 2048
+    """timesteps per update, before the plan stretches or shrinks it (`updates`)"""
+    target_kl: NotNegative = 0.05
+    """an update leaves out its other epochs once the mean KL to the policy that played exceeds
+    this; 0 never does"""
+    updates: Positive = 50
+    """updates to aim for: the plan makes rollouts as long as the timesteps that it expects to get,
+    divided by this"""
+    rollout_span: Annotated[float, pydantic.Field(ge=1)] = 4.0
+    """a planned rollout lies between `rollout` / span and `rollout` * span; 1 keeps `rollout`"""
+    final_entropy: NotNegative | None = None
+    """weight of the entropy bonus at the end of the budget, reached linearly; without it the
+    weight stays"""
+    critic_warmup: Annotated[int, pydantic.Field(ge=0)] = 1
+    """the first updates that train the value head only: advantages of a critic that does not know
+    the level would spoil the policy"""
+    anchor: NotNegative = 0.1
+    """weight at the start of KL(pretrained policy || policy) in the loss"""
+    anchor_until: Fraction = 0.25
+    """share of the budget over which the anchor's weight falls linearly to 0"""
+    learner: Literal["process", "inline"] = "process"
+    """`process` learns beside the playing; `inline` stops playing for every update, which makes a
+    run reproducible"""
+    learner_device: Literal["auto", "cpu", "cuda"] = "auto"
+    """where the learner's process computes; `auto` takes a GPU if there is one"""
+    learner_threads: Positive = 1
+    """threads of the learner's process"""
+    learner_patience: Rate = 60.0
+    """seconds without a sign of life after which a busy learner is killed and started again"""
+    learner_restarts: Annotated[int, pydantic.Field(ge=0)] = 5
+    """starts in a row without a finished update, after which the agent plays on without learning"""
+    save_seconds: NotNegative = 60.0
+    """least seconds between two savings of what was learnt; it is saved at the end in any case"""
+    level: LevelMemoryConfig = dataclasses.field(default_factory=LevelMemoryConfig)
+    """level memory"""
+
+    __pydantic_config__ = FORBID_UNKNOWN
+
+
+@dataclasses.dataclass
 class AgentConfig:
     """All that a bundle must know to play and to go on learning."""
 
@@ -121,7 +187,7 @@ class AgentConfig:
     memory: MemoryConfig = dataclasses.field(default_factory=MemoryConfig)
     controller: ControllerConfig = dataclasses.field(default_factory=ControllerConfig)
     reward: RewardConfig = dataclasses.field(default_factory=RewardConfig)
-    online: PPOConfig = dataclasses.field(default_factory=PPOConfig)
+    online: OnlineConfig = dataclasses.field(default_factory=OnlineConfig)
     """fine-tuning during the contest"""
 
     __pydantic_config__ = FORBID_UNKNOWN

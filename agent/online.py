@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,40 +12,18 @@ import torch
 
 from agent import bundle
 from agent.actions import action_table
+from agent.fine_tuning import FineTuning
 from agent.frames import shrink
+from agent.learner import Learner
+from agent.planner import Budget, Planner
 from agent.player import Models, Player
-from agent.ppo import PPO, Rollout
-from agent.rewards import RewardShaper
+from agent.progress import Progress
 from gym_remote.exceptions import TimestepTimeoutError, WallClockTimeoutError
 
 log = logging.getLogger("agent")
 
-
-@dataclasses.dataclass
-class Budget:
-    """What the contest allows. Resets count as timesteps."""
-
-    timesteps: int
-    wallclock: float
-    """seconds"""
-
-    def used(self, timesteps: int, seconds: float) -> float:
-        """Share of the budget that is used, 0..1, by whichever limit is nearer."""
-        return min(1.0, max(timesteps / self.timesteps, seconds / self.wallclock))
-
-
-@dataclasses.dataclass
-class Progress:
-    """What has happened so far, as the log and the saved bundle tell it."""
-
-    timesteps: int = 0
-    updates: int = 0
-    started: float = dataclasses.field(default_factory=time.monotonic)
-    rewards: list[float] = dataclasses.field(default_factory=list)
-    """contest reward of every finished episode"""
-
-    def seconds(self) -> float:
-        return time.monotonic() - self.started
+FINISH_SECONDS = 5.0
+"""how long the last update may still take when the budget is spent"""
 
 
 class Stopped(Exception):
@@ -59,17 +35,16 @@ def run(
     models: Models,
     budget: Budget,
     *,
-    learn: bool,
+    learner: Learner | None,
     seed: int,
     save: Callable[[Progress], None],
-    save_seconds: float = 60.0,
 ) -> Progress:
     """Play until the contest ends, fine-tuning the controller on the way.
 
     Args:
         env: the contest's environment, with frames as observations and MultiBinary(12) actions.
-        learn: False plays the models as they are.
-        save: called every `save_seconds` and at the end, to keep what was learnt.
+        learner: from `agent.learner.start`; None plays the models as they are.
+        save: called at intervals and at the end, to keep what was learnt.
 
     Returns:
         What happened. A spent budget is the normal end.
@@ -80,88 +55,73 @@ def run(
         Stopped: the process was told to stop; what was learnt has been saved.
     """
     progress = Progress()
+    tuning = None
+    if learner is not None:
+        planner = Planner(models.config.online, budget)
+        tuning = FineTuning(models, learner, planner, progress, seed, lambda: save(progress))
+    patience = 0.0
     try:
-        _play(env, models, budget, progress, learn, seed, save, save_seconds)
+        _play(env, models, progress, tuning, seed)
     except (TimestepTimeoutError, WallClockTimeoutError) as end:
         log.info("the budget is spent: %s", type(end).__name__)
+        patience = FINISH_SECONDS
     finally:
-        if learn:
-            save(progress)
+        if tuning is not None:
+            try:
+                tuning.finish(patience)
+                save(progress)
+            except Stopped:  # comes once only: this time nothing breaks it off
+                tuning.finish(0.0)
+                save(progress)
+                raise
     return progress
 
 
 def _play(
-    env: gymnasium.Env,
-    models: Models,
-    budget: Budget,
-    progress: Progress,
-    learn: bool,
-    seed: int,
-    save: Callable[[Progress], None],
-    save_seconds: float,
+    env: gymnasium.Env, models: Models, progress: Progress, tuning: FineTuning | None, seed: int
 ) -> None:
-    """Rollout, update, rollout, update, ... until the environment raises that the contest ended."""
-    config = models.config
-    buttons = action_table(config.actions)
+    """Timestep after timestep, until the environment raises that the contest ended."""
+    buttons = action_table(models.config.actions)
     player = Player(models, envs=1, seed=seed)
-    shape_reward = RewardShaper(config.reward, envs=1)
-    ppo = PPO(models.controller, config.online, seed=seed, device=torch.device("cpu"))
-    length = config.online.rollout
-    rollout = Rollout(length, 1, config.vision.latent, config.memory.hidden, player.needs_pixels)
-    saved = time.monotonic()
-
-    frame = _reset(env, progress)
+    frame = _reset(env, progress, tuning)
     earned = 0.0
     while True:
-        # Play one rollout.
-        for t in range(length):
-            frames = shrink(frame)[None]
-            features = player.observe(frames)
-            decision = player.act(features)
-            frame, reward, terminated, truncated, _ = env.step(buttons[decision.actions.item()])
-            progress.timesteps += 1
-            earned += float(reward)
-            ended = np.array([terminated or truncated])
-            shaped = shape_reward(np.array([float(reward)]), ended)
-            rollout.store(t, features, frames, decision, shaped, ended)
-            player.remember(features, decision.actions, ended)
-            if ended[0]:
-                progress.rewards.append(earned)
-                log.info(
-                    "episode %d: reward %.1f, timestep %d",
-                    len(progress.rewards),
-                    earned,
-                    progress.timesteps,
-                )
-                frame, earned = _reset(env, progress), 0.0
-
-        # Learn from it.
-        if not learn:
-            continue
-        features = player.observe(shrink(frame)[None])
-        rollout.last_values = player.act(features).values.clone()
-        try:
-            metrics = ppo.update(rollout, budget.used(progress.timesteps, progress.seconds()))
-        except FloatingPointError as error:
-            log.warning("update left out: %s", error)
-            continue
-        progress.updates += 1
-        log.info(
-            "update %d: %.0f timesteps/s, entropy %.3f, kl %.4f, explained variance %.2f",
-            progress.updates,
-            progress.timesteps / progress.seconds(),
-            metrics["entropy"],
-            metrics["kl"],
-            metrics["explained_variance"],
-        )
-        if time.monotonic() - saved > save_seconds:
-            save(progress)
-            saved = time.monotonic()
+        if tuning is not None:
+            tuning.before_timestep()
+        frames = shrink(frame)[None]
+        features = player.observe(frames)
+        decision = player.act(features)
+        actions, replayed = decision.actions, None
+        if tuning is not None:
+            tuning.hand_over(decision.values)
+            replayed = tuning.replays.action()
+            if replayed is not None:
+                actions = torch.tensor([replayed])
+        action = actions.item()
+        frame, reward, terminated, truncated, _ = env.step(buttons[action])
+        progress.timesteps += 1
+        earned += float(reward)
+        ended = bool(terminated or truncated)
+        if tuning is not None:
+            tuning.replays.record(action, float(reward), ended)
+            tuning.record(features, frames, decision, replayed is not None, float(reward), ended)
+        player.remember(features, actions, np.array([ended]))
+        if ended:
+            progress.rewards.append(earned)
+            log.info(
+                "episode %d: reward %.1f, timestep %d",
+                len(progress.rewards),
+                earned,
+                progress.timesteps,
+            )
+            frame, earned = _reset(env, progress, tuning), 0.0
 
 
-def _reset(env: gymnasium.Env, progress: Progress) -> np.ndarray:
+def _reset(env: gymnasium.Env, progress: Progress, tuning: FineTuning | None) -> np.ndarray:
     frame, _ = env.reset()
     progress.timesteps += 1
+    if tuning is not None:
+        tuning.begin_episode()
     return frame
 
 
@@ -175,6 +135,8 @@ def saver(models: Models, manifest: bundle.Manifest, out: Path, seed: int) -> Ca
                 "timesteps": progress.timesteps,
                 "updates": progress.updates,
                 "episodes": len(progress.rewards),
+                "learnt_from": progress.learnt_from,
+                "overwritten": progress.overwritten,
                 "seed": seed,
             },
         }

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from agent import bundle
-from agent.config import AgentConfig, ControllerConfig, MemoryConfig, PPOConfig, VisionConfig
+from agent.config import AgentConfig, ControllerConfig, MemoryConfig, OnlineConfig, VisionConfig
 from agent.player import Models
 
 LEVEL = "Airstriker-Genesis-v0/Level1"
@@ -27,7 +27,7 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         vision=VisionConfig(latent=8, channels=(4, 8, 8, 8)),
         memory=MemoryConfig(hidden=16, mixtures=2),
         controller=ControllerConfig(hidden=16),
-        online=PPOConfig(rollout=128, epochs=2, minibatches=2),
+        online=OnlineConfig(rollout=128, rollout_span=1, epochs=2, minibatches=2),
     )
     folder = tmp_path_factory.mktemp("bundle")
     bundle.save(Models.build(config), folder, {})

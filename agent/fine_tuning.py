@@ -1,0 +1,123 @@
+"""Learning while playing: keeps what was played, hands it to the learner, tells what came of it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from agent.controller import Features
+from agent.learner import Learner, Report
+from agent.level_memory import Novelty, Replays
+from agent.planner import Planner
+from agent.player import Decision, Models
+from agent.progress import Progress
+from agent.rewards import RewardShaper
+
+log = logging.getLogger("agent")
+
+
+class FineTuning:
+    """Everything about learning that the loop of playing calls between timesteps.
+
+    Rollouts are kept in a ring. Once it holds as many timesteps as planned and the learner is idle,
+    it is handed over and another one is begun; while the learner is busy it goes on filling. What
+    is overwritten because the learner is too slow is counted and logged.
+    """
+
+    def __init__(
+        self,
+        models: Models,
+        learner: Learner,
+        planner: Planner,
+        progress: Progress,
+        seed: int,
+        save: Callable[[], None],
+    ):
+        config = models.config
+        self._models, self._learner, self._planner = models, learner, planner
+        self._progress, self._save = progress, save
+        self._shape_reward = RewardShaper(config.reward, envs=1)
+        self._novelty = Novelty(config.online.level, config.vision.latent, seed)
+        self.replays = Replays(config.online.level, np.random.default_rng(seed))
+        self._stored = 0  # timesteps in the ring since the last hand-over, overwritten ones too
+        self._earned = 0.0
+        self._saved_at = time.monotonic()
+
+    def begin_episode(self) -> None:
+        """Decide whether the policy begins the episode, or a replay does."""
+        if self.replays.start_episode(self._planner.progress(self._progress.timesteps)):
+            log.info("the episode begins with the best actions so far")
+
+    def before_timestep(self) -> None:
+        """Take over new weights, if there are any."""
+        self._planner.tick(self._progress.timesteps)
+        if report := self._learner.poll():
+            self._tell(report)
+
+    def hand_over(self, values: torch.Tensor) -> None:
+        """Give the ring to the learner if it is due; `values` (1,) are those of the frame now."""
+        learner, progress = self._learner, self._progress
+        due = self._planner.rollout(progress.timesteps)
+        if self._stored < due or not learner.idle():
+            return
+        learner.rollout.last_values.copy_(values)
+        length = min(self._stored, learner.capacity)
+        first = self._stored % learner.capacity if self._stored > learner.capacity else 0
+        progress.overwritten += self._stored - length
+        progress.learnt_from += length
+        learner.hand_over(first, length, self._planner.plan(progress.timesteps, progress.updates))
+        self._stored = 0
+
+    def record(
+        self,
+        features: Features,
+        frames: np.ndarray,
+        decision: Decision,
+        replayed: bool,
+        reward: float,
+        ended: bool,
+    ) -> None:
+        """Keep a timestep. A replayed one teaches the policy nothing: it did not choose it."""
+        ends = np.array([ended])
+        shaped = self._shape_reward(np.array([reward]), ends)
+        self._earned += reward
+        bonus = self._novelty.bonus(features.z[0].cpu().numpy(), frames[0], self._earned)
+        if ended:
+            self._earned = 0.0
+        if replayed:
+            return
+        row = self._stored % self._learner.capacity
+        self._learner.rollout.store(row, features, frames, decision, shaped + bonus, ends)
+        self._stored += 1
+
+    def finish(self, seconds: float) -> None:
+        """Wait at most so long for an update that is under way, and end the learner."""
+        if report := self._learner.finish(seconds):
+            self._tell(report, save=False)
+
+    def _tell(self, report: Report, save: bool = True) -> None:
+        progress = self._progress
+        if report.metrics is None:
+            log.warning("no update: %s", report.problem)
+            return
+        progress.updates += 1
+        metrics = report.metrics
+        log.info(
+            "update %d: %.0f timesteps/s, learnt from %d timesteps (%d overwritten), entropy %.3f,"
+            " kl %.4f, %d epochs, explained variance %.2f",
+            progress.updates,
+            progress.timesteps / max(progress.seconds(), 1e-9),
+            progress.learnt_from,
+            progress.overwritten,
+            metrics["entropy"],
+            metrics["kl"],
+            metrics["epochs"],
+            metrics["explained_variance"],
+        )
+        if save and time.monotonic() - self._saved_at > self._models.config.online.save_seconds:
+            self._save()
+            self._saved_at = time.monotonic()

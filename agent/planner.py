@@ -1,0 +1,108 @@
+"""The plan for the budget: how much of it is left, and how to learn with what is left."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from agent.config import OnlineConfig
+
+WINDOW_SECONDS = 60.0
+"""speed is measured over this time: long enough for several updates"""
+SAMPLE_SECONDS = 0.5
+"""a speed over less than this is noise"""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What the contest allows. Resets count as timesteps."""
+
+    timesteps: int
+    wallclock: float
+    """seconds"""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to make the next update."""
+
+    rollout: int
+    """timesteps to learn from"""
+    progress: float
+    """share of the budget that is used, 0..1; the learning rate falls with it"""
+    entropy: float
+    """weight of the entropy bonus"""
+    anchor: float
+    """weight of the KL penalty towards the pretrained policy"""
+    critic_only: bool
+    """train the value head only"""
+
+
+def longest_rollout(config: OnlineConfig) -> int:
+    """No plan's rollout has more timesteps than this."""
+    return max(1, round(config.rollout * config.rollout_span))
+
+
+class Planner:
+    """Measures the agent's own speed and plans by the limit that will be reached first."""
+
+    def __init__(
+        self, config: OnlineConfig, budget: Budget, clock: Callable[[], float] = time.monotonic
+    ):
+        self.config, self.budget = config, budget
+        self._clock = clock
+        self._began = clock()
+        self._samples: deque[tuple[float, int]] = deque([(self._began, 0)])
+        self._progress = 0.0
+
+    def seconds(self) -> float:
+        """Seconds of the budget that are used."""
+        return self._clock() - self._began
+
+    def tick(self, timesteps: int) -> None:
+        """Take note of the time at which so many timesteps were used."""
+        now = self._clock()
+        if now - self._samples[-1][0] < SAMPLE_SECONDS:
+            return
+        self._samples.append((now, timesteps))
+        while len(self._samples) > 2 and now - self._samples[1][0] > WINDOW_SECONDS:
+            self._samples.popleft()
+
+    def speed(self) -> float | None:
+        """Timesteps per second over the last minute, or None while that is unknown."""
+        (first, before), (last, after) = self._samples[0], self._samples[-1]
+        return (after - before) / (last - first) if last > first else None
+
+    def expected(self, timesteps: int) -> float:
+        """Timesteps that the agent will really have had when the nearer limit is reached."""
+        speed = self.speed()
+        if speed is None:
+            return float(self.budget.timesteps)
+        left = max(0.0, self.budget.wallclock - self.seconds())
+        return max(1.0, min(self.budget.timesteps, timesteps + speed * left))
+
+    def progress(self, timesteps: int) -> float:
+        """Share of the expected timesteps that is used, 0..1. Never falls, however speed varies."""
+        self._progress = max(self._progress, min(1.0, timesteps / self.expected(timesteps)))
+        return self._progress
+
+    def rollout(self, timesteps: int) -> int:
+        """Timesteps for the next update: short ones if there will be few, long ones if many."""
+        wanted = self.expected(timesteps) / self.config.updates
+        shortest = self.config.rollout / self.config.rollout_span
+        return max(1, min(round(max(wanted, shortest)), longest_rollout(self.config)))
+
+    def plan(self, timesteps: int, updates: int) -> Plan:
+        """The plan for the next update, after so many timesteps and updates."""
+        config, progress = self.config, self.progress(timesteps)
+        last = config.entropy if config.final_entropy is None else config.final_entropy
+        held = 1 - progress / config.anchor_until if config.anchor_until > 0 else 0.0
+        return Plan(
+            rollout=self.rollout(timesteps),
+            progress=progress,
+            entropy=config.entropy + (last - config.entropy) * progress,
+            anchor=config.anchor * max(0.0, held),
+            critic_only=updates < config.critic_warmup,
+        )

@@ -1,0 +1,101 @@
+"""PPO that survives: if an update goes wrong, the weights stay those of the last good one."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import torch
+
+from agent.config import OnlineConfig
+from agent.controller import Controller
+from agent.planner import Plan
+from agent.ppo import PPO, Rollout, Terms
+
+SMALLEST_BATCH = 8
+"""rows of a minibatch that is not halved any more"""
+
+
+class Trainer:
+    """Trains a controller by one rollout after another, for both kinds of learner."""
+
+    def __init__(
+        self,
+        controller: Controller,
+        pretrained: Controller,
+        config: OnlineConfig,
+        seed: int,
+        device: torch.device,
+        after_step: Callable[[], None] = lambda: None,
+    ):
+        """
+        Args:
+            controller: trained in place; on `device`.
+            pretrained: the policy that the first updates stay near; on `device`, never changed.
+            after_step: called after every gradient step, as a sign of life.
+        """
+        self.controller, self.pretrained, self.config = controller, pretrained, config
+        self.seed, self.device, self.after_step = seed, device, after_step
+        self.halvings = 0
+        self._reset_optimizer()
+
+    def _reset_optimizer(self) -> None:
+        self.ppo = PPO(self.controller, self.config, self.seed, self.device)
+
+    def update(self, rollout: Rollout, plan: Plan) -> dict[str, float]:
+        """Improve the controller; a minibatch that does not fit into memory is halved from now on.
+
+        Returns:
+            The metrics of `PPO.update`, and `minibatches` per epoch.
+
+        Raises:
+            FloatingPointError: something is not finite.
+            MemoryError: not even the smallest minibatch fits.
+            In both cases the weights are as before and the optimiser is new.
+        """
+        good = copy.deepcopy(self.controller.state_dict())
+        rows = rollout.actions.numel()
+        while True:
+            minibatches = self.config.minibatches << self.halvings
+            terms = Terms(
+                entropy=plan.entropy,
+                anchor=self.pretrained,
+                anchor_weight=plan.anchor,
+                critic_only=plan.critic_only,
+                minibatches=minibatches,
+                after_step=self.after_step,
+            )
+            try:
+                metrics = self.ppo.update(rollout, plan.progress, terms)
+                _check_finite(self.controller)
+            except FloatingPointError:
+                self._go_back(good)
+                raise
+            except (MemoryError, RuntimeError) as error:
+                if not _is_out_of_memory(error):
+                    raise
+                self._go_back(good)
+                if rows // minibatches < 2 * SMALLEST_BATCH:
+                    raise MemoryError(f"no memory for {rows // minibatches} timesteps") from None
+                self.halvings += 1
+            else:
+                return {**metrics, "minibatches": minibatches}
+
+    def _go_back(self, good: dict[str, torch.Tensor]) -> None:
+        self.controller.zero_grad(set_to_none=True)
+        self.controller.load_state_dict(good)
+        self._reset_optimizer()
+
+
+def _check_finite(controller: Controller) -> None:
+    for name, value in controller.state_dict().items():
+        if not torch.isfinite(value).all():
+            raise FloatingPointError(f"weights {name} are not finite")
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """PyTorch has a class of its own for GPUs only; on the CPU there is but the message."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    message = str(error).lower()
+    return any(words in message for words in ("allocate memory", "bad_alloc", "out of memory"))
