@@ -27,6 +27,7 @@ lint: $(VENV)/installed  ## ruff: style and format
 bench: $(VENV)/installed  ## every speed benchmark against its peer (quick versions)
 	$(PYTHON) -m benchmarks.wire --quick
 	$(PYTHON) -m benchmarks.environment --quick
+	$(PYTHON) -m benchmarks.world_model --quick
 
 game: $(VENV)/installed  ## rebuild Pangolin Dash: ROM, save-states, integration (needs gcc-m68k-linux-gnu)
 	$(PYTHON) -m game.build
