@@ -84,12 +84,24 @@ class Task:
 
 def main() -> int:
     args = tyro.cli(Args, prog="python -m benchmarks.score", description=__doc__)
+    interrupted = threading.Event()
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signal_number, lambda *_: interrupted.set())
+    return benchmark(args, interrupted)
+
+
+def benchmark(args: Args, interrupted: threading.Event) -> int:
+    """Play what is left to play and report; the exit code.
+
+    Args:
+        interrupted: stops it when it is set; finished runs are kept.
+
+    Raises:
+        UsageError: before anything is played.
+    """
     config = load(args)
     failed = False
     if not args.report_only:
-        interrupted = threading.Event()
-        for number_ in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number_, lambda *_: interrupted.set())
         with locked(args.work / str(config.timesteps), chosen(args, config)) as work:
             tasks = plan(args, config, work)
             failed = play_all(tasks, args.jobs, interrupted)

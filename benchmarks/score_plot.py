@@ -120,7 +120,7 @@ def _curves(arms: dict[str, list[dict[str, Any]]], timesteps: int, file: Path) -
     main.set_xlabel("timestep")
     main.set_ylabel("mean reward of the episodes that end there")
     if main.lines:
-        main.legend(frameon=False, loc="upper left")
+        figure.legend(loc="outside lower center", ncols=len(main.lines), frameon=False)
     for panel, level in zip(panels, levels, strict=True):
         panel.set_title(level, loc="left", fontsize=9)
         panel.tick_params(labelsize=8)

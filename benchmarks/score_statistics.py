@@ -89,7 +89,8 @@ def learning_curve(
     """Mean reward of the episodes that end in each of `bins` equal parts of the budget.
 
     A part in which no episode ends repeats the one before; parts before the first end hold the
-    first value.
+    first value. The episode that the end of the budget cut off is left out, unless it is the only
+    one: it counts in the score, but would let every curve fall at its end.
 
     Args:
         rewards: reward of each episode, in the order they were played.
@@ -100,6 +101,8 @@ def learning_curve(
     """
     if not len(rewards):
         return np.zeros(bins)
+    if len(rewards) > 1 and ends[-1] >= timesteps:
+        rewards, ends = rewards[:-1], ends[:-1]
     parts = (np.asarray(ends) - 1) * bins // timesteps
     counts = np.bincount(parts, minlength=bins)[:bins]
     sums = np.bincount(parts, weights=rewards, minlength=bins)[:bins]

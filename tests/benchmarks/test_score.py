@@ -1,0 +1,327 @@
+"""The score benchmark with real agents over the real socket, on acts of Pangolin Dash."""
+
+import dataclasses
+import json
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from agent import bundle
+from agent.config import AgentConfig, ControllerConfig, MemoryConfig, VisionConfig
+from agent.errors import UsageError
+from agent.player import Models
+from benchmarks import score, score_results, score_summary
+from benchmarks.score_arms import Arm, ScoreConfig, contestant
+
+ROOT = Path(__file__).parents[2]
+LEVEL = "FernHollow.Act3"
+AGENT = "python -m agent --bundle {bundle}"
+TINY = AgentConfig(
+    vision=VisionConfig(4, (2, 2, 2, 2)),
+    memory=MemoryConfig(4, 2),
+    controller=ControllerConfig(hidden=4),
+)
+UNTRAINED = {
+    "vision": {"latent": 4, "channels": [2, 2, 2, 2]},
+    "memory": {"hidden": 4},
+    "controller": {"features": ["pixels"], "hidden": 4},
+}
+
+
+def make_bundle(folder: Path, seed: int) -> None:
+    torch.manual_seed(seed)
+    bundle.save(Models.build(TINY), folder, {"pretraining_timesteps": {"collect": 7, "more": 5}})
+
+
+def write_config(folder: Path, arms: dict) -> Path:
+    path = folder / "score.yaml"
+    content = {"arms": arms, "seeds": 1, "timesteps": 130}
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    return path
+
+
+def arguments(folder: Path, of: dict, **options) -> score.Args:
+    places = {"results": folder / "results", "work": folder / "work"}
+    return score.Args(config=write_config(folder, of), levels=LEVEL, **places, **options)
+
+
+def run(args: score.Args) -> int:
+    return score.benchmark(args, threading.Event())
+
+
+def times(folder: Path) -> dict[str, int]:
+    files = (folder / "results").glob("*/*/*.json")
+    return {f"{file.parent.name}/{file.name}": file.stat().st_mtime_ns for file in files}
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory):
+    """A benchmark of three arms, one of them without its bundle, that has been played."""
+    folder = tmp_path_factory.mktemp("score")
+    make_bundle(folder / "tiny", seed=1)
+    arms = {
+        "world-model": {"agent": AGENT, "bundle": str(folder / "tiny")},
+        "hold-right": {"agent": "hold-right"},
+        "zero-shot": {"agent": f"{AGENT} --no-learn", "bundle": str(folder / "gone")},
+    }
+    args = arguments(folder, arms, jobs=2, seeds=2)
+    assert run(args) == 0
+    return folder, args
+
+
+def test_every_run_leaves_a_small_file_that_says_it_all(played):
+    folder, _ = played
+    names = ("world-model", "hold-right")
+    assert set(times(folder)) == {
+        f"{name}/{LEVEL}-{seed}.json" for name in names for seed in (0, 1)
+    }
+    for name in names:
+        file = folder / "results/130" / name / f"{LEVEL}-1.json"
+        result = json.loads(file.read_text())
+        episodes = result["episodes"]
+        assert result["score"] == pytest.approx(
+            sum(episodes["reward"]) / len(episodes["reward"]), abs=1e-3
+        )
+        assert result["timesteps"] == episodes["end"][-1] == 130
+        assert sum(episodes["length"]) + len(episodes["length"]) == 130
+        assert (result["verdict"], result["seed"], result["config"]["seed"]) == ("completed", 1, 1)
+        assert result["commit"] and result["code"] and result["seconds"] > 0
+        assert (result["bundle"] is None) == (name == "hold-right")
+        assert file.stat().st_size < 10_000
+
+
+def test_the_summary_has_what_the_readme_needs(played):
+    folder, _ = played
+    summary = json.loads((folder / "results/summary.json").read_text())
+    assert list(summary["arms"]) == ["world-model", "hold-right"]
+    arm = summary["arms"]["world-model"]
+    assert arm["pretraining_timesteps"] == 12
+    assert summary["arms"]["hold-right"]["pretraining_timesteps"] == 0
+    assert arm["runs"] == 2 and arm["timesteps"] == 130 and arm["hours"] >= 0
+    assert arm["ci95"][0] <= arm["mean"] <= arm["ci95"][1]
+    assert arm["per_level"] == {LEVEL: pytest.approx(arm["mean"])}
+    assert [of["against"] for of in summary["comparisons"]] == ["hold-right"]
+    comparison = summary["comparisons"][0]
+    assert comparison["ratio"] == pytest.approx(arm["mean"] / summary["arms"]["hold-right"]["mean"])
+    table = (folder / "results/summary.md").read_text()
+    assert f"| arm | {LEVEL} |" in table and "| hold-right |" in table
+    for picture in ("score.png", "learning-curves.png"):
+        assert (folder / "results" / picture).read_bytes().startswith(b"\x89PNG")
+
+
+def test_finished_runs_are_kept_and_an_arm_without_bundle_is_skipped(played, capsys):
+    folder, args = played
+    before = times(folder)
+    assert run(args) == 0
+    out = capsys.readouterr().out
+    assert times(folder) == before
+    assert "0 runs to play, 4 finished before" in out
+    assert f"skipped: zero-shot: no bundle in {folder / 'gone'}" in out
+
+
+def test_a_changed_bundle_is_refused_or_replayed_but_never_mixed(played, tmp_path):
+    folder, args = played
+    shutil.copytree(folder / "results", tmp_path / "results")
+    make_bundle(tmp_path / "tiny", seed=2)
+    arms = {
+        "world-model": {"agent": AGENT, "bundle": str(tmp_path / "tiny")},
+        "hold-right": {"agent": "hold-right"},
+    }
+    args = arguments(tmp_path, arms)  # one seed of the two
+    before = times(tmp_path)
+    with pytest.raises(UsageError, match=r"bundle was .*, now .*--redo"):
+        run(args)
+    assert times(tmp_path) == before
+
+    # The other seed's run is of the old bundle still: the arm is a mixture.
+    assert run(dataclasses.replace(args, redo=True)) == 1
+    after = times(tmp_path)
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {f"world-model/{LEVEL}-0.json"}, "what had not changed was kept"
+    summary = json.loads((tmp_path / "results/summary.json").read_text())
+    assert "bundle was" in summary["mixed"]["130/world-model"]
+    assert list(summary["arms"]) == ["hold-right"]
+
+
+def test_an_untrained_bundle_is_drawn_from_the_seed_of_each_run(tmp_path):
+    config = score.load(arguments(tmp_path, {"scratch": {"agent": AGENT, "untrained": UNTRAINED}}))
+    arm = config.arms["scratch"]
+    assert arm.untrained.controller.features == ("pixels",)
+    first, again, other = (contestant("scratch", arm, seed, tmp_path) for seed in (0, 0, 1))
+    assert first == again
+    assert first.bundle["weights"] != other.bundle["weights"]
+    weights = bundle.load(tmp_path / "scratch/untrained-1")[1].weights
+    assert other.bundle["weights"] == {part: weight.sha256 for part, weight in weights.items()}
+
+
+def test_a_retrained_bundle_does_not_reach_a_benchmark_that_runs(tmp_path):
+    make_bundle(tmp_path / "tiny", seed=1)
+    arm = Arm(AGENT, bundle=tmp_path / "tiny")
+    ready = contestant("a", arm, 0, tmp_path / "work")
+    make_bundle(tmp_path / "tiny", seed=2)
+    assert contestant("a", arm, 0, tmp_path / "work").settings != ready.settings
+    played = Path(shlex.split(ready.command)[-1])
+    weights = bundle.load(played)[1].weights
+    assert ready.bundle["weights"] == {part: weight.sha256 for part, weight in weights.items()}
+
+
+def test_an_agent_that_fails_is_told_of_and_can_be_replayed(tmp_path, capsys):
+    arms = {"hold-right": {"agent": "python -c 'raise SystemExit(\"no luck\")'"}}
+    args = arguments(tmp_path, arms)
+    assert run(args) == 1
+    assert "never connected: the agent exited with code 1: no luck" in capsys.readouterr().err
+    summary = json.loads((tmp_path / "results/summary.json").read_text())
+    assert summary["arms"]["hold-right"]["mean"] == 0
+    assert run(args) == 1, "kept, and still not sound"
+    assert "0 runs to play" in capsys.readouterr().out
+    config, redo = score.load(args), dataclasses.replace(args, redo=True)
+    (task,) = score.plan(redo, config, (tmp_path / "work", ["hold-right"]))
+    assert "to be replayed: hold-right" in capsys.readouterr().out and not task.file.exists()
+
+
+def test_stable_baselines_learns_until_the_budget_ends(tmp_path):
+    arms = {"ppo-scratch-sb3": {"agent": "python -m benchmarks.agents.sb3 --rollout 64"}}
+    assert run(arguments(tmp_path, arms)) == 0
+    log = next((tmp_path / "work").rglob("agent.log")).read_text()
+    assert "n_updates" in log, "it has trained"
+
+
+# --- without playing: budgets, and mistakes ---
+
+
+def fake(results: Path, arm: str, timesteps: int, scores: dict[str, list[float]]) -> None:
+    """Result files as the benchmark writes them, of runs that nobody played."""
+    for level, of in scores.items():
+        for seed, value in enumerate(of):
+            config = {"agent": arm, "untrained": None, "bundle": None, "game": "G"}
+            config |= {"rom_sha1": "", "state": level, "state_sha1": "", "seed": seed}
+            episodes = {"reward": [value], "length": [timesteps - 1], "end": [timesteps]}
+            result = {"arm": arm, "level": level, "seed": seed, "score": value}
+            result |= {"timesteps": timesteps, "seconds": 1.0, "verdict": "completed"}
+            result |= {"episodes": episodes, "config": config, "bundle": None, "reason": ""}
+            result |= {"commit": "c", "code": "d"}
+            file = results / str(timesteps) / arm / f"{level}-{seed}.json"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps(result))
+
+
+def test_budgets_are_kept_apart(tmp_path):
+    fake(tmp_path, "world-model", 100, {"A": [4.0, 5.0], "B": [6.0, 7.0]})
+    fake(tmp_path, "world-model", 50, {"A": [1.0, 1.0]})
+    fake(tmp_path, "jerk", 100, {"A": [1.0, 2.0], "B": [3.0, 3.0]})
+    fake(tmp_path, "latent-only", 50, {"A": [2.0, 2.0], "B": [9.0, 9.0]})
+    config = ScoreConfig({name: Arm(name) for name in ("world-model", "jerk", "latent-only")})
+    summary = score_summary.summarise(tmp_path, config)
+    assert {name: arm["timesteps"] for name, arm in summary["arms"].items()} == {
+        "world-model": 100,
+        "jerk": 100,
+        "latent-only": 50,
+    }
+    assert summary["arms"]["world-model"]["mean"] == 5.5
+    jerk, latent = summary["comparisons"]
+    assert jerk["ratio"] == pytest.approx(5.5 / 2.25) and jerk["intervals_apart"] is True
+    # At 50 timesteps, and on the one level that both have played.
+    assert (latent["timesteps"], latent["levels"], latent["ratio"]) == (50, ["A"], 0.5)
+    table = (tmp_path / "summary.md").read_text()
+    assert "100 timesteps per run" in table and "50 timesteps per run" in table
+    assert "0.50 (0.50 to 0.50) on 1 of 2 levels" in table
+
+
+@pytest.mark.parametrize(
+    ("arms", "options", "says"),
+    [
+        ({"a": {"agent": AGENT}}, {}, r"arms.a: \{bundle\}"),
+        ({"a": {"agent": "jerk", "bundle": "x"}}, {}, r"arms.a: \{bundle\}"),
+        ({"a": {"agent": AGENT, "bundle": "x", "untrained": {}}}, {}, "exclude each other"),
+        ({"a": {"agent": "jerk", "colour": "red"}}, {}, "unknown key `arms.a.colour`"),
+        ({"../a": {"agent": "jerk"}}, {}, "should match pattern"),
+        ({"a": {"agent": "jerk"}}, {"arms": "b"}, r"no arm 'b' .*it has: a"),
+        ({"a": {"agent": "jerk"}}, {"jobs": 0}, "must be > 0"),
+        ({"a": {"agent": "jerk"}}, {"timesteps": -1}, "must be > 0"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_played(tmp_path, arms, options, says):
+    with pytest.raises(UsageError, match=says):
+        run(arguments(tmp_path, arms, **options))
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_damaged_bundle_and_a_damaged_result_are_told(tmp_path):
+    make_bundle(tmp_path / "tiny", seed=1)
+    weights = next((tmp_path / "tiny").glob("controller-*"))
+    weights.write_bytes(weights.read_bytes()[:-1])
+    arms = {"a": {"agent": AGENT, "bundle": str(tmp_path / "tiny")}}
+    with pytest.raises(UsageError, match="truncated or changed"):
+        run(arguments(tmp_path, arms))
+    file = tmp_path / f"results/130/hold-right/{LEVEL}-0.json"
+    file.parent.mkdir(parents=True)
+    file.write_text("{")
+    with pytest.raises(UsageError, match="cannot be read"):
+        score_results.read(file)
+
+
+def test_the_shipped_configuration_names_the_arms_of_the_proof():
+    config = score.load(score.Args(config=ROOT / "configs/score.yaml"))
+    wanted = {"world-model", "joint-ppo-pixels", "ppo-scratch", "ppo-scratch-sb3", "jerk"}
+    wanted |= {"hold-right", "random", "world-model-zero-shot", "untrained-memory", "latent-only"}
+    assert wanted <= set(config.arms)
+    assert (config.levels, config.timesteps, config.seeds >= 3) == ("pangolin-test", 100_000, True)
+
+
+# --- the command in a process of its own ---
+
+
+def start(folder: Path, timesteps: int = 1500) -> subprocess.Popen:
+    config = write_config(folder, {"random": {"agent": "random"}})
+    command = [sys.executable, "-m", "benchmarks.score", "--config", str(config)]
+    command += ["--levels", LEVEL, "--timesteps", str(timesteps), "--seeds", "2"]
+    command += ["--results", str(folder / "results"), "--work", str(folder / "work")]
+    return subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def wait_for(path: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} did not come"
+        time.sleep(0.02)
+
+
+def test_it_goes_on_where_it_was_killed(tmp_path):
+    first = start(tmp_path)
+    wait_for(tmp_path / f"work/1500/random/{LEVEL}-1/monitor.csv")
+    first.kill()
+    first.communicate()
+    kept = times(tmp_path)
+    assert set(kept) == {f"random/{LEVEL}-0.json"}, "only whole runs leave a file"
+
+    second = start(tmp_path)
+    out, error = second.communicate(timeout=60)
+    assert second.returncode == 0, error
+    assert "1 runs to play, 1 finished before" in out
+    after = times(tmp_path)
+    assert len(after) == 2 and after | kept == after
+    assert json.loads(out.splitlines()[-1])["means"].keys() == {"random"}
+
+
+def test_one_benchmark_at_a_time_plays_an_arm_and_ends_when_asked(tmp_path):
+    first = start(tmp_path, 100_000)
+    wait_for(tmp_path / f"work/100000/random/{LEVEL}-0/monitor.csv")
+    args = arguments(tmp_path, {"random": {"agent": "random"}}, timesteps=100_000)
+    with pytest.raises(UsageError, match="is playing 'random'"):
+        run(args)
+    first.send_signal(signal.SIGTERM)
+    _, error = first.communicate(timeout=60)
+    assert first.returncode == 1
+    assert "goes on from here" in error and "Traceback" not in error
+    assert times(tmp_path) == {}
