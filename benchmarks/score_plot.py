@@ -63,7 +63,12 @@ def _bars(summary: dict[str, Any], config: ScoreConfig, file: Path) -> None:
     )
     figure, axes = plt.subplots(figsize=(8, 1.2 + 0.42 * len(arms)), layout="constrained")
     top = max(max(arm["per_level"].values()) for _, arm in arms)
-    for row, (name, arm) in enumerate(arms):
+    # Ablations stand a little apart from the others.
+    rows = [row + 0.6 * _is_ablation(name, config) for row, (name, _) in enumerate(arms)]
+    if config.reference in summary["arms"]:
+        reference = summary["arms"][config.reference]["mean"]
+        axes.axvline(reference, color=COLOURS["world-model"], lw=1, ls=":", zorder=0)
+    for row, (name, arm) in zip(rows, arms, strict=True):
         axes.barh(row, arm["mean"], color=_colour(name, config), height=0.7)
         values = list(arm["per_level"].values())
         axes.plot(values, [row] * len(values), "o", color="black", alpha=0.35, ms=4, mew=0)
@@ -77,7 +82,7 @@ def _bars(summary: dict[str, Any], config: ScoreConfig, file: Path) -> None:
         name if arm["timesteps"] == summary["timesteps"] else f"{name} ({arm['timesteps']:,})"
         for name, arm in arms
     ]
-    axes.set_yticks(range(len(arms)), labels)
+    axes.set_yticks(rows, labels)
     axes.invert_yaxis()
     axes.set_xlim(min(0, *(min(arm["per_level"].values()) for _, arm in arms)), max(top, 1) * 1.12)
     axes.set_xlabel("mean reward over all episodes of the budget")
