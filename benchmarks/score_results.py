@@ -14,6 +14,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from agent import bundle
 from agent.errors import UsageError
 from agent.files import write_atomically
 from agent.provenance import ROOT, git_commit
@@ -103,6 +104,7 @@ def write(
         },
         "config": config_of(contestant, run),
         "bundle": contestant.bundle,
+        "fine_tuned": fine_tuned(run.out),
         "agent_exit_code": played["agent_exit_code"],
         "started": played["started"],
         "versions": played["versions"],
@@ -111,6 +113,16 @@ def write(
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, (json.dumps(result) + "\n").encode())
     return result
+
+
+def fine_tuned(out: Path) -> dict[str, Any] | None:
+    """What an agent of ours says of its learning (updates, timesteps), in the bundle it saved.
+
+    A learner that has its own process makes fewer updates on a busy machine: this shows it.
+    """
+    if not (out / bundle.CONFIG).exists():
+        return None
+    return bundle.read_manifest(out).origin.get("fine_tuned")
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -90,6 +90,7 @@ def entry(runs: Runs, timesteps: int) -> dict[str, Any]:
         "timesteps_per_second": round(sum(run["timesteps"] for run in runs) / seconds, 1)
         if seconds
         else None,
+        "updates_per_run": _updates(runs),
         "pretraining_timesteps": pretraining_timesteps(counted),
         "pretraining_timesteps_of": counted,
         "failed": [
@@ -108,6 +109,12 @@ def by_level(runs: Iterable[dict[str, Any]]) -> dict[str, np.ndarray]:
     for run in sorted(runs, key=lambda run: (run["level"], run["seed"])):
         scores.setdefault(run["level"], []).append(run["score"] or 0.0)
     return {level: np.array(of) for level, of in scores.items()}
+
+
+def _updates(runs: Runs) -> float | None:
+    """Mean number of learning updates of a run, where the agent tells it."""
+    told = [run["fine_tuned"]["updates"] for run in runs if run.get("fine_tuned")]
+    return float(np.mean(told)) if told else None
 
 
 def _comparisons(arms: Mapping[str, Runs], timesteps: int, reference: str) -> list[dict[str, Any]]:

@@ -96,6 +96,7 @@ def test_every_run_leaves_a_small_file_that_says_it_all(played):
         assert (result["verdict"], result["seed"], result["config"]["seed"]) == ("completed", 1, 1)
         assert result["commit"] and result["code"] and result["seconds"] > 0
         assert (result["bundle"] is None) == (name == "hold-right")
+        assert (result["fine_tuned"] is None) == (name == "hold-right")
         assert file.stat().st_size < 10_000
 
 
