@@ -210,7 +210,16 @@ def validate(kind: type[Config], values: Any, where: str) -> Config:
 
 
 def load(kind: type[Config], path: Path) -> Config:
-    """Read a YAML file into the dataclass `kind`; keys that are not there keep their defaults."""
+    """Read a YAML file into the dataclass `kind`; keys that are not there keep their defaults.
+
+    The key ``extends`` names another file, relative to this one, whose values come first: mappings
+    are merged key by key, everything else is replaced.
+    """
+    return validate(kind, _read(path, ()), str(path))
+
+
+def _read(path: Path, extended_by: tuple[Path, ...]) -> Any:
+    """The file's values over those of the file that it extends."""
     try:
         values = yaml.safe_load(path.read_text())
     except FileNotFoundError:
@@ -219,7 +228,24 @@ def load(kind: type[Config], path: Path) -> Config:
         raise UsageError(f"{path}: cannot be read: {error}") from None
     except yaml.YAMLError as error:
         raise UsageError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    return validate(kind, {} if values is None else values, str(path))
+    values = {} if values is None else values
+    if not isinstance(values, dict) or "extends" not in values:
+        return values
+    other = values.pop("extends")
+    if not isinstance(other, str):
+        raise UsageError(f"{path}: extends: should be a file's name, not {other!r}")
+    extended_by = (*extended_by, path.resolve())
+    if (path.parent / other).resolve() in extended_by:
+        raise UsageError(f"{path}: extends: {other} extends this file in turn")
+    return _merge(_read(path.parent / other, extended_by), values)
+
+
+def _merge(under: Any, over: Any) -> Any:
+    """`over`, with the keys that only `under` has."""
+    if not (isinstance(under, dict) and isinstance(over, dict)):
+        return over
+    shared = {key: _merge(under[key], over[key]) for key in under.keys() & over.keys()}
+    return {**under, **over, **shared}
 
 
 def to_dict(config: Any) -> dict[str, Any]:
