@@ -24,6 +24,7 @@ STAGES = {
     "collect": "play the training levels and record rollout shards",
     "vision": "train V on the frames",
     "memory": "train M on latents and actions",
+    "joint": "train V and M together (only where joint.steps is set)",
     "controller": "train C by PPO in the emulator, and write the bundle",
 }
 TOOLS = ("picture", "watch", "dream", "report")
@@ -34,6 +35,7 @@ Stages, in order; each goes on where it was stopped when the same command is run
   collect      {collect}
   vision       {vision}
   memory       {memory}
+  joint        {joint}
   controller   {controller}
   all          whatever of these is missing
   picture      draw frames beside V's reconstructions and M's predictions (--to FILE.png)
@@ -78,10 +80,23 @@ def main(arguments: list[str]) -> int:
     if known.stage in TOOLS:
         use_tool(known, config)
         return 0
-    for stage in STAGES if known.stage == "all" else [known.stage]:
+    for stage in stages(known.stage, config):
         # Each stage is imported when it is run: torch and the emulator take seconds to load.
         importlib.import_module(f"pretrain.{stage}").run(config, fresh=known.fresh)
     return 0
+
+
+def stages(asked: str, config: PretrainConfig) -> list[str]:
+    """The stages to run. A run with a `base`, or whose C sees pixels alone, has but one.
+
+    Raises:
+        UsageError: the stage belongs to the base.
+    """
+    if config.base is not None and asked not in ("all", "controller"):
+        raise UsageError(f"this run takes its {asked} stage from its base {config.base}")
+    if asked != "all":
+        return [asked]
+    return list(STAGES) if config.base is None and config.needs_world_model else ["controller"]
 
 
 def use_tool(known: argparse.Namespace, config: PretrainConfig) -> None:

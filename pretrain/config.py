@@ -97,6 +97,36 @@ class MemoryTraining:
 
 
 @dataclasses.dataclass
+class JointTraining:
+    """How V and M are trained together, after each on its own; see `pretrain.joint`.
+
+    The weights are of losses per latent unit; they should fall in the order in which the parts
+    depend on each other.
+    """
+
+    steps: Annotated[int, pydantic.Field(ge=0)] = 0
+    """gradient steps; 0 leaves the stage out"""
+    batch: Positive = 8
+    """sequences side by side"""
+    sequence: Positive = 32
+    """timesteps through which gradients flow; M's state is carried on beyond them"""
+    learning_rate: Rate = 1e-4
+    """Adam's step size; falls to a tenth along a cosine"""
+    vision_weight: Rate = 1.0
+    """weight of V's loss"""
+    memory_weight: Rate = 0.3
+    """weight of the NLL of the next latent"""
+    head_weight: NotNegative = 0.1
+    """weight of M's heads for reward and end, on top of `memory.reward_weight`, `.end_weight`"""
+    inverse_weight: NotNegative = 0.1
+    """weight of the inverse dynamics: which action lies between two latents"""
+    inverse_hidden: Positive = 256
+    """units of the hidden layer of that head"""
+
+    __pydantic_config__ = FORBID_UNKNOWN
+
+
+@dataclasses.dataclass
 class ControllerTraining:
     """How C is trained: PPO on all levels at once, in the emulator."""
 
@@ -132,6 +162,7 @@ class PretrainConfig:
     collect: CollectConfig = dataclasses.field(default_factory=CollectConfig)
     vision: VisionTraining = dataclasses.field(default_factory=VisionTraining)
     memory: MemoryTraining = dataclasses.field(default_factory=MemoryTraining)
+    joint: JointTraining = dataclasses.field(default_factory=JointTraining)
     controller: ControllerTraining = dataclasses.field(default_factory=ControllerTraining)
 
     __pydantic_config__ = FORBID_UNKNOWN

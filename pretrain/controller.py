@@ -18,7 +18,7 @@ from agent.ppo import PPO, Rollout
 from agent.provenance import provenance
 from agent.rewards import RewardShaper
 from contest.vector import VectorEnv
-from pretrain import memory, vision
+from pretrain import joint
 from pretrain.config import PretrainConfig
 from pretrain.errors import Diverged, Stopped
 from pretrain.stage import (
@@ -39,7 +39,7 @@ def stage(config: PretrainConfig, fresh: bool = False) -> Stage:
         "reward": agent["reward"],
         "training": to_dict(config.controller),
         "seed": config.seed,
-        "memory": memory.stage(config).fingerprint,
+        "memory": joint.last_stage(config).fingerprint,
     }
     return Stage("controller", config.out / "controller", settings, fresh)
 
@@ -60,7 +60,7 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
 
     torch.manual_seed(seed_of(config.seed, COMPONENT))
     models = Models.build(config.agent)
-    models.vision, models.memory = vision.load(config), memory.load(config)
+    models.vision, models.memory = joint.load(config)
     models.controller.start_from(models.vision.encoder)
     models.to(device)
     ppo = PPO(models.controller, settings.ppo, seed_of(config.seed, COMPONENT, 1), device)
@@ -167,6 +167,7 @@ def bundle_origin(config: PretrainConfig, timesteps: int, levels: list[str]) -> 
             "collect": to_dict(config.collect),
             "vision": to_dict(config.vision),
             "memory": to_dict(config.memory),
+            "joint": to_dict(config.joint),
             "controller": to_dict(config.controller),
         },
     }
