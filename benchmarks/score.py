@@ -280,14 +280,20 @@ def conclude(args: Args, config: ScoreConfig) -> int:
     summary = summarise(args.results, config)
     plots = args.plots or (Path("docs") if args.results == RESULTS else args.results)
     score_plot.write(args.results, summary, config, plots)
-    rows = [["arm", "timesteps", "mean", "95% interval", "iqm", "runs", "timesteps/s"]]
+    rows = [["arm", "mean", "95%", "iqm", "runs", "per s"]]
     problems = [f"{name}: left out: {why}" for name, why in summary["mixed"].items()]
     for name, arm in summary["arms"].items():
-        low_high = " to ".join(f"{value:,.0f}" for value in arm["ci95"] or ()) or "–"
+        of_another = arm["timesteps"] != summary["timesteps"]
         rows.append(
-            [name, f"{arm['timesteps']:,}", number(arm["mean"]), low_high, number(arm["iqm"]),
-             str(arm["runs"]), number(arm["timesteps_per_second"])]
-        )  # fmt: skip
+            [
+                f"{name} ({arm['timesteps']:,})" if of_another else name,
+                f"{arm['mean']:,.0f}",
+                " to ".join(f"{value:,.0f}" for value in arm["ci95"] or ()) or "–",
+                f"{arm['iqm']:,.0f}",
+                str(arm["runs"]),
+                number(arm["timesteps_per_second"]),
+            ]
+        )
         problems += [f"{name}: {failure}" for failure in arm["failed"]]
         if len(arm["codes"]) > 1:
             print(f"note: the runs of {name} are of {len(arm['codes'])} versions of the code")
@@ -295,7 +301,8 @@ def conclude(args: Args, config: ScoreConfig) -> int:
         print(problem, file=sys.stderr)
     ratios = {of["against"]: of["ratio"] for of in summary["comparisons"]}
     figures = {"means": {name: arm["mean"] for name, arm in summary["arms"].items()}}
-    report("mini-contest", rows, figures | {f"{summary['reference']} ratio to": ratios})
+    title = f"mini-contest, {summary['timesteps'] or 0:,} timesteps per run"
+    report(title, rows, figures | {f"{summary['reference']} ratio to": ratios})
     return 1 if problems else 0
 
 
