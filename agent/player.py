@@ -64,12 +64,18 @@ class Player:
         self.state = models.memory.initial_state(envs, self.device)
         wanted = models.config.controller.features
         self.needs_memory, self.needs_pixels = "h" in wanted, "pixels" in wanted
+        level = models.config.online.level
+        counts_latents = level.novelty > 0 and level.novelty_of == "latent"
+        self.needs_vision = "z" in wanted or "h" in wanted or counts_latents
 
     @torch.inference_mode()
     def observe(self, frames: np.ndarray) -> Features:
-        """Features of shrunk uint8 frames (B, 64, 64, 3)."""
+        """Features of shrunk uint8 frames (B, 64, 64, 3); z is 0 where nobody needs it."""
         inputs = to_input(frames, self.device)
-        z, _ = self.models.vision.encode(inputs)
+        if self.needs_vision:
+            z, _ = self.models.vision.encode(inputs)
+        else:
+            z = inputs.new_zeros(len(inputs), self.models.config.vision.latent)
         return Features(z, self.state.h, inputs if self.needs_pixels else None)
 
     @torch.inference_mode()

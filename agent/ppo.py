@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -58,6 +59,14 @@ class Rollout:
         self.rewards = torch.zeros(length, envs)
         self.ends = torch.zeros(length, envs)
         self.last_values = torch.zeros(envs)
+
+    def part(self, columns: slice) -> Rollout:
+        """The columns of some environments; they share the memory."""
+        part = copy.copy(self)
+        for name, value in vars(self).items():
+            if value is not None:
+                setattr(part, name, value[columns] if name == "last_values" else value[:, columns])
+        return part
 
     def store(
         self,

@@ -36,7 +36,7 @@ def stage(config: PretrainConfig, fresh: bool = False) -> Stage:
 
 
 def shard_folder(config: PretrainConfig) -> Path:
-    return config.out / "collect" / "shards"
+    return (config.base or config.out) / "collect" / "shards"
 
 
 def shard_names(config: PretrainConfig) -> list[str]:

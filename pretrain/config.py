@@ -19,6 +19,7 @@ from agent.config import (
 
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "float32", "bfloat16"]
+Behaviour = Literal["random", "hold-right", "jerk", "noisy-movie", "policy"]
 
 
 @dataclasses.dataclass
@@ -44,6 +45,16 @@ class CollectConfig:
     """share of the episodes that begin along a movie, where there is one"""
     movie_timesteps: Positive = 192
     """timesteps recorded of such an episode, if it does not end before"""
+    behaviours: dict[Behaviour, NotNegative] = dataclasses.field(
+        default_factory=lambda: {"random": 1.0}
+    )
+    """how the episodes are played, by weight: `random` (with persistence), `hold-right`, `jerk`,
+    `noisy-movie` (goes on along the movie) and `policy` (the controller of `collect.policy`)"""
+    movie_noise: Annotated[float, pydantic.Field(ge=0, le=1)] = 0.2
+    """at most this chance per timestep that a noisy movie plays a few random actions; each episode
+    draws its own"""
+    policy: Path | None = None
+    """bundle that the behaviour `policy` plays"""
 
     __pydantic_config__ = FORBID_UNKNOWN
 
@@ -134,6 +145,19 @@ class ControllerTraining:
     """timesteps over all environments and levels"""
     envs: Positive = 8
     """environments side by side"""
+    untrained_memory: bool = False
+    """take an M of random weights in place of the trained one: what is M's training worth?"""
+    encoder_from_vision: bool = True
+    """let C's own encoder (feature `pixels`) begin as a copy of V's, or else from random weights"""
+    critic_sees_variables: bool = False
+    """let advantages come from a critic that also reads RAM variables and knows the level; it is
+    thrown away at the end, and C's own value head is trained beside it (arXiv 1710.06542)"""
+    novelty: NotNegative = 0.0
+    """scale of the bonus for what was seen seldom on its level: scale / sqrt(visits), in units of
+    scaled reward; what is counted is `agent.online.level`'s to say"""
+    entropy_floor: NotNegative = 0.0
+    """nats; while the policy's entropy lies below, the weight of the entropy bonus grows by a tenth
+    per update, and goes back as slowly; 0 is no floor"""
     ppo: PPOConfig = dataclasses.field(default_factory=lambda: PPOConfig(rollout=4096))
 
     __pydantic_config__ = FORBID_UNKNOWN
@@ -157,6 +181,9 @@ class PretrainConfig:
     """where networks train: `auto` takes a GPU if there is one"""
     draw_all: bool = False
     """let the emulator draw the frames that nobody sees, too; slower, with the same results"""
+    base: Path | None = None
+    """folder of another, finished run whose rollouts, V and M this one takes: it trains only a C of
+    its own. What the two have in common must be configured alike"""
     agent: AgentConfig = dataclasses.field(default_factory=AgentConfig)
     """the agent that is trained"""
     collect: CollectConfig = dataclasses.field(default_factory=CollectConfig)
@@ -166,3 +193,9 @@ class PretrainConfig:
     controller: ControllerTraining = dataclasses.field(default_factory=ControllerTraining)
 
     __pydantic_config__ = FORBID_UNKNOWN
+
+    @property
+    def needs_world_model(self) -> bool:
+        """Whether C needs V or M; one that sees but pixels, and not through V's eyes, does not."""
+        pixels_only = tuple(self.agent.controller.features) == ("pixels",)
+        return not pixels_only or self.controller.encoder_from_vision

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,17 +11,15 @@ import torch
 
 import contest.levels
 from agent import bundle
-from agent.actions import action_table
 from agent.config import to_dict
-from agent.frames import ShrinkFrames
-from agent.player import Models, Player
-from agent.ppo import PPO, Rollout
+from agent.player import Models
+from agent.ppo import PPO, Rollout, Terms
 from agent.provenance import provenance
-from agent.rewards import RewardShaper
-from contest.vector import VectorEnv
-from pretrain import joint
+from pretrain import base, memory
 from pretrain.config import PretrainConfig
+from pretrain.critic import Knowledge, PrivilegedCritic, variables_of
 from pretrain.errors import Diverged, Stopped
+from pretrain.sampler import Sampler
 from pretrain.stage import (
     Meter,
     Stage,
@@ -30,6 +29,8 @@ from pretrain.stage import (
 )
 
 COMPONENT = 4  # this stage's place in the run's seed
+ENTROPY_STEP = 1.1
+"""factor per update on the weight of the entropy bonus, below the floor and back above it"""
 
 
 def stage(config: PretrainConfig, fresh: bool = False) -> Stage:
@@ -39,9 +40,42 @@ def stage(config: PretrainConfig, fresh: bool = False) -> Stage:
         "reward": agent["reward"],
         "training": to_dict(config.controller),
         "seed": config.seed,
-        "memory": joint.last_stage(config).fingerprint,
+        "memory": base.fingerprint(config) if config.needs_world_model else None,
     }
     return Stage("controller", config.out / "controller", settings, fresh)
+
+
+def build(config: PretrainConfig) -> Models:
+    """V and M as they were trained, as far as this run needs them, and an untrained C."""
+    torch.manual_seed(seed_of(config.seed, COMPONENT))
+    models = Models.build(config.agent)
+    if config.needs_world_model:
+        models.vision, models.memory = base.load(config)
+    if config.controller.untrained_memory:
+        torch.manual_seed(seed_of(config.seed, COMPONENT, 3))
+        models.memory = memory.build(config)
+    if config.controller.encoder_from_vision:
+        models.controller.start_from(models.vision.encoder)
+    return models
+
+
+@dataclass
+class EntropyFloor:
+    """Raises the weight of the entropy bonus while the policy's entropy lies below a floor."""
+
+    floor: float
+    """nats"""
+    weight: float
+    factor: float = 1.0
+
+    def update(self, entropy: float) -> None:
+        if entropy < self.floor:
+            self.factor *= ENTROPY_STEP
+        else:
+            self.factor = max(1.0, self.factor / ENTROPY_STEP)
+
+    def terms(self) -> Terms:
+        return Terms(entropy=self.weight * self.factor)
 
 
 def run(config: PretrainConfig, fresh: bool = False) -> None:
@@ -57,87 +91,93 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
         return
     settings, device = config.controller, choose_device(config.device)
     levels = contest.levels.find(config.levels)
-
-    torch.manual_seed(seed_of(config.seed, COMPONENT))
-    models = Models.build(config.agent)
-    models.vision, models.memory = joint.load(config)
-    models.controller.start_from(models.vision.encoder)
-    models.to(device)
+    models = build(config).to(device)
+    models.vision.to(memory_format=torch.channels_last)
+    models.controller.to(memory_format=torch.channels_last)
     ppo = PPO(models.controller, settings.ppo, seed_of(config.seed, COMPONENT, 1), device)
-    first = 0
+    sizes = config.agent.vision.latent, config.agent.memory.hidden
+    variables, critic = [], None
+    if settings.critic_sees_variables:
+        variables = variables_of(levels)
+        hidden = config.agent.controller.hidden
+        critic = PrivilegedCritic(sum(sizes), len(variables), len(levels), hidden, settings.ppo)
+        critic.to(device)
+    floor = EntropyFloor(settings.entropy_floor, settings.ppo.entropy)
+    first, played = 0, {}
     if checkpoint := work.restore():
         models.controller.load_state_dict(checkpoint["controller"])
         ppo.optimizer.load_state_dict(checkpoint["optimizer"])
-        first = checkpoint["timesteps"]
+        first, played = checkpoint["timesteps"], checkpoint["timesteps_per_level"]
+        floor.factor = checkpoint["entropy_factor"]
+        if critic is not None:
+            critic.load_state_dict(checkpoint["critic"])
+            critic.optimizer.load_state_dict(checkpoint["critic_optimizer"])
 
     def save(timesteps: int) -> None:
-        work.save(
-            {
-                "controller": models.controller.state_dict(),
-                "optimizer": ppo.optimizer.state_dict(),
-                "timesteps": timesteps,
-            }
-        )
+        state = {
+            "controller": models.controller.state_dict(),
+            "optimizer": ppo.optimizer.state_dict(),
+            "timesteps": timesteps,
+            "timesteps_per_level": sampler.timesteps_per_level(),
+            "entropy_factor": floor.factor,
+        }
+        if critic is not None:
+            state["critic"] = critic.state_dict()
+            state["critic_optimizer"] = critic.optimizer.state_dict()
+        work.save(state)
 
     threads = torch.get_num_threads()
-    env_seed = seed_of(config.seed, COMPONENT, 2, first)
-    buttons = action_table(config.agent.actions)
-    vector = VectorEnv(
-        levels, settings.envs, seed=env_seed, wrap=ShrinkFrames, draw_all=config.draw_all
-    )
+    length = max(1, settings.ppo.rollout // settings.envs)
+    rollout = Rollout(length, settings.envs, *sizes, "pixels" in config.agent.controller.features)
+    knowledge = Knowledge.empty(length, settings.envs, len(variables)) if critic else None
+    # Of each level its last episodes: levels with short episodes must not outweigh the others.
+    recent = [deque[float](maxlen=10) for _ in levels]
+    timesteps, mean = first, float("nan")
     with (
         StopRequest() as stop,
         Meter("controller", settings.timesteps, "timesteps", first) as meter,
         work.writer(first) as writer,
-        vector as env,
-    ):
-        player = Player(models, settings.envs, seed=env_seed, device=device)
-        shape_reward = RewardShaper(config.agent.reward, settings.envs)
-        length = max(1, settings.ppo.rollout // settings.envs)
-        rollout = Rollout(
-            length,
+        Sampler(
+            models,
+            levels,
             settings.envs,
-            config.agent.vision.latent,
-            config.agent.memory.hidden,
-            player.needs_pixels,
-        )
-        # Of each level its last episodes: levels with short episodes must not outweigh the others.
-        recent = [deque[float](maxlen=10) for _ in levels]
-        frames, _ = env.reset()
-        timesteps = first
+            seed=seed_of(config.seed, COMPONENT, 2, first),
+            device=device,
+            draw_all=config.draw_all,
+            variables=variables,
+            critic=critic,
+            novelty=settings.novelty,
+            timesteps_per_level=played,
+        ) as sampler,
+    ):
         while timesteps < settings.timesteps:
-            # Play one rollout in all environments at once. For a handful of frames one thread is
-            # faster than several, and the emulators need the other cores.
+            # For a handful of frames one thread is faster than several, and the emulators need
+            # the other cores; there are none to spare them for while C learns.
             torch.set_num_threads(1)
-            for t in range(length):
-                features = player.observe(frames)
-                decision = player.act(features)
-                env.step_async(buttons[decision.actions.cpu().numpy()])
-                following, rewards, terminated, truncated, info = env.step_wait()
-                ended = terminated | truncated
-                rollout.store(t, features, frames, decision, shape_reward(rewards, ended), ended)
-                player.remember(features, decision.actions, ended)
-                frames = following
-                for episode in info["episodes"]:
-                    recent[episode.level].append(episode.reward)
-            rollout.last_values = player.act(player.observe(frames)).values.cpu().clone()
+            for level, episode in sampler.play(rollout, knowledge):
+                recent[level].append(episode.reward)
             timesteps += length * settings.envs
-
-            # Learn from it.
             torch.set_num_threads(threads)
+            progress = min(1.0, timesteps / settings.timesteps)
             try:
-                metrics = ppo.update(rollout, min(1.0, timesteps / settings.timesteps))
+                metrics = ppo.update(rollout, progress, floor.terms())
             except FloatingPointError as error:
                 raise Diverged(
                     f"controller: {error} at timestep {timesteps};"
                     f" the last good checkpoint is {work.folder}/checkpoint.pt"
                 ) from None
+            if critic is not None:
+                metrics |= critic.learn(rollout, knowledge, progress, ppo.generator)
+            floor.update(metrics["entropy"])
+
             for name, value in metrics.items():
                 writer.add_scalar(f"losses/{name}", value, timesteps)
             writer.add_scalar("charts/timesteps_per_second", meter.rate(), timesteps)
-            played = [float(np.mean(rewards)) for rewards in recent if rewards]
-            mean = float(np.mean(played)) if played else float("nan")
-            if played:
+            writer.add_scalar("charts/waited_for_emulators", sampler.waited, timesteps)
+            writer.add_scalar("charts/entropy_weight", floor.terms().entropy, timesteps)
+            per_level = [float(np.mean(rewards)) for rewards in recent if rewards]
+            if per_level:
+                mean = float(np.mean(per_level))
                 writer.add_scalar("charts/episode_reward", mean, timesteps)
             meter.update(timesteps, f"mean reward {mean:.0f}, entropy {metrics['entropy']:.2f}")
             if stop.asked:
@@ -145,7 +185,7 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
                 raise Stopped
             if work.due():
                 save(timesteps)
-    save(timesteps)
+        save(timesteps)
     origin = bundle_origin(config, timesteps, [level.name for level in levels])
     bundle.save(models, config.out / "bundle", origin)
     work.finish(timesteps=timesteps, mean_reward=mean, bundle=str(config.out / "bundle"))
@@ -160,9 +200,10 @@ def bundle_origin(config: PretrainConfig, timesteps: int, levels: list[str]) -> 
         "level_set": config.levels,
         "levels": levels,
         "pretraining_timesteps": {
-            "collect": config.collect.timesteps,
+            "collect": config.collect.timesteps if config.needs_world_model else 0,
             "controller": timesteps,
         },
+        "base": None if config.base is None else str(config.base),
         "pretraining": {
             "collect": to_dict(config.collect),
             "vision": to_dict(config.vision),

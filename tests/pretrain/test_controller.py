@@ -1,0 +1,271 @@
+"""The controller stage: what it builds on, what stops and continues, and its options."""
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import contest.levels
+from agent import bundle
+from agent.config import AgentConfig, ControllerConfig, MemoryConfig, PPOConfig, VisionConfig, load
+from agent.controller import Features
+from agent.errors import UsageError
+from agent.memory import State
+from agent.player import Models
+from agent.ppo import Rollout
+from pretrain import __main__ as command
+from pretrain import controller
+from pretrain.config import PretrainConfig
+from pretrain.critic import Knowledge, PrivilegedCritic, variables_of
+from pretrain.errors import Stopped
+from pretrain.sampler import Sampler
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+BASE = """
+out: {folder}/base
+levels: airstriker
+agent:
+  actions: ["", "LEFT", "RIGHT", "B"]
+  vision: {{latent: 16, grid: 4, keypoints: 0, channels: [4, 8]}}
+  memory: {{hidden: 16, mixtures: 2}}
+  controller: {{features: [z, h], hidden: 16}}
+collect: {{timesteps: 256, shard: 128, workers: 2}}
+vision: {{steps: 4, batch: 8, kl_warmup: 4}}
+memory: {{steps: 4, batch: 4, sequence: 16}}
+controller: {{timesteps: 128, envs: 3, ppo: {{rollout: 48, epochs: 1, minibatches: 2}}}}
+"""
+ARM = """
+extends: base.yaml
+out: {folder}/arm
+base: {folder}/base
+"""
+
+
+def pretrain(stage: str, config: Path, *options: str) -> None:
+    assert command.main([stage, "--config", str(config), *options]) == 0
+
+
+def weights(folder: Path, part: str) -> dict[str, torch.Tensor]:
+    return bundle.load(folder / "bundle")[0].parts()[part].state_dict()
+
+
+def same(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with base.yaml and its finished run."""
+    folder = tmp_path_factory.mktemp("base")
+    (folder / "base.yaml").write_text(BASE.format(folder=folder))
+    pretrain("all", folder / "base.yaml")
+    return folder
+
+
+def arm(base: Path, tmp_path: Path, *options: str, text: str = ARM) -> Path:
+    """A run over the base with these options."""
+    config = base / f"{tmp_path.name}.yaml"
+    config.write_text(text.format(folder=base))
+    pretrain("all", config, "--out", str(tmp_path / "arm"), *options)
+    return tmp_path / "arm"
+
+
+def test_an_arm_takes_v_and_m_from_its_base(base: Path, tmp_path: Path) -> None:
+    before = {p: p.stat().st_mtime_ns for p in (base / "base").rglob("*")}
+    out = arm(base, tmp_path, "--seed", "5", "--fresh")
+    assert {p: p.stat().st_mtime_ns for p in (base / "base").rglob("*")} == before
+    assert sorted(p.name for p in out.iterdir()) == ["bundle", "controller"]
+    assert same(weights(out, "vision"), weights(base / "base", "vision"))
+    assert same(weights(out, "memory"), weights(base / "base", "memory"))
+    assert not same(weights(out, "controller"), weights(base / "base", "controller"))
+
+
+def test_an_arm_with_untrained_memory(base: Path, tmp_path: Path) -> None:
+    out = arm(base, tmp_path, "--controller.untrained-memory")
+    trained, untrained = weights(base / "base", "memory"), weights(out, "memory")
+    assert {k: v.shape for k, v in trained.items()} == {k: v.shape for k, v in untrained.items()}
+    assert not any(torch.equal(trained[key], untrained[key]) for key in trained)
+    assert same(weights(out, "vision"), weights(base / "base", "vision"))
+
+
+@pytest.mark.parametrize(
+    ("options", "stage", "complaint"),
+    [
+        (["--base", "nowhere"], "controller", "memory is not done: finish that run first"),
+        ([], "vision", "takes its vision stage from its base"),
+        (["--vision.steps", "5"], "controller", r"training.steps: 4 -> 5"),
+    ],
+)
+def test_what_does_not_fit_the_base(
+    base: Path, tmp_path: Path, options: list[str], stage: str, complaint: str
+) -> None:
+    config = base / "wrong.yaml"
+    config.write_text(ARM.format(folder=base))
+    with pytest.raises(UsageError, match=complaint):
+        pretrain(stage, config, "--out", str(tmp_path / "arm"), *options)
+    assert not Path("nowhere").exists()
+
+
+def test_pixels_alone_need_no_world_model(base: Path, tmp_path: Path) -> None:
+    text = """
+extends: base.yaml
+agent: {{controller: {{features: [pixels]}}}}
+controller: {{encoder_from_vision: false}}
+"""
+    out = arm(base, tmp_path, text=text)
+    assert sorted(p.name for p in out.iterdir()) == ["bundle", "controller"]
+    _, manifest = bundle.load(out / "bundle")
+    assert manifest.origin["pretraining_timesteps"] == {"collect": 0, "controller": 144}
+
+
+def test_the_same_seed_gives_the_same_controller(base: Path, tmp_path: Path) -> None:
+    one = arm(base, tmp_path / "one")
+    two = arm(base, tmp_path / "two")
+    assert same(weights(one, "controller"), weights(two, "controller"))
+
+
+def test_stopped_and_continued(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGTERM in the middle of a rollout; then the same command ends what was begun."""
+    options = ["--controller.critic-sees-variables", "--controller.entropy-floor", "5"]
+    play = Sampler.play
+
+    def stopped(self: Sampler, *arguments: object) -> list:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return play(self, *arguments)
+
+    monkeypatch.setattr(Sampler, "play", stopped)
+    with pytest.raises(Stopped):
+        arm(base, tmp_path, *options)
+    monkeypatch.undo()
+    checkpoint = torch.load(tmp_path / "arm/controller/checkpoint.pt", weights_only=True)
+    assert checkpoint["timesteps"] == 48
+    assert checkpoint["timesteps_per_level"] == {"Airstriker-Genesis-v0/Level1": 48}
+    assert checkpoint["entropy_factor"] == pytest.approx(1.1)
+    out = arm(base, tmp_path, *options)
+    checkpoint = torch.load(out / "controller/checkpoint.pt", weights_only=True)
+    assert checkpoint["timesteps"] == 144
+    assert checkpoint["entropy_factor"] == pytest.approx(1.1**3)
+    # What the critic knew is not in the bundle: the agent plays without.
+    assert weights(out, "controller").keys() == weights(base / "base", "controller").keys()
+    assert threading.active_count() < 10
+
+
+# ---- sampling ------------------------------------------------------------------------------------
+
+AGENT = AgentConfig(
+    actions=("", "RIGHT", "RIGHT B"),
+    vision=VisionConfig(latent=16, grid=4, keypoints=0, channels=(4, 8)),
+    memory=MemoryConfig(hidden=5, mixtures=2),
+    controller=ControllerConfig(hidden=16),
+)
+CPU = torch.device("cpu")
+
+
+def sampled(length: int, envs: int, novelty: float = 0.0) -> tuple[Models, Sampler, Rollout]:
+    torch.manual_seed(0)
+    models = Models.build(AGENT)
+    levels = contest.levels.find("pangolin-train")
+    sampler = Sampler(models, levels, envs, seed=3, device=CPU, novelty=novelty)
+    rollout = Rollout(length, envs, 16, 5, keep_frames=False)
+    with sampler:
+        sampler.play(rollout)
+    return models, sampler, rollout
+
+
+def test_both_groups_fill_their_columns_with_what_the_networks_saw() -> None:
+    models, sampler, rollout = sampled(length=12, envs=3)
+    assert [group.columns for group in sampler.groups] == [slice(0, 1), slice(1, 3)]
+    # M over the whole sequence at once gives the hidden states that C acted on, one by one.
+    zeros = torch.zeros(3, 5)
+    with torch.no_grad():
+        hidden, _ = models.memory(
+            rollout.z.transpose(0, 1), rollout.actions.T, State(zeros, zeros.clone())
+        )
+        log_probs, values = models.controller(
+            Features(rollout.z.flatten(0, 1), rollout.h.flatten(0, 1))
+        )
+    assert rollout.ends.sum() == 0
+    torch.testing.assert_close(rollout.h[1:], hidden.transpose(0, 1)[:-1], atol=1e-6, rtol=0)
+    torch.testing.assert_close(rollout.values.flatten(), values, atol=1e-6, rtol=0)
+    chosen = log_probs.gather(1, rollout.actions.flatten().unsqueeze(1)).squeeze(1)
+    torch.testing.assert_close(rollout.log_probs.flatten(), chosen, atol=1e-6, rtol=0)
+    assert (rollout.last_values != 0).all()
+    played = sampler.timesteps_per_level()
+    assert sum(played.values()) == 36
+    # One group starts with the first levels, the other one half-way down the list.
+    names = [level.name for level in sampler.levels]
+    started = {names[0], names[len(names) // 2], names[len(names) // 2 + 1]}
+    assert {name for name, count in played.items() if count} == started
+
+
+def test_levels_played_least_come_first() -> None:
+    levels = contest.levels.find("pangolin-train")
+    played = {level.name: 1000 for level in levels} | {levels[5].name: 10}
+    torch.manual_seed(0)
+    models = Models.build(AGENT)
+    with Sampler(models, levels, 2, seed=0, device=CPU, timesteps_per_level=played) as sampler:
+        for group in sampler.groups:
+            assert group.level_numbers[group.info["level"]].tolist() == [5]
+
+
+def test_novelty_pays_for_what_is_new_only() -> None:
+    plain, new = sampled(10, 2)[2], sampled(10, 2, novelty=1.0)[2]
+    assert torch.equal(plain.actions, new.actions)
+    bonus = new.rewards - plain.rewards
+    assert bonus.max() == pytest.approx(1.0) and bonus.min() > 0
+    assert bonus[0].min() == 1.0, "whatever comes first has never been seen"
+    assert bonus[-1].min() < 1.0, "standing still is not new for long"
+
+
+# ---- the critic ----------------------------------------------------------------------------------
+
+
+def test_the_critic_learns_what_only_the_variables_tell() -> None:
+    torch.manual_seed(0)
+    length, envs = 32, 8
+    config = PPOConfig(gae_lambda=0.0, gamma=0.0, learning_rate=3e-3, anneal=False)
+    critic = PrivilegedCritic(16 + 5, 3, 2, 32, config)
+    rollout = Rollout(length, envs, 16, 5, keep_frames=False)
+    knowledge = Knowledge.empty(length, envs, 3)
+    generator = torch.Generator().manual_seed(0)
+    losses = []
+    for _ in range(60):
+        knowledge.variables.copy_(30000 + 1000 * torch.randn(length, envs, 3))
+        knowledge.variables[..., 2] = float("nan")  # a variable that no game here has
+        knowledge.levels.copy_(torch.randint(2, (length, envs)))
+        told = (knowledge.variables[..., 0] - 30000) / 1000 + knowledge.levels
+        rollout.rewards.copy_(told)
+        losses.append(critic.learn(rollout, knowledge, 0.0, generator)["privileged_value"])
+    assert np.isfinite(losses).all() and losses[-1] < 0.05 * losses[0]
+
+
+def test_variables_are_those_of_all_games() -> None:
+    names = variables_of(contest.levels.find("pangolin-train") + contest.levels.find("airstriker"))
+    assert {"x", "progress", "gameover"} <= set(names)
+
+
+def test_the_entropy_floor_raises_the_weight_and_lets_it_go() -> None:
+    floor = controller.EntropyFloor(0.5, weight=0.01)
+    weights = []
+    for entropy in (0.6, 0.4, 0.4, 0.6, 0.6, 0.6):
+        floor.update(entropy)
+        weights.append(floor.terms().entropy)
+    assert weights == pytest.approx([0.01, 0.011, 0.0121, 0.011, 0.01, 0.01])
+
+
+# ---- presets -------------------------------------------------------------------------------------
+
+
+def test_the_arms_get_the_same_number_of_timesteps() -> None:
+    world_model = load(PretrainConfig, CONFIGS / "pangolin.yaml")
+    total = world_model.collect.timesteps + world_model.controller.timesteps
+    for path in (CONFIGS / "pangolin").glob("*.yaml"):
+        config = load(PretrainConfig, path)
+        assert config.out == Path("runs") / path.stem
+        assert config.base == (world_model.out if config.needs_world_model else None)
+        collected = config.collect.timesteps if config.needs_world_model else 0
+        assert collected + config.controller.timesteps == total, path.stem
