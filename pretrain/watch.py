@@ -20,6 +20,7 @@ from agent.player import Models, Player
 from agent.vision import to_input
 from pretrain.config import PretrainConfig
 from pretrain.film import Film
+from pretrain.replays import SUFFIXES, Recording, play, read_recording
 from pretrain.shards import Shard
 
 
@@ -69,6 +70,14 @@ def from_game(models: Models, level: contest.levels.Level, seed: int) -> Iterato
         env.close()
 
 
+def from_movie(models: Models, recording: Recording) -> Iterator[Moment]:
+    """A movie, played again; M is told the agent's action that is most like what was pressed."""
+    table = action_table(models.config.actions)
+    for timestep in play(recording):
+        action = int(np.abs(table - timestep.buttons).sum(axis=1).argmin())
+        yield Moment(timestep.frame, action, timestep.reward, timestep.ended)
+
+
 @torch.inference_mode()
 def film(models: Models, moments: Iterator[Moment], path: Path, timesteps: int) -> None:
     """Write the film of at most `timesteps` timesteps."""
@@ -114,15 +123,17 @@ def picture(models: Models, z: torch.Tensor) -> np.ndarray:
 
 
 def watch(config: PretrainConfig, source: str | None, path: Path, timesteps: int) -> None:
-    """Write a film of a shard (a path), or of the run's agent on a level (its name).
+    """Write a film of a shard or a movie (paths), or of the run's agent on a level (its name).
 
     Raises:
-        UsageError: neither a shard nor exactly one level.
+        UsageError: none of these, or the level of a movie is not there.
     """
     models, _ = bundle.load(config.out / "bundle")
     source = source or config.heldout or config.levels
     if source.endswith(".safetensors"):
         moments = from_shard(Shard(Path(source)))
+    elif source.endswith(SUFFIXES):
+        moments = from_movie(models, read_recording(Path(source)))
     else:
         levels = contest.levels.find(source)
         if not levels:

@@ -1,0 +1,105 @@
+"""Watching movies: what was recorded is what is seen, with the same rewards."""
+
+import json
+from pathlib import Path
+
+import imageio.v2 as imageio
+import numpy as np
+import pytest
+import torch
+
+import contest.environment
+import contest.levels
+from agent import bundle
+from agent.actions import action_table
+from agent.config import AgentConfig, ControllerConfig, MemoryConfig, VisionConfig
+from agent.errors import UsageError
+from agent.player import Models
+from pretrain import replays
+from pretrain.config import PretrainConfig
+from pretrain.watch import from_movie, watch
+
+ACTIONS = ("", "RIGHT", "RIGHT B", "LEFT")
+
+
+@pytest.fixture
+def models() -> Models:
+    torch.manual_seed(0)
+    return Models.build(
+        AgentConfig(
+            actions=ACTIONS,
+            vision=VisionConfig(latent=16, grid=4, keypoints=0, channels=(2, 4)),
+            memory=MemoryConfig(hidden=8, mixtures=2),
+            controller=ControllerConfig(hidden=8),
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["PangolinDash-Genesis-v0/FernHollow.Act2", "Airstriker-Genesis-v0/Level1"]
+)
+def test_a_bk2_movie_shows_what_was_played(models: Models, tmp_path: Path, name: str) -> None:
+    (level,) = contest.levels.find(name)
+    env = contest.environment.make(level, seed=0, record=tmp_path)  # sticky actions and all
+    table, rng = action_table(ACTIONS), np.random.default_rng(0)
+    frame, _ = env.reset(seed=0)
+    seen, rewards, actions = [], [], []
+    for _ in range(40):
+        actions.append(int(rng.integers(len(ACTIONS))))
+        seen.append(frame)
+        frame, reward, *_ = env.step(table[actions[-1]])
+        rewards.append(reward)
+    env.close()
+    (path,) = tmp_path.glob("*.bk2")
+    recording = replays.read_recording(path)
+    assert recording.level == level and len(recording.buttons) == 4 * 40
+    moments = list(from_movie(models, recording))
+    assert [moment.action for moment in moments] == actions
+    assert [moment.reward for moment in moments] == pytest.approx(rewards)
+    assert all(np.array_equal(m.frame, s) for m, s in zip(moments, seen, strict=True))
+
+
+def test_a_solver_movie_reaches_the_end(models: Models) -> None:
+    path = Path("game/movies/FernHollow.Act1.json")
+    moments = list(from_movie(models, replays.read_recording(path)))
+    assert moments[-1].ended and not any(moment.ended for moment in moments[:-1])
+    expected = json.loads(path.read_text())["reward"]
+    assert sum(moment.reward for moment in moments) == pytest.approx(expected, rel=0.01)
+
+
+def test_a_film_of_a_movie(models: Models, tmp_path: Path) -> None:
+    bundle.save(models, tmp_path / "run" / "bundle", {})
+    config = PretrainConfig(out=tmp_path / "run", levels="airstriker")
+    watch(config, "game/movies/FernHollow.Act1.json", tmp_path / "w.mp4", timesteps=5)
+    assert len(imageio.mimread(tmp_path / "w.mp4")) == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "complaint"),
+    [
+        ("nowhere.bk2", None, "no such file"),
+        ("wrong.bk2", b"not a zip", "wrong.bk2"),
+        ("wrong.json", b"[]", "not an input movie"),
+        ("Atlantis.json", b'{"inputs": "R8"}', "no level named 'Atlantis'"),
+    ],
+)
+def test_mistakes_name_the_file(
+    tmp_path: Path, name: str, content: bytes | None, complaint: str
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(UsageError, match=complaint):
+        replays.read_recording(tmp_path / name)
+
+
+def test_a_movie_of_a_game_that_is_not_there(tmp_path: Path, monkeypatch) -> None:
+    (level,) = contest.levels.find("Airstriker-Genesis-v0/Level1")
+    env = contest.environment.make(level, seed=0, record=tmp_path)
+    env.reset()
+    env.step(np.zeros(12, np.int8))
+    env.close()
+    (path,) = tmp_path.glob("*.bk2")
+    monkeypatch.setattr(replays, "_known_levels", list)
+    monkeypatch.setattr(contest.levels, "states", lambda folder: [])
+    with pytest.raises(UsageError, match="'Airstriker-Genesis-v0', a game that is not installed"):
+        replays.read_recording(path)
