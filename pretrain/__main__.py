@@ -40,9 +40,9 @@ Stages, in order; each goes on where it was stopped when the same command is run
   all          whatever of these is missing
   picture      draw frames beside V's reconstructions and M's predictions (--to FILE.png)
   watch        film of the agent playing, with what V draws and what M expects (--to FILE.mp4,
-               --timesteps N, --source LEVEL or SHARD)
-  dream        film of an episode inside M (--to FILE.mp4, --timesteps N)
-  report       measure V and M on training and held-out levels (--to FOLDER)
+               --timesteps N, --source LEVEL, SHARD or MOVIE: STATE.json or *.bk2)
+  dream        film of an episode inside M (--to FILE.mp4, --timesteps N); with --keys, play it
+  report       measure V and M on training and held-out levels: tables and pictures (--to FOLDER)
 
 Every key of the configuration can be set on the command line, over what FILE says;
 --fresh throws the stage's old work away first. Progress is logged for TensorBoard under the run's
@@ -57,6 +57,7 @@ def main(arguments: list[str]) -> int:
     first.add_argument("--fresh", action="store_true")
     first.add_argument("--to", type=Path)
     first.add_argument("--source")
+    first.add_argument("--keys", action="store_true")
     first.add_argument("--timesteps", type=int, default=600)
     known, rest = first.parse_known_args(arguments)
     if known.stage is None or known.stage not in (*STAGES, "all", *TOOLS):
@@ -111,7 +112,7 @@ def use_tool(known: argparse.Namespace, config: PretrainConfig) -> None:
     elif known.stage == "watch":
         tool.watch(config, known.source, known.to or config.out / "watch.mp4", known.timesteps)
     else:
-        tool.dream(config, known.to or config.out / "dream.mp4", known.timesteps)
+        tool.dream(config, known.to or config.out / "dream.mp4", known.timesteps, known.keys)
 
 
 if __name__ == "__main__":

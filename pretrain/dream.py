@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 
 from agent import bundle
+from agent.actions import action_table
 from agent.controller import Features
 from agent.frames import SIZE
 from agent.memory import State
@@ -18,6 +20,7 @@ from agent.vision import to_input
 from pretrain import collect
 from pretrain.config import PretrainConfig
 from pretrain.film import Film
+from pretrain.keyboard import Window, nearest_action
 from pretrain.shards import ShardSet
 
 
@@ -108,14 +111,45 @@ def policy_action(models: Models, env: DreamEnv, generator: torch.Generator) -> 
     return int(torch.multinomial(log_probs.exp(), 1, generator=generator))
 
 
-def dream(config: PretrainConfig, path: Path, timesteps: int) -> None:
-    """Write a film of an episode inside M, played by C, from a frame that V was not trained on."""
+def dream(config: PretrainConfig, path: Path, timesteps: int, keys: bool = False) -> None:
+    """Write a film of an episode inside M, played by C, from a frame that V was not trained on.
+
+    With `keys` a person plays instead, in a window, as long as they like.
+
+    Raises:
+        UsageError: `keys` without a display.
+    """
     models, _ = bundle.load(config.out / "bundle")
     shards = ShardSet(collect.shard_folder(config), collect.shard_names(config))
     rng = np.random.default_rng(config.seed)
     frames = shards.sample_frames(shards.validation, 64, rng)
+    if keys:
+        window = Window("A dream: arrow keys, X or space jumps, R starts again, Escape ends")
+        try:
+            play_dream(DreamEnv(models, frames), window, config.seed)
+        finally:
+            window.close()
+        return
     total = film_dream(models, frames, path, timesteps, config.seed)
     print(f"dream: reward {total:.0f}; {path}")
+
+
+def play_dream(env: DreamEnv, window: Window, seed: int, rate: float = 15.0) -> None:
+    """Let the person at this window play, `rate` timesteps a second, until they close it."""
+    table = action_table(env.models.config.actions)
+    frame, _ = env.reset(seed=seed)
+    total, following = 0.0, time.monotonic()
+    while not window.closed:
+        window.show(frame)
+        action = nearest_action(table, window.pressed())
+        frame, reward, terminated, truncated, _ = env.step(action)
+        total += reward
+        if terminated or truncated or window.again:
+            print(f"dream: reward {total:.0f}")
+            frame, _ = env.reset()
+            total = 0.0
+        following += 1 / rate
+        time.sleep(max(0.0, following - time.monotonic()))
 
 
 def film_dream(models: Models, frames: np.ndarray, path: Path, timesteps: int, seed: int) -> float:

@@ -20,6 +20,7 @@ from agent.player import Models, Player
 from agent.vision import to_input
 from pretrain.config import PretrainConfig
 from pretrain.film import Film
+from pretrain.keyboard import nearest_action
 from pretrain.replays import SUFFIXES, Recording, play, read_recording
 from pretrain.shards import Shard
 
@@ -74,7 +75,7 @@ def from_movie(models: Models, recording: Recording) -> Iterator[Moment]:
     """A movie, played again; M is told the agent's action that is most like what was pressed."""
     table = action_table(models.config.actions)
     for timestep in play(recording):
-        action = int(np.abs(table - timestep.buttons).sum(axis=1).argmin())
+        action = nearest_action(table, timestep.buttons)
         yield Moment(timestep.frame, action, timestep.reward, timestep.ended)
 
 
