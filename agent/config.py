@@ -29,12 +29,28 @@ FORBID_UNKNOWN = pydantic.ConfigDict(extra="forbid")
 class VisionConfig:
     """V, the variational autoencoder."""
 
-    latent: Positive = 64
-    """units of the latent z"""
-    channels: tuple[Positive, Positive, Positive, Positive] = (32, 64, 128, 256)
-    """channels of the four convolutions of the encoder; the decoder mirrors them"""
+    latent: Positive = 512
+    """units of the latent z: the same number for every cell of the grid, and two per keypoint"""
+    grid: Literal[4, 8] = 8
+    """cells per side of the grid that most of the latent is: 4 suits small latents"""
+    keypoints: Annotated[int, pydantic.Field(ge=0)] = 32
+    """things whose place in the frame is two units of the latent, x and y"""
+    channels: tuple[Positive, Positive] = (48, 96)
+    """channels at a quarter of the frame's resolution, and on the grid"""
 
     __pydantic_config__ = FORBID_UNKNOWN
+
+    def __post_init__(self) -> None:
+        cells = self.latent - 2 * self.keypoints
+        if cells <= 0 or cells % self.grid**2:
+            raise ValueError(
+                f"latent - 2 * keypoints = {cells} must be a multiple of the {self.grid**2} cells"
+            )
+
+    @property
+    def cell_units(self) -> int:
+        """Units of the latent for each cell."""
+        return (self.latent - 2 * self.keypoints) // self.grid**2
 
 
 @dataclasses.dataclass
@@ -43,8 +59,10 @@ class MemoryConfig:
 
     hidden: Positive = 256
     """units of the hidden state h"""
-    mixtures: Positive = 5
+    mixtures: Positive = 3
     """components of the mixture over the next latent"""
+    maps: Positive = 48
+    """channels of the convolution that reads the latent's grid for that mixture"""
 
     __pydantic_config__ = FORBID_UNKNOWN
 

@@ -38,7 +38,7 @@ class Controller(nn.Module):
         if "pixels" in self.features:
             self.encoder = Encoder(config.vision)
             self.projection = nn.Sequential(
-                nn.Linear(config.vision.channels[-1] * 16, hidden), nn.LayerNorm(hidden), nn.ReLU()
+                nn.Linear(self.encoder.feature_size, hidden), nn.LayerNorm(hidden), nn.ReLU()
             )
         self.policy = self._head(inputs, hidden, len(config.actions), output_gain=0.01)
         self.value = self._head(inputs, hidden, 1, output_gain=1.0)
@@ -58,8 +58,7 @@ class Controller(nn.Module):
         parts = []
         for feature in self.features:
             if feature == "pixels":
-                seen = self.encoder.convolutions(features.frames - 0.5).flatten(1)
-                parts.append(self.projection(seen))
+                parts.append(self.projection(self.encoder.features(features.frames)))
             else:
                 parts.append(getattr(features, feature))
         inputs = torch.cat(parts, dim=1)

@@ -29,7 +29,7 @@ class Models:
         return cls(
             config,
             Vision(config.vision),
-            Memory(config.memory, config.vision.latent, len(config.actions)),
+            Memory(config.memory, config.vision, len(config.actions)),
             Controller(config),
         )
 

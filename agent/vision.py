@@ -10,6 +10,12 @@ from agent.config import VisionConfig
 
 MIN_LOGVAR, MAX_LOGVAR = -8.0, 4.0
 """bounds of the posterior's log-variance, so that one bad batch cannot make it infinite"""
+PLACE_EDGE = 2.0
+"""a keypoint's coordinate at the frame's edges: places then vary about as much as other units"""
+SPOT = 0.15
+"""standard deviation of a keypoint's spot; the frame's edges lie at -1 and 1"""
+SUMMARY = 64
+"""units of the decoder's summary of all cells"""
 
 
 def to_input(frames: np.ndarray, device: torch.device | str = "cpu") -> torch.Tensor:
@@ -21,50 +27,122 @@ def to_input(frames: np.ndarray, device: torch.device | str = "cpu") -> torch.Te
     return tensor.permute(0, 3, 1, 2).float().div_(255)
 
 
+class Residual(nn.Module):
+    """A residual block of two convolutions that keeps the shape, (B, C, H, W)."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.block = nn.Sequential(
+            nn.ReLU(),  # not in place: the block's input is added below
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(channels, channels, 1),
+        )
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        return maps + self.block(maps)
+
+
 class Encoder(nn.Module):
-    """Frames (B, 3, 64, 64) in 0..1 to the posterior's mean and log-variance, each (B, Z)."""
+    """Frames (B, 3, 64, 64) in 0..1 to the posterior's mean and log-variance, each (B, Z).
+
+    The first units are a grid: what each part of the frame looks like, G x G cells of a few units.
+    The last `2 * keypoints` are places: the x and then the y of that many points, each the mean
+    of a spatial softmax (arXiv 1504.00702, section 5.2), -2 at the left or upper edge, 2 at the
+    other. A place moves a little when the thing it sits on does; the cells it crosses jump.
+    """
 
     def __init__(self, config: VisionConfig):
         super().__init__()
-        c1, c2, c3, c4 = config.channels
-        self.convolutions = nn.Sequential(
-            nn.Conv2d(3, c1, 4, stride=2, padding=1),  # 64 -> 32
-            nn.ReLU(inplace=True),
-            nn.Conv2d(c1, c2, 4, stride=2, padding=1),  # -> 16
-            nn.ReLU(inplace=True),
-            nn.Conv2d(c2, c3, 4, stride=2, padding=1),  # -> 8
-            nn.ReLU(inplace=True),
-            nn.Conv2d(c3, c4, 4, stride=2, padding=1),  # -> 4
+        c1, c2 = config.channels
+        self.keypoints = config.keypoints
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, c1, 4, stride=4),  # 64 -> 16
             nn.ReLU(inplace=True),
         )
-        self.head = nn.Linear(c4 * 16, 2 * config.latent)
+        strides = 1 if config.grid == 8 else 2  # 16 -> 8, or -> 4
+        down = [nn.Conv2d(c1, c2, 4, stride=2, padding=1)]
+        for _ in range(strides - 1):
+            down += [nn.ReLU(inplace=True), nn.Conv2d(c2, c2, 4, stride=2, padding=1)]
+        self.trunk = nn.Sequential(*down, Residual(c2), nn.ReLU(inplace=True))
+        self.cells = nn.Conv2d(c2, 2 * config.cell_units, 1)
+        if self.keypoints:
+            self.heat = nn.Sequential(
+                nn.Conv2d(c1, c1 // 2, 3, padding=1),
+                nn.ReLU(inplace=True),
+                nn.Conv2d(c1 // 2, self.keypoints, 1),
+            )
+            self.place_logvar = nn.Parameter(torch.full((2 * self.keypoints,), -4.0))
+        self.feature_size = c2 * config.grid**2
+
+    def features(self, frames: torch.Tensor) -> torch.Tensor:
+        """What the trunk makes of the frames before the latent, (B, feature_size), not negative."""
+        return self.trunk(self.stem(frames - 0.5)).flatten(1)
 
     def forward(self, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        mean, logvar = self.head(self.convolutions(frames - 0.5).flatten(1)).chunk(2, dim=1)
+        stem = self.stem(frames - 0.5)
+        mean, logvar = (half.flatten(1) for half in self.cells(self.trunk(stem)).chunk(2, dim=1))
+        if self.keypoints:
+            heat = self.heat(stem)
+            size = heat.shape[-1]
+            share = heat.flatten(2).softmax(dim=2).unflatten(2, (size, size))
+            axis = PLACE_EDGE * edge_to_edge(size, heat)
+            x, y = (share.sum(dim=2) * axis).sum(dim=2), (share.sum(dim=3) * axis).sum(dim=2)
+            mean = torch.cat([mean, x, y], dim=1)
+            logvar = torch.cat([logvar, self.place_logvar.expand(len(x), -1)], dim=1)
         return mean, logvar.clamp(MIN_LOGVAR, MAX_LOGVAR)
 
 
+def edge_to_edge(size: int, like: torch.Tensor) -> torch.Tensor:
+    """The centres of `size` pixels between the edges -1 and 1, (size,)."""
+    centres = torch.arange(size, device=like.device, dtype=like.dtype) + 0.5
+    return centres * (2 / size) - 1
+
+
 class Decoder(nn.Module):
-    """Latents (B, Z) to frames (B, 3, 64, 64); values lie in 0..1 up to the model's error."""
+    """Latents (B, Z) to frames (B, 3, 64, 64); values lie in 0..1 up to the model's error.
+
+    Every cell is drawn from its own units and its neighbours', from where it lies (a learnt map:
+    the sky is above) and from a summary of all cells (the zone's palette and the scroll of its
+    textures). At a keypoint a Gaussian spot is drawn into the maps.
+    """
 
     def __init__(self, config: VisionConfig):
         super().__init__()
-        c1, c2, c3, c4 = config.channels
-        self.shape = (c4, 4, 4)
-        self.head = nn.Linear(config.latent, c4 * 16)
-        self.convolutions = nn.Sequential(
+        c1, c2 = config.channels
+        self.shape = (config.cell_units, config.grid, config.grid)
+        self.split = [config.latent - 2 * config.keypoints, config.keypoints, config.keypoints]
+        self.cells = nn.Conv2d(config.cell_units, c2, 3, padding=1)
+        self.place = nn.Parameter(torch.zeros(c2, config.grid, config.grid))
+        self.summary = nn.Sequential(
+            nn.Linear(self.split[0], SUMMARY), nn.ReLU(inplace=True), nn.Linear(SUMMARY, c2)
+        )
+        grow = [Residual(c2)]
+        if config.grid == 4:
+            grow += [nn.Conv2d(c2, 4 * c2, 1), nn.PixelShuffle(2), Residual(c2)]
+        self.grow = nn.Sequential(
+            *grow, nn.ReLU(inplace=True), nn.Conv2d(c2, 4 * c1, 1), nn.PixelShuffle(2)
+        )
+        self.spots = nn.Conv2d(config.keypoints, c1, 1) if config.keypoints else None
+        self.draw = nn.Sequential(
+            Residual(c1),
             nn.ReLU(inplace=True),
-            nn.ConvTranspose2d(c4, c3, 4, stride=2, padding=1),  # 4 -> 8
-            nn.ReLU(inplace=True),
-            nn.ConvTranspose2d(c3, c2, 4, stride=2, padding=1),  # -> 16
-            nn.ReLU(inplace=True),
-            nn.ConvTranspose2d(c2, c1, 4, stride=2, padding=1),  # -> 32
-            nn.ReLU(inplace=True),
-            nn.ConvTranspose2d(c1, 3, 4, stride=2, padding=1),  # -> 64
+            nn.Conv2d(c1, 3 * 16, 3, padding=1),
+            nn.PixelShuffle(4),  # 16 -> 64
         )
 
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
-        return self.convolutions(self.head(latents).unflatten(1, self.shape)) + 0.5
+        cells, x, y = latents.split(self.split, dim=1)
+        summary = self.summary(cells)[:, :, None, None]
+        maps = self.grow(self.cells(cells.unflatten(1, self.shape)) + self.place + summary)
+        if self.spots is not None:
+            axis = edge_to_edge(maps.shape[-1], maps)
+            across, down = (
+                torch.exp(-0.5 * ((axis - place.unsqueeze(2) / PLACE_EDGE) / SPOT).square())
+                for place in (x, y)
+            )
+            maps = maps + self.spots(down.unsqueeze(3) * across.unsqueeze(2))
+        return self.draw(maps) + 0.5
 
 
 class Vision(nn.Module):

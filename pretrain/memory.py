@@ -40,7 +40,7 @@ def stage(config: PretrainConfig, fresh: bool = False) -> Stage:
 
 def build(config: PretrainConfig) -> Memory:
     """An untrained M of the configured size."""
-    return Memory(config.agent.memory, config.agent.vision.latent, len(config.agent.actions))
+    return Memory(config.agent.memory, config.agent.vision, len(config.agent.actions))
 
 
 def load(config: PretrainConfig) -> Memory:

@@ -15,6 +15,7 @@ from agent.actions import action_table
 from agent.errors import UsageError
 from agent.frames import shrink
 from contest.levels import Level
+from pretrain.behaviours import Behaviours
 from pretrain.config import CollectConfig
 from pretrain.movies import find_movie
 from pretrain.shards import ShardWriter
@@ -59,14 +60,19 @@ def record(
     movie = find_movie(config.movies, level.state)
     env.reset(seed=seed)
     writer = ShardWriter(level.name, sorted(env.variables()))
+    behaviours = Behaviours(config, tuple(actions), rng)
     while len(writer) < config.shard:
-        along_movie = movie is not None and rng.random() < config.movie_share
-        frame, info = _go_along(env, movie, rng) if along_movie else env.reset()
-        limit = config.movie_timesteps if along_movie else config.shard
-        behaviour = PersistentRandom(config, len(buttons), rng)
+        if movie is not None and rng.random() < config.movie_share:
+            began = int(rng.integers(len(movie)))
+            frame, info = _go_along(env, movie[:began])
+            limit, behaviour = config.movie_timesteps, behaviours.draw(movie[began:])
+        else:
+            frame, info = env.reset()
+            limit, behaviour = config.shard, behaviours.draw(movie)
+        reward = 0.0
         for t in range(min(limit, config.shard - len(writer))):
-            action = behaviour.act()
             seen, variables = shrink(frame), info
+            action = behaviour.act(seen, reward)
             frame, reward, terminated, truncated, info = env.step(buttons[action])
             end = terminated or truncated
             writer.add(seen, action, reward, t == 0, end, variables)
@@ -76,34 +82,17 @@ def record(
 
 
 def _go_along(
-    env: contest.environment.ContestEnv, movie: np.ndarray, rng: np.random.Generator
+    env: contest.environment.ContestEnv, movie: np.ndarray
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """Play a movie from the start to a random timestep; the frame and variables seen there.
+    """Play these timesteps of a movie from the start; the frame and variables seen then.
 
     Without sticky actions, under which the movie would soon miss a jump.
     """
     sticky, env.sticky = env.sticky, 0.0
     frame, info = env.reset()
-    for row in movie[: rng.integers(len(movie))]:
+    for row in movie:
         frame, _, terminated, truncated, info = env.step(row)
         if terminated or truncated:
             raise UsageError(f"{env.level.name}: the movie ends the episode before its own end")
     env.sticky = sticky
     return frame, info
-
-
-class PersistentRandom:
-    """Random play that gets somewhere: it favours a few actions and keeps each for a while."""
-
-    def __init__(self, config: CollectConfig, actions: int, rng: np.random.Generator):
-        self._preferences = rng.dirichlet(np.full(actions, config.spread))
-        self._persistence, self._rng = config.persistence, rng
-        self._action, self._left = 0, 0
-
-    def act(self) -> int:
-        """The index of the next action."""
-        if self._left == 0:
-            self._action = int(self._rng.choice(len(self._preferences), p=self._preferences))
-            self._left = int(self._rng.geometric(1 / self._persistence))
-        self._left -= 1
-        return self._action

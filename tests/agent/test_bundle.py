@@ -19,7 +19,7 @@ from agent.player import Models, Player
 
 CONFIG = AgentConfig(
     actions=("", "RIGHT"),
-    vision=VisionConfig(latent=4, channels=(2, 2, 4, 4)),
+    vision=VisionConfig(latent=16, grid=4, keypoints=0, channels=(2, 4)),
     memory=MemoryConfig(hidden=5, mixtures=2),
     controller=ControllerConfig(hidden=8),
 )
@@ -91,7 +91,7 @@ def edit(folder: Path, change) -> None:
         (lambda d: (d / "config.yaml").write_text("model: resnet"), "no key `format`"),
         (lambda d: edit(d, lambda v: v.update(format=99)), "bundle format 99"),
         (lambda d: edit(d, lambda v: v["weights"].pop("memory")), "no weights for memory"),
-        (lambda d: edit(d, lambda v: v["agent"]["vision"].update(latent=7)), "do not fit"),
+        (lambda d: edit(d, lambda v: v["agent"]["vision"].update(latent=32)), "do not fit"),
         (
             lambda d: edit(d, lambda v: v["weights"]["vision"].update(file="../x")),
             "outside the bundle",

@@ -4,16 +4,17 @@ import pytest
 import torch
 from torch.distributions import Categorical, MixtureSameFamily, Normal
 
-from agent.config import MemoryConfig
+from agent.config import MemoryConfig, VisionConfig
 from agent.memory import Memory, Prediction, State, memory_loss
 
-LATENT, ACTIONS = 6, 4
+VISION = VisionConfig(latent=20, grid=4, keypoints=2)
+LATENT, ACTIONS = VISION.latent, 4
 
 
 @pytest.fixture
 def model() -> Memory:
     torch.manual_seed(0)
-    return Memory(MemoryConfig(hidden=16, mixtures=3), LATENT, ACTIONS)
+    return Memory(MemoryConfig(hidden=16, mixtures=3, maps=12), VISION, ACTIONS)
 
 
 def sequence(batch: int, length: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -47,14 +48,14 @@ def test_the_head_is_the_textbook_one(model: Memory, shape: tuple[int, ...]) -> 
         torch.randn(*shape, size, generator=generator) for size in (16, LATENT, LATENT)
     )
     with torch.no_grad():
-        model.mixture.bias.normal_(generator=generator)
-        model.mixture.weight.mul_(5)  # some log-stds beyond their bounds
+        model.mixture.cells.bias.mul_(100)  # some log-stds beyond their bounds
     results = []
     for plain in (False, True):
         hidden = hidden.detach().requires_grad_()
         if plain:
-            parts = model.mixture(hidden).view(*shape, LATENT, 9)
-            logits, offsets, log_stds = parts.chunk(3, dim=-1)
+            parts = model.mixture(hidden.reshape(-1, 16), latents.reshape(-1, LATENT))
+            parts = parts.view(*shape, 3, 3, LATENT).transpose(-1, -2)
+            logits, offsets, log_stds = parts.unbind(dim=-3)
             means, log_stds = latents.unsqueeze(-1) + offsets, log_stds.clamp(-5, 3)
             normal = Normal(means, log_stds.exp())
             density = normal.log_prob(following.unsqueeze(-1)) + logits.log_softmax(dim=-1)
@@ -69,6 +70,16 @@ def test_the_head_is_the_textbook_one(model: Memory, shape: tuple[int, ...]) -> 
         )
     for mine, expected in zip(*results, strict=True):
         torch.testing.assert_close(mine, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_cell_is_foretold_from_its_neighbours_and_the_hidden_state(model: Memory) -> None:
+    latents, hidden = torch.zeros(1, LATENT, requires_grad=True), torch.zeros(1, 16)
+    hidden.requires_grad_()
+    cell = 4 * 1 + 1  # row 1, column 1 of the only unit's 4 x 4 cells
+    model.predict(hidden, latents).means[0, cell].sum().backward()
+    reached = latents.grad[0, :16].view(4, 4) != 0
+    assert reached[:3, :3].all() and not reached[3].any() and not reached[:, 3].any()
+    assert (hidden.grad != 0).all()
 
 
 def test_samples_come_from_one_component_each() -> None:

@@ -14,7 +14,7 @@ from agent.ppo import PPO, Rollout, Terms, gae
 
 CONFIG = AgentConfig(
     actions=("", "RIGHT", "LEFT"),
-    vision=VisionConfig(latent=4, channels=(2, 2, 4, 4)),
+    vision=VisionConfig(latent=16, grid=4, keypoints=0, channels=(2, 4)),
     memory=MemoryConfig(hidden=5, mixtures=2),
     controller=ControllerConfig(hidden=16),
 )
@@ -64,7 +64,7 @@ def test_it_learns_which_action_is_right() -> None:
     controller = Controller(CONFIG)
     config = PPOConfig(learning_rate=3e-3, entropy=0.0, anneal=False)
     ppo = PPO(controller, config, seed=0, device=torch.device("cpu"))
-    rollout = Rollout(32, 8, latent=4, hidden=5, keep_frames=False)
+    rollout = Rollout(32, 8, latent=16, hidden=5, keep_frames=False)
     rewards = []
     for update in range(15):
         rewards.append(contextual_bandit(controller, rollout, seed=update))
@@ -77,7 +77,7 @@ def test_a_broken_rollout_does_not_break_the_weights() -> None:
     torch.manual_seed(0)
     controller = Controller(CONFIG)
     ppo = PPO(controller, PPOConfig(), seed=0, device=torch.device("cpu"))
-    rollout = Rollout(8, 2, latent=4, hidden=5, keep_frames=False)
+    rollout = Rollout(8, 2, latent=16, hidden=5, keep_frames=False)
     contextual_bandit(controller, rollout, seed=0)
     rollout.rewards[3, 1] = float("nan")
     before = {name: value.clone() for name, value in controller.state_dict().items()}
@@ -97,12 +97,12 @@ def test_own_encoder_starts_as_vs_and_gets_gradients() -> None:
     torch.manual_seed(0)
     models = Models.build(config)
     models.controller.start_from(models.vision.encoder)
-    weight = models.controller.encoder.convolutions[0].weight
-    seen = models.vision.encoder.convolutions[0].weight
+    weight = models.controller.encoder.stem[0].weight
+    seen = models.vision.encoder.stem[0].weight
     assert torch.equal(weight, seen) and weight is not seen
 
     player = Player(models, envs=2, seed=0)
-    rollout = Rollout(8, 2, latent=4, hidden=5, keep_frames=True)
+    rollout = Rollout(8, 2, latent=16, hidden=5, keep_frames=True)
     rng = np.random.default_rng(0)
     for t in range(8):
         frames = rng.integers(256, size=(2, 64, 64, 3), dtype=np.uint8)
@@ -115,7 +115,7 @@ def test_own_encoder_starts_as_vs_and_gets_gradients() -> None:
     before = weight.clone()
     metrics = ppo.update(rollout, progress=0.0)
     assert not torch.equal(weight, before), "the policy gradient reaches C's encoder"
-    assert torch.equal(seen, models.vision.encoder.convolutions[0].weight), "V stays as it was"
+    assert torch.equal(seen, models.vision.encoder.stem[0].weight), "V stays as it was"
     # Before the first gradient step the stored features give the probabilities that were played.
     assert abs(metrics["kl"]) < 0.05
 
@@ -131,7 +131,7 @@ def test_ended_episodes_leave_no_memory() -> None:
 
 
 def filled_rollout(controller: Controller) -> Rollout:
-    rollout = Rollout(32, 4, latent=4, hidden=5, keep_frames=False)
+    rollout = Rollout(32, 4, latent=16, hidden=5, keep_frames=False)
     contextual_bandit(controller, rollout, seed=0)
     return rollout
 

@@ -5,22 +5,55 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from agent.config import VisionConfig
+from agent.config import VisionConfig, validate
+from agent.errors import UsageError
 from agent.frames import shrink
 from agent.vision import Vision, kl_per_unit, psnr, sample, to_input, vision_loss
 
-SMALL = VisionConfig(latent=8, channels=(4, 8, 8, 16))
+SMALL = VisionConfig(latent=40, grid=4, keypoints=4, channels=(8, 16))
 
 
-def test_shapes_for_every_latent_size() -> None:
+@pytest.mark.parametrize(
+    "config",
+    [
+        VisionConfig(),
+        VisionConfig(latent=32, grid=4, keypoints=8, channels=(4, 8)),
+        VisionConfig(latent=64, keypoints=0, channels=(4, 8)),
+    ],
+)
+def test_shapes_for_every_latent_size(config: VisionConfig) -> None:
     frames = torch.rand(3, 3, 64, 64)
-    for latent in (32, 512):
-        model = Vision(VisionConfig(latent=latent, channels=(4, 8, 8, 16)))
-        reconstruction, mean, logvar = model(frames)
-        assert reconstruction.shape == frames.shape
-        assert mean.shape == logvar.shape == (3, latent)
-        decoded = model.decode(mean)
-        assert decoded.min() >= 0 and decoded.max() <= 1
+    model = Vision(config)
+    reconstruction, mean, logvar = model(frames)
+    assert reconstruction.shape == frames.shape
+    assert mean.shape == logvar.shape == (3, config.latent)
+    assert model.encoder.features(frames).shape == (3, model.encoder.feature_size)
+    decoded = model.decode(mean)
+    assert decoded.min() >= 0 and decoded.max() <= 1
+
+
+def test_a_latent_that_does_not_fill_the_grid_is_refused() -> None:
+    with pytest.raises(UsageError, match="multiple of the 64 cells"):
+        validate(VisionConfig, {"latent": 100}, "config.yaml")
+
+
+def test_a_keypoint_says_where_a_thing_is() -> None:
+    """Its units are where its heat map points: -2 is one edge of the frame, 2 the other."""
+    torch.manual_seed(0)
+    config = VisionConfig(latent=18, grid=4, keypoints=1, channels=(4, 8))
+    encoder = Vision(config).encoder
+    with torch.no_grad():  # the heat is the frame's red, summed over each patch, and sharpened
+        encoder.stem[0].weight.zero_()
+        encoder.stem[0].bias.zero_()
+        encoder.stem[0].weight[0, 0] = 1.0
+        encoder.heat = torch.nn.Conv2d(4, 1, 1, bias=False)
+        encoder.heat.weight.copy_(torch.tensor([100.0, 0, 0, 0]).view(1, 4, 1, 1))
+    frames = torch.zeros(1, 3, 64, 64)
+    frames[0, 0, 8:12, 48:52] = 1.0
+    mean, _ = encoder(frames)
+    x, y = mean[0, -2:].tolist()
+    assert x == pytest.approx((50 / 64 * 2 - 1) * 2, abs=1e-3)
+    assert y == pytest.approx((10 / 64 * 2 - 1) * 2, abs=1e-3)
 
 
 def test_kl_is_the_closed_form_of_torch() -> None:

@@ -31,7 +31,7 @@ TINY = AgentConfig(
     controller=ControllerConfig(hidden=4),
 )
 UNTRAINED = {
-    "vision": {"latent": 4, "channels": [2, 2, 2, 2]},
+    "vision": {"latent": 16, "grid": 4, "keypoints": 0, "channels": [2, 4]},
     "memory": {"hidden": 4},
     "controller": {"features": ["pixels"], "hidden": 4},
 }

@@ -8,9 +8,12 @@ import pytest
 import torch
 from gymnasium.utils.env_checker import check_env
 
+from agent.actions import BUTTONS, action_table
 from agent.config import AgentConfig, ControllerConfig, MemoryConfig, VisionConfig
+from agent.errors import UsageError
 from agent.player import Models, Player
-from pretrain.dream import DreamEnv, film_dream
+from pretrain.dream import DreamEnv, film_dream, play_dream
+from pretrain.keyboard import Window, nearest_action
 from pretrain.watch import Moment, film
 
 
@@ -20,7 +23,7 @@ def models() -> Models:
     return Models.build(
         AgentConfig(
             actions=("", "RIGHT", "B"),
-            vision=VisionConfig(latent=6, channels=(2, 4, 4, 4)),
+            vision=VisionConfig(latent=20, grid=4, keypoints=2, channels=(2, 4)),
             memory=MemoryConfig(hidden=8, mixtures=2),
             controller=ControllerConfig(hidden=8),
         )
@@ -75,3 +78,55 @@ def test_a_film_of_the_game_has_its_four_panels(models: Models, tmp_path: Path) 
     film(models, moments, tmp_path / "w.mp4", timesteps=6)
     frames = imageio.mimread(tmp_path / "w.mp4")
     assert len(frames) == 6 and frames[0].shape[1] > 4 * 320
+
+
+class Scripted:
+    """A person at a window: holds these buttons, one row per timestep, then closes it."""
+
+    def __init__(self, rows: list[str], again_at: int = -1):
+        self.rows, self.again_at, self.shown = rows, again_at, []
+
+    @property
+    def closed(self) -> bool:
+        return len(self.shown) == len(self.rows)
+
+    @property
+    def again(self) -> bool:
+        return len(self.shown) == self.again_at
+
+    def pressed(self) -> np.ndarray:
+        row = np.zeros(len(BUTTONS), np.int8)
+        row[[BUTTONS.index(button) for button in self.rows[len(self.shown) - 1].split()]] = 1
+        return row
+
+    def show(self, frame: np.ndarray) -> None:
+        self.shown.append(frame)
+
+
+def test_a_person_can_play_a_dream(models: Models, capsys: pytest.CaptureFixture) -> None:
+    env = DreamEnv(models, FRAMES, end_threshold=1.1)
+    taken = []
+    step = env.step
+    env.step = lambda action: taken.append(action) or step(action)
+    person = Scripted(["", "RIGHT", "B", "RIGHT", "", "B"], again_at=4)
+    play_dream(env, person, seed=3, rate=1000)
+    assert taken == [0, 1, 2, 1, 0, 2]
+    assert capsys.readouterr().out.count("dream: reward") == 1
+    frame, _ = DreamEnv(models, FRAMES).reset(seed=3)
+    assert np.array_equal(person.shown[0], frame)
+    assert all(f.shape == (64, 64, 3) for f in person.shown)
+
+
+def test_buttons_without_an_action_become_the_nearest() -> None:
+    table = action_table(("", "RIGHT", "RIGHT B", "DOWN"))
+    pressed = np.zeros(12, np.int8)
+    pressed[[BUTTONS.index("RIGHT"), BUTTONS.index("B"), BUTTONS.index("UP")]] = 1
+    assert nearest_action(table, pressed) == 2
+    assert [nearest_action(table, row) for row in table] == [0, 1, 2, 3]
+
+
+def test_without_a_display_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    with pytest.raises(UsageError, match="needs a display") as caught:
+        Window("title")
+    assert "\n" not in str(caught.value)
