@@ -7,8 +7,8 @@ reference loop: the network of World Models (arXiv 1803.10122, appendix A.1), fl
 Adam with its defaults, sum of squares plus KL. Both see the same number of frames of the same
 shards, so that their errors on frames held back can be compared frame for frame.
 
-M's training step on cached latents is compared with the matrix products that it cannot do without:
-``nn.LSTM`` of the same sizes, forward and backward, and the linear layer of the mixture head.
+M's training step on cached latents is compared with ``nn.LSTM`` of the same sizes, forward and
+backward, and with that and the layers of the mixture head: the products it cannot do without.
 
 Frames are recorded anew on Pangolin Dash, unless a folder of shards is given.
 """
@@ -34,106 +34,22 @@ from torch.utils.flop_counter import FlopCounterMode
 import contest.levels
 from agent.config import load
 from agent.errors import UsageError
-from agent.vision import Vision, kl_per_unit, sample, to_input, vision_loss
+from agent.vision import Vision
 from benchmarks.report import report
+from benchmarks.vision_loops import OurLoop, ReferenceLoop
 from pretrain import collect, memory
 from pretrain.config import PretrainConfig
 from pretrain.latents import Lanes, Sequences, encode_shards
 from pretrain.shards import ShardSet
-from pretrain.stage import choose_device, computes_in_bfloat16, cosine, set_learning_rate
+from pretrain.stage import choose_device, computes_in_bfloat16
 from pretrain.vision import validate
 
-REFERENCE_BATCH = 32
 TURN = 1024
 """frames that one of the two V's learns from before it is the other's turn"""
 CHECKPOINTS = 8
 """how often the errors of both V's are compared"""
 VALIDATION_FRAMES = 1024
 MEMORY_SHARDS = 4
-
-
-class Reference(nn.Module):
-    """The published V; `encode` and `decode` as `Vision` has them, so that one can judge both."""
-
-    def __init__(self, latent: int):
-        super().__init__()
-        sizes = ((3, 32), (32, 64), (64, 128), (128, 256))
-        layers = [layer for c, d in sizes for layer in (nn.Conv2d(c, d, 4, stride=2), nn.ReLU())]
-        self.encoder = nn.Sequential(*layers, nn.Flatten())
-        self.mean, self.logvar = nn.Linear(1024, latent), nn.Linear(1024, latent)
-        self.expand = nn.Linear(latent, 1024)
-        self.decoder = nn.Sequential(
-            nn.ConvTranspose2d(1024, 128, 5, stride=2),
-            nn.ReLU(),
-            nn.ConvTranspose2d(128, 64, 5, stride=2),
-            nn.ReLU(),
-            nn.ConvTranspose2d(64, 32, 6, stride=2),
-            nn.ReLU(),
-            nn.ConvTranspose2d(32, 3, 6, stride=2),
-            nn.Sigmoid(),
-        )
-
-    def encode(self, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        seen = self.encoder(frames)
-        return self.mean(seen), self.logvar(seen)
-
-    def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        return self.decoder(self.expand(latents)[..., None, None])
-
-
-class ReferenceLoop:
-    """The plain loop."""
-
-    batch = REFERENCE_BATCH
-
-    def __init__(self, config: PretrainConfig, frames: int, device: torch.device):
-        self.model, self.device = Reference(config.agent.vision.latent).to(device), device
-        self.optimizer = torch.optim.Adam(self.model.parameters())
-
-    def step(self, frames: np.ndarray) -> None:
-        """Learn from one batch, uint8 (B, 64, 64, 3)."""
-        inputs = to_input(frames, self.device).contiguous()
-        mean, logvar = self.model.encode(inputs)
-        drawn = self.model.decode(sample(mean, logvar))
-        loss = (drawn - inputs).square().sum() + kl_per_unit(mean, logvar).sum()
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
-
-
-class OurLoop:
-    """The loop of `pretrain.vision`, as if `frames` were all that this run will ever see."""
-
-    def __init__(self, config: PretrainConfig, frames: int, device: torch.device):
-        self.settings, self.batch, self.device = config.vision, config.vision.batch, device
-        self.steps, self.done = max(1, frames // self.batch), 0
-        self.warmup = max(1, round(self.settings.kl_warmup * self.steps / self.settings.steps))
-        self.model = Vision(config.agent.vision).to(device, memory_format=torch.channels_last)
-        self.optimizer = torch.optim.Adam(
-            self.model.parameters(), lr=self.settings.learning_rate, fused=True
-        )
-        self.bfloat16 = computes_in_bfloat16(self.settings.precision, device)
-
-    def step(self, frames: np.ndarray) -> None:
-        """Learn from one batch, uint8 (B, 64, 64, 3)."""
-        inputs = to_input(frames, self.device)
-        rate = self.settings.learning_rate * cosine(min(self.done, self.steps), self.steps)
-        set_learning_rate(self.optimizer, rate)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-            drawn, mean, logvar = self.model(inputs)
-        self.done += 1
-        loss, _ = vision_loss(
-            drawn.float(),
-            inputs,
-            mean.float(),
-            logvar.float(),
-            kl_weight=self.settings.kl_weight * min(1.0, self.done / self.warmup),
-            free_nats=self.settings.free_nats,
-            error_weight=self.settings.error_weight,
-        )
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizer.step()
 
 
 def start_loops(
@@ -158,6 +74,10 @@ def seconds(work: Callable[[], object], device: torch.device) -> float:
     return time.perf_counter() - start
 
 
+def median_ratio(slow: list[float], fast: list[float]) -> float:
+    return round(statistics.median(a / b for a, b in zip(slow, fast, strict=True)), 3)
+
+
 def measure_vision(
     config: PretrainConfig, shards: ShardSet, frames: int, device: torch.device
 ) -> tuple[list[list], list[list], dict]:
@@ -165,30 +85,34 @@ def measure_vision(
     loops = start_loops(config, frames, device)
     rng = np.random.default_rng(config.seed)
     held_back = shards.sample_frames(shards.validation, VALIDATION_FRAMES, rng)
-    batches = {
-        name: shards.sample_frames(shards.training, loop.batch, rng) for name, loop in loops.items()
+    flops = {
+        name: count_flops(lambda loop=loop: loop.step(held_back[: loop.batch]))
+        for name, loop in loops.items()
     }
-    flops = {name: count_flops(loop.step, batches[name]) for name, loop in loops.items()}
     loops = start_loops(config, frames, device)  # afresh: counting trained them
 
     turn = max(TURN, loops["ours"].batch)
     turns = max(2, frames // turn)
     seen = dict.fromkeys(loops, 0)
     wall: dict[str, list[float]] = {name: [] for name in loops}
+    processor: dict[str, list[float]] = {name: [] for name in loops}
     reading: list[float] = []
     curve: list[dict[str, float]] = []
     checkpoints = {round(turns * (i + 1) / CHECKPOINTS) for i in range(CHECKPOINTS)}
     for number in range(1, turns + 1):
         for name in list(loops)[:: 1 if number % 2 else -1]:  # to and fro: drifts cancel out
-            loop, spent, began = loops[name], 0.0, seen[name]
+            loop, spent, busy, began = loops[name], 0.0, 0.0, seen[name]
             while seen[name] < number * turn:
                 start = time.perf_counter()
                 batch = shards.sample_frames(shards.training, loop.batch, rng)
                 if name == "ours":
                     reading.append((time.perf_counter() - start) / loop.batch)
+                cpu = time.process_time()
                 spent += seconds(lambda loop=loop, batch=batch: loop.step(batch), device)
+                busy += time.process_time() - cpu
                 seen[name] += loop.batch
-            wall[name].append(spent / max(seen[name] - began, 1))
+            wall[name].append(spent / (seen[name] - began))
+            processor[name].append(busy / (seen[name] - began))
         if number in checkpoints:
             point = {"frames": number * turn}
             for name, loop in loops.items():
@@ -197,7 +121,6 @@ def measure_vision(
             curve.append(point)
 
     per_frame = {name: statistics.median(times) for name, times in wall.items()}
-    ratios = [a / b for a, b in zip(wall["reference"], wall["ours"], strict=True)]
     parameters = {n: sum(p.numel() for p in loop.model.parameters()) for n, loop in loops.items()}
     speed_rows, figures = [], {}
     for name, loop in loops.items():
@@ -212,7 +135,11 @@ def measure_vision(
         speed_rows.append([f"V, {label}: frames/s", f"{1 / per_frame[name]:.0f}"])
         speed_rows.append([f"V, {label}: GFLOP/s", f"{gflops:.0f}"])
     figures |= {
-        "ratio_vision_to_reference": round(statistics.median(ratios), 3),
+        "ratio_vision_to_reference": median_ratio(wall["reference"], wall["ours"]),
+        # What other programs on the machine disturb least; on a GPU it says nothing.
+        "ratio_vision_to_reference_in_cpu_seconds": median_ratio(
+            processor["reference"], processor["ours"]
+        ),
         "vision_reading_share": round(statistics.median(reading) / per_frame["ours"], 4),
         "vision_batch": loops["ours"].batch,
         "vision_bfloat16": loops["ours"].bfloat16,
@@ -249,14 +176,15 @@ def measure_memory(
     generator = torch.Generator(device).manual_seed(config.seed)
 
     inputs = config.agent.vision.latent + len(config.agent.actions)
-    hidden, outputs = config.agent.memory.hidden, model.mixture.out_features
+    hidden = config.agent.memory.hidden
     lstm = nn.LSTM(inputs, hidden, batch_first=True).to(device)
-    linear = nn.Linear(hidden, outputs).to(device)
+    timesteps = settings.batch * settings.sequence
     sizes = (settings.batch, settings.sequence)
     lstm_input = torch.randn(*sizes, inputs, device=device)
-    states = torch.randn(*sizes, hidden, device=device)
+    states = torch.randn(timesteps, hidden, device=device, requires_grad=True)
+    seen = torch.randn(timesteps, config.agent.vision.latent, device=device)
     lstm_gradient = torch.ones(*sizes, hidden, device=device)
-    linear_gradient = torch.ones(*sizes, outputs, device=device)
+    head_gradient = torch.ones_like(model.mixture(states, seen))
     # The whole batch is of use in the first steps of an epoch; later, lanes run out.
     batch = lanes.batch(plan[0]).to(device)
     state = model.initial_state(settings.batch)
@@ -272,9 +200,9 @@ def measure_memory(
         lstm.zero_grad(set_to_none=True)
         lstm(lstm_input)[0].backward(lstm_gradient)
 
-    def bare_linear() -> None:
-        linear.zero_grad(set_to_none=True)
-        linear(states.requires_grad_()).backward(linear_gradient)
+    def head_layers() -> None:
+        model.mixture.zero_grad(set_to_none=True)
+        model.mixture(states, seen).backward(head_gradient)
 
     def update() -> None:
         nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
@@ -284,7 +212,7 @@ def measure_memory(
         "reading": lambda: lanes.batch(plan[0]),
         "step": lambda: train(batch),
         "lstm": bare_lstm,
-        "linear": bare_linear,
+        "head": head_layers,
         "update": update,
     }
     spent: dict[str, list[float]] = {name: [] for name in works}
@@ -294,22 +222,17 @@ def measure_memory(
             if number >= 2:  # the first rounds warm up
                 spent[name].append(taken)
     middle = {name: statistics.median(times) for name, times in spent.items()}
-    rounds_of = list(zip(*(spent[name] for name in ("step", "lstm", "linear")), strict=True))
-    # Forward, gradient of the inputs, gradient of the weights: each one product.
-    timesteps = settings.batch * settings.sequence
+    products = [a + b for a, b in zip(spent["lstm"], spent["head"], strict=True)]
+    # An LSTM is one product per timestep; forward, gradient of the inputs, gradient of the weights.
     lstm_flops = 3 * 2 * timesteps * (inputs + hidden) * 4 * hidden
-    linear_flops = 3 * 2 * timesteps * hidden * outputs
-    rest = middle["step"] - middle["lstm"] - middle["linear"] - middle["update"]
+    head_flops = count_flops(head_layers)
+    rest = middle["step"] - middle["lstm"] - middle["head"] - middle["update"]
     figures = {
-        "ratio_memory_to_lstm": round(
-            statistics.median(step / bare for step, bare, _ in rounds_of), 3
-        ),
-        "ratio_memory_to_lstm_and_linear": round(
-            statistics.median(step / (bare + head) for step, bare, head in rounds_of), 3
-        ),
-        "ratio_memory_flops_to_lstm": round(1 + linear_flops / lstm_flops, 3),
+        "ratio_memory_to_lstm": median_ratio(spent["step"], spent["lstm"]),
+        "ratio_memory_to_lstm_and_head": median_ratio(spent["step"], products),
+        "ratio_memory_flops_to_lstm": round(1 + head_flops / lstm_flops, 3),
         "memory_timesteps_per_second": round(timesteps / middle["step"]),
-        "memory_gflops": round((lstm_flops + linear_flops) / middle["step"] / 1e9, 1),
+        "memory_gflops": round((lstm_flops + head_flops) / middle["step"] / 1e9, 1),
         "memory_reading_share": round(middle["reading"] / middle["step"], 4),
         "memory_rest_ms": round(1e3 * rest, 2),
         **{f"memory_{name}_ms": round(1e3 * value, 2) for name, value in middle.items()},
@@ -317,21 +240,21 @@ def measure_memory(
     rows = [
         ["M, training step, ms", figures["memory_step_ms"]],
         ["M: its LSTM alone, ms", figures["memory_lstm_ms"]],
-        ["M: the mixture head's linear layer, ms", figures["memory_linear_ms"]],
+        ["M: the mixture head's layers, ms", figures["memory_head_ms"]],
         ["M: clipping and Adam, ms", figures["memory_update_ms"]],
         ["M: sampling latents, densities, the other heads (the rest), ms", f"{1e3 * rest:.2f}"],
         ["M: step against its LSTM alone", figures["ratio_memory_to_lstm"]],
-        ["M: step against LSTM and linear layer", figures["ratio_memory_to_lstm_and_linear"]],
+        ["M: step against LSTM and the head's layers", figures["ratio_memory_to_lstm_and_head"]],
         ["M: reading latents, share of a step", figures["memory_reading_share"]],
         ["M: GFLOP/s", figures["memory_gflops"]],
     ]
     return rows, figures
 
 
-def count_flops(step: Callable[[np.ndarray], None], batch: np.ndarray) -> int:
-    """Floating-point operations of one training step: its products, forward and backward."""
+def count_flops(work: Callable[[], object]) -> int:
+    """Floating-point operations of some work: its products, forward and backward."""
     with FlopCounterMode(display=False) as counter:
-        step(batch)
+        work()
     return counter.get_total_flops()
 
 

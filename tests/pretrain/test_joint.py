@@ -24,7 +24,7 @@ out: {out}
 levels: airstriker
 agent:
   actions: ["", "LEFT", "RIGHT", "B"]
-  vision: {{latent: 8, channels: [4, 8, 8, 8]}}
+  vision: {{latent: 16, grid: 4, keypoints: 0, channels: [4, 8]}}
   memory: {{hidden: 16, mixtures: 2}}
   controller: {{features: [z, h], hidden: 16}}
 collect: {{timesteps: 256, shard: 128, workers: 2}}
@@ -125,7 +125,7 @@ def small_config(folder: Path) -> PretrainConfig:
         levels="airstriker",
         agent=AgentConfig(
             actions=("", "B"),
-            vision=VisionConfig(latent=4, channels=(4, 8, 8, 8)),
+            vision=VisionConfig(latent=16, grid=4, keypoints=0, channels=(8, 16)),
             memory=MemoryConfig(hidden=16, mixtures=2),
         ),
         joint=JointTraining(steps=1, batch=4, sequence=8),
@@ -169,7 +169,6 @@ def test_frames_lie_where_their_timesteps_are(tmp_path: Path) -> None:
 def test_all_parts_learn(tmp_path: Path) -> None:
     torch.manual_seed(0)
     config = small_config(tmp_path / "run")
-    config.agent.vision.channels = (8, 16, 16, 32)
     config.joint.inverse_weight, config.vision.kl_weight = 1.0, 0.1
     shards = brightness_shards(tmp_path, [16] * 10)
     lanes = joint.without_latents(shards, [0], lanes=4, sequence=8, seed=0)
