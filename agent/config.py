@@ -89,7 +89,8 @@ class RewardConfig:
     free_backtracking: bool = True
     """going back costs nothing, and pays nothing until new ground is reached"""
     death_penalty: NotNegative = 0.5
-    """subtracted (after scaling) when an episode ends before its time limit with no reward"""
+    """subtracted (after scaling) when an episode ends before its time limit, but not with the
+    bonus for the level's end"""
 
     __pydantic_config__ = FORBID_UNKNOWN
 

@@ -43,3 +43,14 @@ def test_a_lost_life_costs_and_a_finished_level_does_not() -> None:
     assert shaper(np.array([0.0]), ENDED)[0] == 0
     # The next episode starts afresh.
     assert shaper(np.array([2.0]), ALIVE)[0] == 2
+
+
+@pytest.mark.parametrize("length", [1, 500, 4000])
+def test_who_dies_while_getting_further_is_fined_too(length: int) -> None:
+    """On Pangolin Dash a third of the deaths come with some reward, 14 at most."""
+    shaper = RewardShaper(RewardConfig(scale=1.0, death_penalty=100.0), envs=2)
+    for _ in range(length - 1):
+        shaper(np.zeros(2), np.array([False, False]))
+    bonus = 1000 * (1 - length / 4500)
+    shaped = shaper(np.array([14.0, bonus]), np.array([True, True]))
+    assert shaped[0] == 14 - 100 and shaped[1] == pytest.approx(bonus)
