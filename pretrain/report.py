@@ -25,104 +25,27 @@ from agent.files import write_atomically
 from agent.memory import Memory
 from agent.player import Models, Player
 from agent.provenance import git_commit, provenance
-from agent.vision import kl_per_unit, sample, to_input
+from agent.vision import kl_per_unit, to_input
 from pretrain import measure
 from pretrain.collect import ShardJob, record_all
 from pretrain.config import PretrainConfig
+from pretrain.report_pictures import draw_pictures
+from pretrain.rollouts import (
+    CONTEXT,
+    HORIZONS,
+    Rollouts,
+    chunks,
+    imagine,
+    rollout_starts,
+    run_through,
+    transitions,
+)
 from pretrain.shards import Shard
 from pretrain.stage import seed_of
 
 COMPONENT = 5  # this stage's place in the run's seed
-CONTEXT = 5
-"""frames seen before an open-loop rollout"""
-HORIZONS = (1, 5, 15, 30)
-"""timesteps ahead at which it is judged"""
-NEEDED = ("x", "y", "screen_x", "screen_y", "speed_x", "speed_y", "on_ground")
 ACTIVE_VARIANCE = 0.01
 """a unit is active if the variance of its mean over frames is above this (arXiv 1509.00519)"""
-
-
-@dataclass
-class Rollouts:
-    """Some shards, run through V and M.
-
-    Attributes (N timesteps in all):
-        frames: uint8 (N, 64, 64, 3).
-        mean, logvar: (N, Z), V's posterior. z: (N, Z), a sample of it.
-        before, after: (N, H), M's hidden state before and after each timestep.
-        actions, rewards (scaled), ends: (N,).
-        goes_on: bool (N,), the next row is the next timestep of the same episode.
-        screen: (N, 2), the player's position on the screen in pixels. speed: (N, 2). ground: (N,).
-        starts: (N,), the row where the row's episode begins.
-    """
-
-    frames: np.ndarray
-    mean: np.ndarray
-    logvar: np.ndarray
-    z: np.ndarray
-    before: np.ndarray
-    after: np.ndarray
-    actions: np.ndarray
-    rewards: np.ndarray
-    ends: np.ndarray
-    goes_on: np.ndarray
-    screen: np.ndarray
-    speed: np.ndarray
-    ground: np.ndarray
-    starts: np.ndarray
-
-    def half(self, which: int) -> Rollouts:
-        """Every second episode."""
-        number = np.unique(self.starts, return_inverse=True)[1]
-        rows = number % 2 == which
-        parts = {name: array[rows] for name, array in vars(self).items() if name != "starts"}
-        position = np.cumsum(rows) - 1
-        return Rollouts(**parts, starts=position[self.starts[rows]])
-
-
-@torch.inference_mode()
-def run_through(models: Models, shards: list[Shard], reward_scale: float) -> Rollouts:
-    """Encode every frame and step M along every episode."""
-    names = shards[0].variable_names
-    missing = [name for name in NEEDED if name not in names]
-    if missing:
-        raise UsageError(f"report: the game has no RAM variable {missing[0]!r}: only Pangolin Dash")
-    columns: dict[str, list[np.ndarray]] = {field: [] for field in Rollouts.__annotations__}
-    generator, rows = torch.Generator().manual_seed(0), 0
-    for shard in shards:
-        for episode in shard.episodes(0):
-            frames = shard.frames(episode.first, episode.last)
-            parts = [models.vision.encode(to_input(chunk)) for chunk in chunks(frames, 256)]
-            mean, logvar = (torch.cat(column) for column in zip(*parts, strict=True))
-            span = slice(episode.first, episode.last)
-            actions = torch.from_numpy(np.array(shard.actions[span]))
-            after, _ = models.memory(
-                mean.unsqueeze(0), actions.unsqueeze(0), models.memory.initial_state(1)
-            )
-            after = after[0]
-            values = dict(zip(names, np.array(shard.variables[span]).T, strict=True))
-            length = episode.last - episode.first
-            columns["frames"].append(frames)
-            columns["mean"].append(mean.numpy())
-            columns["logvar"].append(logvar.numpy())
-            columns["z"].append(sample(mean, logvar, generator).numpy())
-            columns["after"].append(after.numpy())
-            columns["before"].append(torch.cat([torch.zeros_like(after[:1]), after[:-1]]).numpy())
-            columns["actions"].append(actions.numpy())
-            columns["rewards"].append(np.array(shard.rewards[span]) * reward_scale)
-            columns["ends"].append(np.array(shard.ends[span]))
-            columns["goes_on"].append(np.arange(length) < length - 1)
-            centre = values["y"] - measure.PLAYER_RADIUS - values["screen_y"]
-            columns["screen"].append(np.stack([values["x"] - values["screen_x"], centre], axis=1))
-            columns["speed"].append(np.stack([values["speed_x"], values["speed_y"]], axis=1))
-            columns["ground"].append(values["on_ground"])
-            columns["starts"].append(np.full(length, rows))
-            rows += length
-    return Rollouts(**{name: np.concatenate(parts) for name, parts in columns.items()})
-
-
-def chunks(array: np.ndarray, size: int) -> list[np.ndarray]:
-    return [array[first : first + size] for first in range(0, len(array), size)]
 
 
 @dataclass
@@ -150,12 +73,6 @@ class Readers:
             linear_std=(data.z[following] - linear(inputs)).std(axis=0) + 1e-6,
             same_std=(data.z[following] - data.z[now]).std(axis=0) + 1e-6,
         )
-
-
-def transitions(data: Rollouts) -> tuple[np.ndarray, np.ndarray]:
-    """Rows that have a next timestep, and the rows of those next timesteps."""
-    now = np.flatnonzero(data.goes_on)
-    return now, now + 1
 
 
 @torch.inference_mode()
@@ -189,6 +106,7 @@ def judge_vision(models: Models, data: Rollouts, readers: Readers) -> dict[str, 
         "latent_units": data.mean.shape[1],
         "active_units": int((data.mean.var(axis=0) > ACTIVE_VARIANCE).sum()),
         "kl_per_unit": float(kl.mean()),
+        "kl_by_unit": [round(value, 4) for value in kl.tolist()],
         "probe_screen_x_r2": measure.r_squared(data.screen[:, 0], screen[:, 0]),
         "probe_screen_y_r2": measure.r_squared(data.screen[:, 1], screen[:, 1]),
         "probe_screen_error_px": float(np.abs(data.screen - screen).mean()),
@@ -235,42 +153,22 @@ def next_latent_nll(memory: Memory, data: Rollouts) -> float:
 
 def judge_open_loop(models: Models, data: Rollouts, readers: Readers) -> dict[str, Any]:
     """See CONTEXT frames, then imagine HORIZONS[-1] timesteps with the actions that were taken."""
-    longest = HORIZONS[-1]
-    firsts = [
-        row
-        for row in range(0, len(data.mean) - CONTEXT - longest, CONTEXT + longest)
-        if data.starts[row] == data.starts[row + CONTEXT + longest - 1]
-    ]
-    if not firsts:
-        raise UsageError(f"report: no episode has {CONTEXT + longest} timesteps")
-    first = np.array(firsts)
-    memory, mean = models.memory, torch.from_numpy(data.mean)
-    # What M knew before the first seen frame does not count: it starts from an empty state.
-    state, z = memory.initial_state(len(first)), mean[first]
-    for t in range(CONTEXT + longest - 1):
-        rows = first + t
-        actions = torch.from_numpy(data.actions[rows])
-        state = memory.step(z, actions, state)
-        if t + 1 < CONTEXT:
-            z = mean[rows + 1]
-            continue
-        z = memory.predict(state.h, z).mean()
-        ahead = t + 2 - CONTEXT
-        if ahead == 1:
-            figures: dict[str, dict[str, float]] = {
-                key: {}
-                for key in ("rollout_psnr", "freeze_psnr", "rollout_player_px", "freeze_player_px")
-            }
-            last = mean[first + CONTEXT - 1]
-            frozen = to_input(data.frames[first + CONTEXT - 1])
-        if ahead in HORIZONS:
-            truth, screen = to_input(data.frames[rows + 1]), data.screen[rows + 1]
-            drawn = models.vision.decode(z)
-            at = str(ahead)
-            figures["rollout_psnr"][at] = measure.psnr((drawn - truth).square().mean().item())
-            figures["freeze_psnr"][at] = measure.psnr((frozen - truth).square().mean().item())
-            for key, latents in (("rollout_player_px", z), ("freeze_player_px", last)):
-                figures[key][at] = float(np.abs(readers.screen(latents.numpy()) - screen).mean())
+    first = rollout_starts(data)
+    dreamt = imagine(models.memory, data, first)
+    last = first + CONTEXT - 1
+    frozen = to_input(data.frames[last])
+    figures: dict[str, Any] = {
+        key: {} for key in ("rollout_psnr", "freeze_psnr", "rollout_player_px", "freeze_player_px")
+    }
+    for ahead in HORIZONS:
+        truth, screen = to_input(data.frames[last + ahead]), data.screen[last + ahead]
+        z, at = dreamt[ahead - 1], str(ahead)
+        drawn = models.vision.decode(z)
+        figures["rollout_psnr"][at] = measure.psnr((drawn - truth).square().mean().item())
+        figures["freeze_psnr"][at] = measure.psnr((frozen - truth).square().mean().item())
+        for key, latents in (("rollout", z.numpy()), ("freeze", data.mean[last])):
+            error = np.abs(readers.screen(latents) - screen).mean()
+            figures[f"{key}_player_px"][at] = float(error)
     return {**figures, "rollouts": len(first)}
 
 
@@ -297,7 +195,7 @@ def report(config: PretrainConfig, to: Path) -> dict[str, Any]:
         raise UsageError("report: the configuration has no `heldout`: which levels to measure on")
     models, manifest = bundle.load(config.out / "bundle")
     torch.manual_seed(seed_of(config.seed, COMPONENT))
-    untrained = Memory(models.config.memory, models.memory.latent, models.memory.actions)
+    untrained = Memory(models.config.memory, models.config.vision, models.memory.actions)
     rollouts = {}
     for index, (kind, text) in enumerate((("train", config.levels), ("heldout", config.heldout))):
         levels = contest.levels.find(text)
@@ -335,8 +233,10 @@ def report(config: PretrainConfig, to: Path) -> dict[str, Any]:
     for row in lines:
         table.add_row(*row)
     rich.console.Console().print(table)
+    pictures = draw_pictures(models, rollouts["heldout"], result, config.out, to)
     markdown = ["| | training levels | held-out levels |", "|---|---|---|"]
     markdown += [f"| {' | '.join(row)} |" for row in lines]
+    markdown += ["", *(f"![{path.stem}]({path.name})" for path in pictures)]
     write_atomically(to / "world-model.md", "\n".join([*markdown, ""]).encode())
     return result
 
@@ -346,6 +246,8 @@ def table_rows(result: dict[str, Any]) -> list[tuple[str, str, str]]:
     rows = []
     for name, value in result["train"].items():
         other = result["heldout"][name]
+        if isinstance(value, list):
+            continue  # for the pictures
         pairs = [(name, value, other)]
         if isinstance(value, dict):
             pairs = [(f"{name}, {at} ahead", value[at], other[at]) for at in value]
