@@ -10,6 +10,7 @@ import signal
 import sys
 from pathlib import Path
 
+import cv2
 import torch
 import tyro
 from tyro import MISSING
@@ -69,6 +70,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     torch.set_num_threads(args.threads)
+    cv2.setNumThreads(args.threads)
     torch.manual_seed(args.seed)
     try:
         models, manifest = bundle.load(args.bundle)

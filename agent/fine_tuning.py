@@ -19,6 +19,9 @@ from agent.rewards import RewardShaper
 
 log = logging.getLogger("agent")
 
+START_SECONDS, START_SHARE = 60.0, 0.05
+"""how long playing waits for the learner's start: seconds, and share of the budget's seconds"""
+
 
 class FineTuning:
     """Everything about learning that the loop of playing calls between timesteps.
@@ -46,6 +49,16 @@ class FineTuning:
         self._stored = 0  # timesteps in the ring since the last hand-over, overwritten ones too
         self._earned = 0.0
         self._saved_at = time.monotonic()
+
+    def begin(self) -> None:
+        """Before the first timestep: give the learner time to start.
+
+        The contest's clock runs already, but what is played before the learner is up may be lost to
+        it, and of a short budget that is much.
+        """
+        seconds = min(START_SECONDS, START_SHARE * self._planner.budget.wallclock)
+        if not self._learner.wait_until_ready(seconds):
+            log.warning("the learner is not ready; playing begins without it")
 
     def begin_episode(self) -> None:
         """Decide whether the policy begins the episode, or a replay does."""
@@ -110,7 +123,7 @@ class FineTuning:
             "update %d: %.0f timesteps/s, learnt from %d timesteps (%d overwritten), entropy %.3f,"
             " kl %.4f, %d epochs, explained variance %.2f",
             progress.updates,
-            progress.timesteps / max(progress.seconds(), 1e-9),
+            self._planner.speed() or 0,
             progress.learnt_from,
             progress.overwritten,
             metrics["entropy"],

@@ -32,6 +32,8 @@ log = logging.getLogger("agent")
 
 START_SECONDS = 60.0
 """least time that a learner gets to start: it imports PyTorch, maybe on a busy machine"""
+END_SECONDS = 0.5
+"""how long a crashed learner may take to end by itself, so that its exit code is known"""
 KILL_SECONDS = 5.0
 """a killed process is gone within this time, unless the kernel holds it"""
 
@@ -51,6 +53,9 @@ class Learner(Protocol):
     """where the player stores what it plays, as a ring; another one after each `hand_over`"""
     capacity: int
     """timesteps it has room for"""
+
+    def wait_until_ready(self, seconds: float) -> bool:
+        """Wait until it can learn, at most so long; whether it can."""
 
     def idle(self) -> bool:
         """Whether a rollout can be handed over."""
@@ -83,13 +88,16 @@ class InlineLearner:
         self._trainer = Trainer(models.controller, pretrained, config.online, seed, device)
         self._report: Report | None = None
 
+    def wait_until_ready(self, seconds: float) -> bool:
+        return True
+
     def idle(self) -> bool:
         return True
 
     def hand_over(self, first: int, length: int, plan: Plan) -> None:
         try:
             metrics = self._trainer.update(in_order(self.rollout, first, length), plan)
-        except (FloatingPointError, MemoryError) as error:
+        except (FloatingPointError, MemoryError, RuntimeError) as error:
             self._report = Report(problem=str(error))
         else:
             self._report = Report(metrics)
@@ -124,6 +132,7 @@ class ProcessLearner:
             self._exchange.pretrained[name].copy_(tensor)
         self._slot = 0
         self._failures = 0
+        self._starts = -1
         self._process: subprocess.Popen | None = None
         self._start()
 
@@ -140,7 +149,6 @@ class ProcessLearner:
         return self._process is not None and self._ready and not self._busy
 
     def wait_until_ready(self, seconds: float) -> bool:
-        """Wait until the process can learn, at most so long; whether it can."""
         deadline = time.monotonic() + seconds
         while not self.idle() and self._process is not None and time.monotonic() < deadline:
             if report := self.poll():
@@ -170,7 +178,7 @@ class ProcessLearner:
         except OSError as error:
             return self._fail(f"the learner's connection broke: {error}")
         if not received:
-            return self._fail(f"the learner crashed (exit code {self._end_process(0.1)})")
+            return self._fail(f"the learner crashed (exit code {self._end_process(END_SECONDS)})")
         self._buffer += received
         if b"\n" not in self._buffer:
             return None
@@ -255,11 +263,13 @@ class ProcessLearner:
             theirs.close()
         self._socket = ours
         self._socket.setblocking(False)
+        self._starts += 1
+        log.info("the learner is process %d", self._process.pid)
         self._send(
             {
                 "config": to_dict(self._models.config),
                 "capacity": self.capacity,
-                "seed": self._seed + self._exchange.version(),
+                "seed": self._seed + self._starts,
             }
         )
 
@@ -286,16 +296,15 @@ class ProcessLearner:
 
 
 def start(models: Models, seed: int) -> Learner | None:
-    """The learner that the configuration asks for, ready to learn; None if none can be had."""
+    """The learner that the configuration asks for; None if none can be had.
+
+    Its process takes seconds to start: meanwhile the player can connect to the contest.
+    """
     capacity = longest_rollout(models.config.online)
     if models.config.online.learner == "inline":
         return InlineLearner(models, seed, capacity)
     try:
-        learner = ProcessLearner(models, seed, capacity)
+        return ProcessLearner(models, seed, capacity)
     except OSError as error:
         log.warning("playing without learning: the learner cannot be started: %s", error)
         return None
-    # The budget has not begun yet: what is played before the learner is up would be overwritten.
-    if not learner.wait_until_ready(START_SECONDS):
-        log.warning("the learner is not ready yet; playing begins without it")
-    return learner

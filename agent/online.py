@@ -83,6 +83,8 @@ def _play(
     """Timestep after timestep, until the environment raises that the contest ended."""
     buttons = action_table(models.config.actions)
     player = Player(models, envs=1, seed=seed)
+    if tuning is not None:
+        tuning.begin()
     frame = _reset(env, progress, tuning)
     earned = 0.0
     while True:

@@ -51,6 +51,7 @@ class Planner:
     def __init__(
         self, config: OnlineConfig, budget: Budget, clock: Callable[[], float] = time.monotonic
     ):
+        """The budget's time runs from now on."""
         self.config, self.budget = config, budget
         self._clock = clock
         self._began = clock()

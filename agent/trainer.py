@@ -51,7 +51,8 @@ class Trainer:
         Raises:
             FloatingPointError: something is not finite.
             MemoryError: not even the smallest minibatch fits.
-            In both cases the weights are as before and the optimiser is new.
+            RuntimeError: PyTorch cannot do it for another reason.
+            In all cases the weights are as before and the optimiser is new.
         """
         good = copy.deepcopy(self.controller.state_dict())
         rows = rollout.actions.numel()
@@ -72,11 +73,12 @@ class Trainer:
                 self._go_back(good)
                 raise
             except (MemoryError, RuntimeError) as error:
+                self._go_back(good)
                 if not _is_out_of_memory(error):
                     raise
-                self._go_back(good)
                 if rows // minibatches < 2 * SMALLEST_BATCH:
-                    raise MemoryError(f"no memory for {rows // minibatches} timesteps") from None
+                    message = f"no memory for a batch of {rows // minibatches}: {error}"
+                    raise MemoryError(message) from None
                 self.halvings += 1
             else:
                 return {**metrics, "minibatches": minibatches}
@@ -94,8 +96,12 @@ def _check_finite(controller: Controller) -> None:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    """PyTorch has a class of its own for GPUs only; on the CPU there is but the message."""
+    """PyTorch has a class of its own for GPUs only; on the CPU there is but the message.
+
+    oneDNN, which computes convolutions, says no more than that it could not create something.
+    """
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     message = str(error).lower()
-    return any(words in message for words in ("allocate memory", "bad_alloc", "out of memory"))
+    signs = ("allocate memory", "bad_alloc", "out of memory", "could not create a")
+    return any(words in message for words in signs)

@@ -1,0 +1,141 @@
+"""``python -m agent`` over a real socket, when saving fails and when it is told to end."""
+
+import multiprocessing
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import pytest
+
+from agent import bundle
+from agent.config import OnlineConfig
+from gym_remote.server import serve
+from tests.agent.test_learner import build
+
+ONLINE = OnlineConfig(rollout=64, rollout_span=1, save_seconds=0)
+
+
+class Noise(gymnasium.Env):
+    """A level of coloured noise."""
+
+    action_space = gymnasium.spaces.MultiBinary(12)
+    observation_space = gymnasium.spaces.Box(0, 255, (80, 80, 3), np.uint8)
+
+    def __init__(self) -> None:
+        self.rng = np.random.default_rng(0)
+
+    def _see(self) -> np.ndarray:
+        return self.rng.integers(256, size=(80, 80, 3), dtype=np.uint8)
+
+    def reset(self, **_):
+        self.t = 0
+        return self._see(), {}
+
+    def step(self, action):
+        time.sleep(0.002)
+        self.t += 1
+        return self._see(), float(action[7]), self.t == 50, False, {}
+
+
+def serve_noise(directory: str, timesteps: int) -> None:
+    serve(Noise(), directory, timestep_limit=timesteps)
+
+
+class Contest:
+    """A server and an agent with an untrained bundle, as two processes."""
+
+    def __init__(self, folder: Path, timesteps: int):
+        bundle.save(build(ONLINE), folder / "bundle", {})
+        context = multiprocessing.get_context("spawn")
+        socket = folder / "sock"
+        socket.mkdir()
+        self.server = context.Process(target=serve_noise, args=(str(socket), timesteps))
+        self.server.start()
+        self.out = folder / "out"
+        self.agent = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "agent", "--bundle", str(folder / "bundle")),
+                *("--socket", str(socket), "--out", str(self.out), "--timesteps", str(timesteps)),
+            ],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.log = ""
+
+    def read_until(self, words: str) -> None:
+        for line in self.agent.stderr:
+            self.log += line
+            if words in line:
+                return
+        pytest.fail(f"no {words!r} in:\n{self.log}")
+
+    def read_to_the_end(self) -> int:
+        self.log += self.agent.stderr.read()
+        return self.agent.wait(60)
+
+
+@pytest.fixture
+def contest(tmp_path: Path) -> Iterator:
+    contests = []
+
+    def start(timesteps: int) -> Contest:
+        contests.append(Contest(tmp_path, timesteps))
+        return contests[-1]
+
+    yield start
+    for each in contests:
+        each.agent.kill()
+        each.agent.wait()
+        each.agent.stderr.close()
+        each.server.terminate()
+        each.server.join()
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="Linux limits another process")
+def test_a_full_disk_loses_neither_the_run_nor_what_was_saved_before(contest) -> None:
+    run = contest(1000)
+    run.read_until("update 3")
+    # No file may grow beyond 1000 bytes: every write of weights fails from here on.
+    resource.prlimit(run.agent.pid, resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+    run.read_until("could not be saved")
+    run.read_until("update 5")
+    resource.prlimit(
+        run.agent.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    )
+    _, manifest = bundle.load(run.out)
+    assert manifest.origin["fine_tuned"]["updates"] in (1, 2, 3)
+    assert run.read_to_the_end() == 0, run.log
+    assert "the budget is spent" in run.log
+    _, manifest = bundle.load(run.out)
+    assert manifest.origin["fine_tuned"]["timesteps"] == 1000
+
+
+def test_a_folder_that_is_gone_does_not_end_the_run(contest) -> None:
+    run = contest(500)
+    run.read_until("update 2")
+    shutil.rmtree(run.out, ignore_errors=True)
+    run.out.write_text("a file in the folder's place")
+    assert run.read_to_the_end() == 0, run.log
+    assert "could not be saved" in run.log and "the budget is spent" in run.log
+
+
+def test_sigterm_saves_and_leaves_no_process_behind(contest) -> None:
+    run = contest(1_000_000)
+    run.read_until("the learner is process")
+    learner = int(run.log.split()[-1])
+    run.read_until("update 2")
+    began = time.monotonic()
+    for _ in range(3):  # a second one must not break off the saving
+        run.agent.send_signal(signal.SIGTERM)
+    assert run.read_to_the_end() == 0, run.log
+    assert "stopped by SIGTERM" in run.log and time.monotonic() - began < 10
+    _, manifest = bundle.load(run.out)
+    assert manifest.origin["fine_tuned"]["updates"] >= 2
+    assert not Path(f"/proc/{learner}").exists()
