@@ -28,6 +28,7 @@ bench: $(VENV)/installed  ## every speed benchmark against its peer (quick versi
 	$(PYTHON) -m benchmarks.wire --quick
 	$(PYTHON) -m benchmarks.environment --quick
 	$(PYTHON) -m benchmarks.world_model --quick
+	$(PYTHON) -m benchmarks.training --quick
 
 game: $(VENV)/installed  ## rebuild Pangolin Dash: ROM, save-states, integration (needs gcc-m68k-linux-gnu)
 	$(PYTHON) -m game.build
