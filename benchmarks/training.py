@@ -20,6 +20,7 @@ import dataclasses
 import itertools
 import os
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -37,6 +38,7 @@ import contest.levels
 from agent import bundle
 from agent.config import AgentConfig, ControllerConfig, PPOConfig
 from agent.controller import Controller
+from agent.errors import UsageError
 from agent.player import Models
 from agent.ppo import PPO, Rollout
 from benchmarks import environment
@@ -271,4 +273,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UsageError as error:
+        print(f"python -m benchmarks.training: {error}", file=sys.stderr)
+        sys.exit(2)
