@@ -233,7 +233,7 @@ def report(config: PretrainConfig, to: Path) -> dict[str, Any]:
     for row in lines:
         table.add_row(*row)
     rich.console.Console().print(table)
-    pictures = draw_pictures(models, rollouts["heldout"], result, config.out, to)
+    pictures = draw_pictures(models, rollouts["heldout"], result, config.base or config.out, to)
     markdown = ["| | training levels | held-out levels |", "|---|---|---|"]
     markdown += [f"| {' | '.join(row)} |" for row in lines]
     markdown += ["", *(f"![{path.stem}]({path.name})" for path in pictures)]
