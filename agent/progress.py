@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 
 
 @dataclasses.dataclass
@@ -18,9 +17,5 @@ class Progress:
     """timesteps handed to the learner"""
     overwritten: int = 0
     """timesteps that nobody learnt from, because the learner was busy"""
-    started: float = dataclasses.field(default_factory=time.monotonic)
     rewards: list[float] = dataclasses.field(default_factory=list)
     """contest reward of every finished episode"""
-
-    def seconds(self) -> float:
-        return time.monotonic() - self.started
