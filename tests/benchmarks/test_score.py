@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 LEVEL = "FernHollow.Act3"
 AGENT = "python -m agent --bundle {bundle}"
 TINY = AgentConfig(
-    vision=VisionConfig(4, (2, 2, 2, 2)),
+    vision=VisionConfig(latent=16, grid=4, keypoints=0, channels=(2, 4)),
     memory=MemoryConfig(4, 2),
     controller=ControllerConfig(hidden=4),
 )
