@@ -44,6 +44,7 @@ Stages, in order; each goes on where it was stopped when the same command is run
   dream        film of an episode inside M (--to FILE.mp4, --timesteps N); with --keys, play it
   report       measure V and M on training and held-out levels: tables and pictures (--to FOLDER)
 
+The tools take the run's bundle, or --bundle FOLDER.
 Every key of the configuration can be set on the command line, over what FILE says;
 --fresh throws the stage's old work away first. Progress is logged for TensorBoard under the run's
 folder: tensorboard --logdir OUT.
@@ -58,6 +59,7 @@ def main(arguments: list[str]) -> int:
     first.add_argument("--to", type=Path)
     first.add_argument("--source")
     first.add_argument("--keys", action="store_true")
+    first.add_argument("--bundle", type=Path)
     first.add_argument("--timesteps", type=int, default=600)
     known, rest = first.parse_known_args(arguments)
     if known.stage is None or known.stage not in (*STAGES, "all", *TOOLS):
@@ -105,14 +107,18 @@ def use_tool(known: argparse.Namespace, config: PretrainConfig) -> None:
     if known.timesteps < 1:
         raise UsageError("--timesteps must be at least 1")
     tool = importlib.import_module(f"pretrain.{known.stage}")
+    bundle = importlib.import_module("agent.bundle")
+    models, manifest = bundle.load(known.bundle or config.out / "bundle")
     if known.stage == "report":
-        tool.report(config, known.to or config.out / "report")
+        tool.report(config, models, manifest, known.to or config.out / "report")
     elif known.stage == "picture":
-        tool.picture(config, known.to or config.out / "picture.png")
+        tool.picture(config, models, known.to or config.out / "picture.png")
     elif known.stage == "watch":
-        tool.watch(config, known.source, known.to or config.out / "watch.mp4", known.timesteps)
+        to = known.to or config.out / "watch.mp4"
+        tool.watch(config, models, known.source, to, known.timesteps)
     else:
-        tool.dream(config, known.to or config.out / "dream.mp4", known.timesteps, known.keys)
+        to = known.to or config.out / "dream.mp4"
+        tool.dream(config, models, to, known.timesteps, known.keys)
 
 
 if __name__ == "__main__":

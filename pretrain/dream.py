@@ -10,10 +10,11 @@ import gymnasium
 import numpy as np
 import torch
 
-from agent import bundle
+import contest.environment
+import contest.levels
 from agent.actions import action_table
 from agent.controller import Features
-from agent.frames import SIZE
+from agent.frames import SIZE, shrink
 from agent.memory import State
 from agent.player import Models
 from agent.vision import to_input
@@ -111,7 +112,9 @@ def policy_action(models: Models, env: DreamEnv, generator: torch.Generator) -> 
     return int(torch.multinomial(log_probs.exp(), 1, generator=generator))
 
 
-def dream(config: PretrainConfig, path: Path, timesteps: int, keys: bool = False) -> None:
+def dream(
+    config: PretrainConfig, models: Models, path: Path, timesteps: int, keys: bool = False
+) -> None:
     """Write a film of an episode inside M, played by C, from a frame that V was not trained on.
 
     With `keys` a person plays instead, in a window, as long as they like.
@@ -119,10 +122,7 @@ def dream(config: PretrainConfig, path: Path, timesteps: int, keys: bool = False
     Raises:
         UsageError: `keys` without a display.
     """
-    models, _ = bundle.load(config.out / "bundle")
-    shards = ShardSet(collect.shard_folder(config), collect.shard_names(config))
-    rng = np.random.default_rng(config.seed)
-    frames = shards.sample_frames(shards.validation, 64, rng)
+    frames = first_frames(config)
     if keys:
         window = Window("A dream: arrow keys, X or space jumps, R starts again, Escape ends")
         try:
@@ -132,6 +132,22 @@ def dream(config: PretrainConfig, path: Path, timesteps: int, keys: bool = False
         return
     total = film_dream(models, frames, path, timesteps, config.seed)
     print(f"dream: reward {total:.0f}; {path}")
+
+
+def first_frames(config: PretrainConfig) -> np.ndarray:
+    """Frames to dream on from, uint8 (N, 64, 64, 3): of rollouts that V was not trained on.
+
+    Without rollouts (a bundle that was trained elsewhere) it is a level's first frame.
+    """
+    if collect.shard_folder(config).is_dir():
+        shards = ShardSet(collect.shard_folder(config), collect.shard_names(config))
+        return shards.sample_frames(shards.validation, 64, np.random.default_rng(config.seed))
+    level = contest.levels.find(config.heldout or config.levels)[0]
+    env = contest.environment.make(level, seed=config.seed)
+    try:
+        return shrink(env.reset(seed=config.seed)[0])[None]
+    finally:
+        env.close()
 
 
 def play_dream(env: DreamEnv, window: Window, seed: int, rate: float = 15.0) -> None:

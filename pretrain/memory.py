@@ -25,6 +25,7 @@ from pretrain.stage import (
 )
 
 COMPONENT = 3  # this stage's place in the run's seed
+VALIDATE_EVERY = 250
 
 
 def stage(config: PretrainConfig, fresh: bool = False) -> Stage:
@@ -89,6 +90,7 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
 
     lane_seed = seed_of(config.seed, COMPONENT, 1)
     lanes = Lanes(shards, shards.training, latents, settings.batch, settings.sequence, lane_seed)
+    held_back = Lanes(shards, shards.validation, latents, 8, settings.sequence, lane_seed)
     generator = torch.Generator(device)
     with (
         StopRequest() as stop,
@@ -115,6 +117,9 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
                 for name, value in scalars.items():
                     writer.add_scalar(f"memory/{name}", value.item(), step)
                 meter.update(step, f"nll {scalars['nll'].item():.3f}")
+            if (step + 1) % VALIDATE_EVERY == 0:
+                nll = validate(model, held_back, config)
+                writer.add_scalar("memory/validation_nll", nll, step)
             if stop.asked:
                 save(step + 1)
                 raise Stopped
@@ -122,7 +127,6 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
                 save(step + 1)
         meter.update(settings.steps)
     save(settings.steps)
-    held_back = Lanes(shards, shards.validation, latents, 8, settings.sequence, lane_seed)
     nll = validate(model, held_back, config)
     work.finish(validation_nll=nll, timesteps=shards.timesteps(shards.training))
     print(f"memory: {nll:.3f} nats per latent unit on shards not trained on")

@@ -8,7 +8,6 @@ import matplotlib
 import numpy as np
 import torch
 
-from agent.bundle import load
 from agent.player import Models
 from agent.vision import to_input
 from pretrain import collect
@@ -45,9 +44,8 @@ def look_ahead(models: Models, frames: np.ndarray, actions: np.ndarray) -> tuple
     return (x.permute(0, 2, 3, 1).numpy() for x in (drawn, predicted))
 
 
-def picture(config: PretrainConfig, path: Path) -> None:
+def picture(config: PretrainConfig, models: Models, path: Path) -> None:
     """Write the picture of a stretch of held-back rollout, played with the run's bundle."""
-    models, _ = load(config.out / "bundle")
     shards = ShardSet(collect.shard_folder(config), collect.shard_names(config))
     shard, first = liveliest_stretch([shards.shards[i] for i in shards.validation])
     last = first + CONTEXT + COLUMNS

@@ -185,7 +185,9 @@ def run_time_error(models: Models, data: Rollouts) -> float:
     return worst
 
 
-def report(config: PretrainConfig, to: Path) -> dict[str, Any]:
+def report(
+    config: PretrainConfig, models: Models, manifest: bundle.Manifest, to: Path
+) -> dict[str, Any]:
     """Record, measure, print a table, and write the JSON and Markdown into the folder `to`.
 
     Raises:
@@ -193,7 +195,6 @@ def report(config: PretrainConfig, to: Path) -> dict[str, Any]:
     """
     if config.heldout is None:
         raise UsageError("report: the configuration has no `heldout`: which levels to measure on")
-    models, manifest = bundle.load(config.out / "bundle")
     torch.manual_seed(seed_of(config.seed, COMPONENT))
     untrained = Memory(models.config.memory, models.config.vision, models.memory.actions)
     rollouts = {}

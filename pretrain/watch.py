@@ -11,7 +11,6 @@ import torch
 
 import contest.environment
 import contest.levels
-from agent import bundle
 from agent.actions import action_table
 from agent.controller import Features
 from agent.errors import UsageError
@@ -123,13 +122,14 @@ def picture(models: Models, z: torch.Tensor) -> np.ndarray:
     return (models.vision.decode(z)[0].permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
 
 
-def watch(config: PretrainConfig, source: str | None, path: Path, timesteps: int) -> None:
+def watch(
+    config: PretrainConfig, models: Models, source: str | None, path: Path, timesteps: int
+) -> None:
     """Write a film of a shard or a movie (paths), or of the run's agent on a level (its name).
 
     Raises:
         UsageError: none of these, or the level of a movie is not there.
     """
-    models, _ = bundle.load(config.out / "bundle")
     source = source or config.heldout or config.levels
     if source.endswith(".safetensors"):
         moments = from_shard(Shard(Path(source)))

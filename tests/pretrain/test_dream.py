@@ -12,7 +12,8 @@ from agent.actions import BUTTONS, action_table
 from agent.config import AgentConfig, ControllerConfig, MemoryConfig, VisionConfig
 from agent.errors import UsageError
 from agent.player import Models, Player
-from pretrain.dream import DreamEnv, film_dream, play_dream
+from pretrain.config import PretrainConfig
+from pretrain.dream import DreamEnv, film_dream, first_frames, play_dream
 from pretrain.keyboard import Window, nearest_action
 from pretrain.watch import Moment, film
 
@@ -130,3 +131,9 @@ def test_without_a_display_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="needs a display") as caught:
         Window("title")
     assert "\n" not in str(caught.value)
+
+
+def test_without_rollouts_a_dream_begins_with_a_levels_first_frame(tmp_path: Path) -> None:
+    config = PretrainConfig(out=tmp_path, levels="PangolinDash-Genesis-v0/FernHollow.Act1")
+    frames = first_frames(config)
+    assert frames.shape == (1, 64, 64, 3) and len(np.unique(frames)) > 20

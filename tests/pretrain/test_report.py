@@ -68,7 +68,7 @@ def result(config: PretrainConfig) -> dict[str, Any]:
         for step in range(0, 400, 20):
             writer.add_scalar("vision/mse", 0.1 / (step + 1), step)
         writer.add_scalar("vision/validation_psnr", 21.5, 399)
-    return report(config, config.out / "report")
+    return report(config, *bundle.load(config.out / "bundle"), config.out / "report")
 
 
 def test_every_figure_that_was_asked_for(config: PretrainConfig, result: dict[str, Any]) -> None:
@@ -130,4 +130,4 @@ def test_half_of_the_episodes_are_whole(config: PretrainConfig, result: dict[str
 def test_without_heldout_levels_it_says_so(config: PretrainConfig, tmp_path: Path) -> None:
     bare = PretrainConfig(out=tmp_path, levels="airstriker")
     with pytest.raises(UsageError, match="heldout"):
-        report(bare, tmp_path / "report")
+        report(bare, *bundle.load(config.out / "bundle"), tmp_path / "report")

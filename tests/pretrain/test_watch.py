@@ -10,7 +10,6 @@ import torch
 
 import contest.environment
 import contest.levels
-from agent import bundle
 from agent.actions import action_table
 from agent.config import AgentConfig, ControllerConfig, MemoryConfig, VisionConfig
 from agent.errors import UsageError
@@ -68,9 +67,8 @@ def test_a_solver_movie_reaches_the_end(models: Models) -> None:
 
 
 def test_a_film_of_a_movie(models: Models, tmp_path: Path) -> None:
-    bundle.save(models, tmp_path / "run" / "bundle", {})
     config = PretrainConfig(out=tmp_path / "run", levels="airstriker")
-    watch(config, "game/movies/FernHollow.Act1.json", tmp_path / "w.mp4", timesteps=5)
+    watch(config, models, "game/movies/FernHollow.Act1.json", tmp_path / "w.mp4", timesteps=5)
     assert len(imageio.mimread(tmp_path / "w.mp4")) == 5
 
 
