@@ -14,8 +14,11 @@ $(VENV)/installed: requirements-dev.txt requirements.txt agent/requirements.txt 
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
-demo: $(VENV)/installed  ## pretrain, play the contest, fine-tune, compare: a table and pictures
+demo: $(VENV)/installed  ## the shipped agent on a level it never saw: a table and a film
 	$(PYTHON) -m benchmarks.demo
+
+pretrain: $(VENV)/installed  ## train V, M and C from zero on Pangolin Dash (hours on a CPU)
+	$(PYTHON) -m pretrain all --config configs/pangolin.yaml
 
 test: $(VENV)/installed  ## all tests, on the real emulator
 	$(PYTHON) -m pytest -n 2 --dist loadfile
@@ -36,4 +39,4 @@ game: $(VENV)/installed  ## rebuild Pangolin Dash: ROM, save-states, integration
 clean:  ## throw away runs and results
 	rm -rf runs results
 
-.PHONY: help demo test lint bench game clean
+.PHONY: help demo pretrain test lint bench game clean

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import torch
@@ -44,6 +45,9 @@ class Args:
     """folder for the fine-tuned bundle"""
     learn: bool = True
     """fine-tune; --no-learn plays the bundle as it is"""
+    learner: Literal["process", "inline"] | None = None
+    """learn beside the playing, or stop playing for every update (reproducible, and the same
+    however busy the machine is); without it the bundle says"""
     seed: int = int(os.environ.get("RETRO_CONTEST_SEED", 0))
     """seed of the agent's choices"""
     timeout: float = 120.0
@@ -74,6 +78,8 @@ def main() -> int:
     torch.manual_seed(args.seed)
     try:
         models, manifest = bundle.load(args.bundle)
+        if args.learner is not None:
+            models.config.online.learner = args.learner
         args.out.mkdir(parents=True, exist_ok=True)
         if not os.access(args.out, os.W_OK):
             raise UsageError(f"--out {args.out}: no permission to write there")

@@ -1,9 +1,10 @@
-"""``make demo``: the whole contest in a few minutes, each step a command you can run yourself.
+"""``make demo``: a contest on a level that the agent never saw, each step a command of the kit.
 
-Pretrains V, M and C on training levels, then plays the contest on a level the agent has not seen:
+Takes the bundle that ships with the kit (or pretrains one, with `--pretrain CONFIG`), and plays:
 random play, holding right, the pretrained agent as it is, the agent fine-tuning itself, and what
-came of that. Every score comes over the socket from the contest's server. Run it again and it goes
-on where it was stopped; finished parts are not done again.
+came of that. Every score comes over the socket from the contest's server. Then it films the agent
+beside what its world model sees and expects. Run it again and it goes on where it was stopped;
+finished parts are not done again.
 """
 
 from __future__ import annotations
@@ -15,23 +16,27 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
 
 import rich.console
 import rich.table
 import tyro
+
+from agent.config import load
+from pretrain.config import PretrainConfig
 
 CONSOLE = rich.console.Console()
 
 
 @dataclasses.dataclass
 class Args:
-    """Pretrain, evaluate, fine-tune, compare."""
+    """Evaluate, fine-tune, compare, look."""
 
-    config: Path = Path("configs/demo.yaml")
-    """pretraining run"""
-    run: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("runs/demo")
-    """where that run is kept (`out` of the configuration)"""
+    bundle: Path = Path("bundles/pangolin")
+    """the pretrained agent"""
+    config: Path = Path("configs/pangolin.yaml")
+    """the run that the bundle comes from"""
+    pretrain: Path | None = None
+    """configuration of a run that makes another bundle first, for example configs/demo.yaml"""
     level: str = "PangolinDash-Genesis-v0/FernHollow.Act3"
     """held-out level of the contest"""
     timesteps: int = 12_000
@@ -68,11 +73,14 @@ def evaluate(args: Args, name: str, agent: str, timesteps: int) -> dict:
 def main() -> None:
     args = tyro.cli(Args, prog="python -m benchmarks.demo", description=__doc__)
     began = time.monotonic()
-    bundle = str(args.run / "bundle")
-    command(
-        *("-m", "pretrain", "all", "--config", str(args.config), "--out", str(args.run)),
-        *(["--draw-all"] if args.draw_all else []),
-    )
+    bundle, config = args.bundle, args.config
+    if args.pretrain is not None:
+        config = args.pretrain
+        bundle = load(PretrainConfig, config).out / "bundle"
+        command(
+            *("-m", "pretrain", "all", "--config", str(config)),
+            *(["--draw-all"] if args.draw_all else []),
+        )
 
     play = f"python -m agent --bundle {bundle}"
     tuned = str(args.results / "fine-tuning" / args.level / "seed-0" / "out")
@@ -86,11 +94,12 @@ def main() -> None:
             evaluate(args, "after", f"python -m agent --bundle {tuned} --no-learn", args.measure),
         ),
     ]
-    picture = args.results / "world-model.png"
-    command(
-        *("-m", "pretrain", "picture", "--config", str(args.config)),
-        *("--out", str(args.run), "--to", str(picture)),
-    )
+    film = args.results / "watch.mp4"
+    if not film.exists():
+        command(
+            *("-m", "pretrain", "watch", "--config", str(config), "--bundle", tuned),
+            *("--source", args.level, "--timesteps", "300", "--to", str(film)),
+        )
 
     table = rich.table.Table(title=f"{args.level}: mean reward per episode")
     table.add_column("submission")
@@ -102,7 +111,7 @@ def main() -> None:
         table.add_row(name, score, str(level["episodes"]), str(level["timesteps"]))
     CONSOLE.print()
     CONSOLE.print(table)
-    CONSOLE.print(f"What V sees and what M expects: {picture}", highlight=False)
+    CONSOLE.print(f"What V sees and what M expects, a film: {film}", highlight=False)
     CONSOLE.print(f"Done in {(time.monotonic() - began) / 60:.1f} minutes.", highlight=False)
 
 
