@@ -47,6 +47,11 @@ def shard_names(config: PretrainConfig) -> list[str]:
     return [f"{k:05d}.safetensors" for k in range(count)]
 
 
+def collected_timesteps(config: PretrainConfig) -> int:
+    """Timesteps of all shards: `collect.timesteps`, rounded up to whole shards of every level."""
+    return len(shard_names(config)) * config.collect.shard
+
+
 def run(config: PretrainConfig, fresh: bool = False) -> None:
     """Record every shard that is not there yet.
 
@@ -66,7 +71,7 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
     ]
     record_all(jobs, config, {"commit": git_commit(), "run": work.fingerprint})
     work.finish(
-        timesteps=len(names) * config.collect.shard, levels=[level.name for level in levels]
+        timesteps=collected_timesteps(config), levels=[level.name for level in levels]
     )
 
 

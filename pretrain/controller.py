@@ -15,7 +15,7 @@ from agent.config import to_dict
 from agent.player import Models
 from agent.ppo import PPO, Rollout, Terms
 from agent.provenance import provenance
-from pretrain import base, memory
+from pretrain import base, collect, memory
 from pretrain.config import PretrainConfig
 from pretrain.critic import Knowledge, PrivilegedCritic, variables_of
 from pretrain.errors import Diverged, Stopped
@@ -200,7 +200,7 @@ def bundle_origin(config: PretrainConfig, timesteps: int, levels: list[str]) -> 
         "level_set": config.levels,
         "levels": levels,
         "pretraining_timesteps": {
-            "collect": config.collect.timesteps if config.needs_world_model else 0,
+            "collect": collect.collected_timesteps(config) if config.needs_world_model else 0,
             "controller": timesteps,
         },
         "base": None if config.base is None else str(config.base),

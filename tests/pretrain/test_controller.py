@@ -19,6 +19,7 @@ from agent.player import Models
 from agent.ppo import Rollout
 from pretrain import __main__ as command
 from pretrain import controller
+from pretrain.collect import collected_timesteps
 from pretrain.config import PretrainConfig
 from pretrain.critic import Knowledge, PrivilegedCritic, variables_of
 from pretrain.errors import Stopped
@@ -262,10 +263,10 @@ def test_the_entropy_floor_raises_the_weight_and_lets_it_go() -> None:
 
 def test_the_arms_get_the_same_number_of_timesteps() -> None:
     world_model = load(PretrainConfig, CONFIGS / "pangolin.yaml")
-    total = world_model.collect.timesteps + world_model.controller.timesteps
+    total = collected_timesteps(world_model) + world_model.controller.timesteps
     for path in (CONFIGS / "pangolin").glob("*.yaml"):
         config = load(PretrainConfig, path)
         assert config.out == Path("runs") / path.stem
         assert config.base == (world_model.out if config.needs_world_model else None)
-        collected = config.collect.timesteps if config.needs_world_model else 0
+        collected = collected_timesteps(config) if config.needs_world_model else 0
         assert collected + config.controller.timesteps == total, path.stem
