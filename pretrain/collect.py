@@ -70,9 +70,7 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
         for k, name in enumerate(names)
     ]
     record_all(jobs, config, {"commit": git_commit(), "run": work.fingerprint})
-    work.finish(
-        timesteps=collected_timesteps(config), levels=[level.name for level in levels]
-    )
+    work.finish(timesteps=collected_timesteps(config), levels=[level.name for level in levels])
 
 
 @dataclass(frozen=True)
