@@ -65,11 +65,14 @@ def main() -> int:
     if args.timesteps <= 0 or args.wallclock <= 0:
         raise UsageError("--timesteps and --wallclock must be above 0")
 
+    asked: list[str] = []
+
     def stop(signum: int, frame: object) -> None:
         # Once is enough: what follows is saving, which nothing should break off.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        raise online.Stopped(signal.Signals(signum).name)
+        asked.append(signal.Signals(signum).name)
+        raise online.Stopped(asked[0])
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
@@ -93,6 +96,7 @@ def main() -> int:
                     learner=learner,
                     seed=args.seed,
                     save=online.saver(models, manifest, args.out, args.seed),
+                    asked_to_stop=lambda: asked[0] if asked else None,
                 )
         finally:
             if learner is not None:

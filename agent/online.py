@@ -26,8 +26,12 @@ FINISH_SECONDS = 5.0
 """how long the last update may still take when the budget is spent"""
 
 
-class Stopped(Exception):
-    """Someone asked this process to end (SIGTERM, Ctrl-C)."""
+class Stopped(BaseException):
+    """Someone asked this process to end (SIGTERM, Ctrl-C).
+
+    It comes in the middle of anything. As an Exception it would now and then be swallowed by a
+    library that tries something out.
+    """
 
 
 def run(
@@ -38,6 +42,7 @@ def run(
     learner: Learner | None,
     seed: int,
     save: Callable[[Progress], None],
+    asked_to_stop: Callable[[], str | None] = lambda: None,
 ) -> Progress:
     """Play until the contest ends, fine-tuning the controller on the way.
 
@@ -45,6 +50,8 @@ def run(
         env: the contest's environment, with frames as observations and MultiBinary(12) actions.
         learner: from `agent.learner.start`; None plays the models as they are.
         save: called at intervals and at the end, to keep what was learnt.
+        asked_to_stop: the reason to stop, or None; asked at every timestep. A `Stopped` that a
+            signal handler raises may be lost, in a finaliser for example.
 
     Returns:
         What happened. A spent budget is the normal end.
@@ -61,7 +68,7 @@ def run(
         tuning = FineTuning(models, learner, planner, progress, seed, lambda: save(progress))
     patience = 0.0
     try:
-        _play(env, models, progress, tuning, seed)
+        _play(env, models, progress, tuning, seed, asked_to_stop)
     except (TimestepTimeoutError, WallClockTimeoutError) as end:
         log.info("the budget is spent: %s", type(end).__name__)
         patience = FINISH_SECONDS
@@ -78,7 +85,12 @@ def run(
 
 
 def _play(
-    env: gymnasium.Env, models: Models, progress: Progress, tuning: FineTuning | None, seed: int
+    env: gymnasium.Env,
+    models: Models,
+    progress: Progress,
+    tuning: FineTuning | None,
+    seed: int,
+    asked_to_stop: Callable[[], str | None],
 ) -> None:
     """Timestep after timestep, until the environment raises that the contest ended."""
     buttons = action_table(models.config.actions)
@@ -88,6 +100,8 @@ def _play(
     frame = _reset(env, progress, tuning)
     earned = 0.0
     while True:
+        if reason := asked_to_stop():
+            raise Stopped(reason)
         if tuning is not None:
             tuning.before_timestep()
         frames = shrink(frame)[None]

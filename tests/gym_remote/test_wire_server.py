@@ -131,8 +131,12 @@ def test_wallclock_limit_fires_while_the_client_is_busy(tmp_path):
     ):
         client.read()
         client.ask(RESET)
-        while b"update" in (answer := client.ask(STEP_RIGHT)):
-            pass
+        answer = b"update"
+        while b"update" in answer:
+            try:
+                answer = client.ask(STEP_RIGHT)
+            except BrokenPipeError:  # closed just now: what the server said before is still there
+                answer = client.read()
         assert answer == closed_by(2)
         assert serving.result().reason == Reason.WALLCLOCK_LIMIT
 

@@ -1,5 +1,6 @@
 """How rollouts are played: each behaviour alone, the mix, and the mix in the emulator."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,10 @@ from agent.actions import action_table
 from agent.config import AgentConfig, MemoryConfig, VisionConfig
 from agent.errors import UsageError
 from agent.player import Models
+from pretrain import recorder
 from pretrain.behaviours import Behaviours, HoldRight, Jerk, NoisyMovie, nearest_actions
 from pretrain.config import CollectConfig
 from pretrain.movies import find_movie
-from pretrain.recorder import record
 from pretrain.shards import Shard
 
 ACTIONS = ("", "RIGHT", "RIGHT B", "B", "LEFT", "LEFT B", "DOWN", "RIGHT DOWN")
@@ -91,6 +92,16 @@ def test_a_mix_that_cannot_be_played_says_why(settings, actions, complaint) -> N
         Behaviours(CollectConfig(**settings), actions, np.random.default_rng(0)).draw(None)
 
 
+@pytest.fixture
+def one_emulator() -> Iterator[None]:
+    """The recorder keeps its emulator, of which a process can have but one, for the next shard."""
+    yield
+    if recorder._env is not None:
+        recorder._env.close()
+        recorder._env = None
+
+
+@pytest.mark.usefixtures("one_emulator")
 def test_the_mix_and_a_bundles_policy_are_recorded_in_the_emulator(tmp_path: Path) -> None:
     level = contest.levels.find("PangolinDash-Genesis-v0/FernHollow.Act1")[0]
     movies = Path(__file__).parents[2] / "game" / "movies"
@@ -107,7 +118,7 @@ def test_the_mix_and_a_bundles_policy_are_recorded_in_the_emulator(tmp_path: Pat
             behaviours={name: 1.0},
             policy=tmp_path / "bundle",
         )
-        record(tmp_path / name, level, 5, ACTIONS, config, False, {})
+        recorder.record(tmp_path / name, level, 5, ACTIONS, config, False, {})
         shard = Shard(tmp_path / name)
         assert len(shard) == 256 and len(np.flatnonzero(shard.starts)) >= 4
         reached[name] = shard.variables[:, shard.variable_names.index("x")]
