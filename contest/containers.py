@@ -281,9 +281,14 @@ class ContainerSide:
         return last_line(self._log)
 
     def _out_of_memory(self) -> bool:
+        """The engine hears of the end and of its reason apart: the reason may come later."""
+        deadline = time.monotonic() + OOM_SECONDS
         with contextlib.suppress(DockerException, OSError):
-            self._container.reload()
-            return self._code == 137 and self._container.attrs["State"]["OOMKilled"]
+            while self._code == 137:
+                self._container.reload()
+                if self._container.attrs["State"]["OOMKilled"] or time.monotonic() > deadline:
+                    return self._container.attrs["State"]["OOMKilled"]
+                time.sleep(0.1)
         return False
 
     def _wait(self) -> None:
