@@ -56,6 +56,7 @@ ULIMITS = {"core": 0, "nofile": 4096}
 READY_TIMEOUT = 60.0  # seconds that a server gets to load its level
 CANNOT_START = 127  # exit code of an agent whose container could not be started, as in a shell
 ENGINE_GONE = 125  # "exit code" of a container whose engine does not answer any more
+OOM_SECONDS = 3.0  # within these the engine says that a killed container was out of memory
 
 
 @dataclass(frozen=True)
