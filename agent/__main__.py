@@ -81,12 +81,10 @@ def main() -> int:
     torch.manual_seed(args.seed)
     try:
         models, manifest = bundle.load(args.bundle)
-        if args.learner is not None:
-            models.config.online.learner = args.learner
         args.out.mkdir(parents=True, exist_ok=True)
         if not os.access(args.out, os.W_OK):
             raise UsageError(f"--out {args.out}: no permission to write there")
-        learner = start(models, args.seed) if args.learn else None
+        learner = start(models, args.seed, args.learner) if args.learn else None
         try:
             with contextlib.closing(RemoteEnv(str(args.socket), timeout=args.timeout)) as env:
                 progress = online.run(

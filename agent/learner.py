@@ -295,13 +295,13 @@ class ProcessLearner:
         return code
 
 
-def start(models: Models, seed: int) -> Learner | None:
-    """The learner that the configuration asks for; None if none can be had.
+def start(models: Models, seed: int, kind: str | None = None) -> Learner | None:
+    """The learner of this kind, or else of the configuration's; None if none can be had.
 
     Its process takes seconds to start: meanwhile the player can connect to the contest.
     """
     capacity = longest_rollout(models.config.online)
-    if models.config.online.learner == "inline":
+    if (kind or models.config.online.learner) == "inline":
         return InlineLearner(models, seed, capacity)
     try:
         return ProcessLearner(models, seed, capacity)

@@ -87,9 +87,11 @@ def _bars(summary: dict[str, Any], config: ScoreConfig, file: Path) -> None:
     axes.set_xlim(min(0, *(min(arm["per_level"].values()) for _, arm in arms)), max(top, 1) * 1.12)
     axes.set_xlabel("mean reward over all episodes of the budget")
     levels = max(len(arm["per_level"]) for _, arm in arms)
+    intervals = any(arm["ci95"] for _, arm in arms)
+    told = "mean with 95% interval" if intervals else "mean (one seed: no interval)"
     axes.set_title(
         f"{levels} held-out level{'s' * (levels > 1)}, {summary['timesteps']:,} timesteps each\n"
-        "bar: mean with 95% interval; dots: single levels",
+        f"bar: {told}; dots: single levels",
         loc="left",
         fontsize=10,
     )
@@ -108,12 +110,14 @@ def _curves(arms: dict[str, list[dict[str, Any]]], timesteps: int, file: Path) -
     grid = figure.add_gridspec(rows, 4)
     main = figure.add_subplot(grid[:, :2])
     panels = [figure.add_subplot(grid[i // 2, 2 + i % 2]) for i in range(len(levels))]
+    bands = False
     for name, of_arm in curves.items():
         colour = COLOURS.get(name, OTHER)
         if len(of_arm) == len(levels):  # a mean over fewer levels would be of something else
             centre, band = statistics.curve_with_band(list(of_arm.values()))
             main.plot(middles, centre, color=colour, lw=2, label=name)
             if band is not None:
+                bands = True
                 main.fill_between(middles, *band, color=colour, alpha=0.18, lw=0)
         for panel, level in zip(panels, levels, strict=True):
             if level in of_arm:
@@ -121,7 +125,8 @@ def _curves(arms: dict[str, list[dict[str, Any]]], timesteps: int, file: Path) -
                 panel.plot(middles, centre, color=colour, lw=1.3)
                 if band is not None:
                     panel.fill_between(middles, *band, color=colour, alpha=0.15, lw=0)
-    main.set_title(f"mean over {len(levels)} held-out levels, with 95% bands", loc="left")
+    told = "with 95% bands" if bands else "one seed: no bands"
+    main.set_title(f"mean over {len(levels)} held-out levels, {told}", loc="left")
     main.set_xlabel("timestep")
     main.set_ylabel("mean reward of the episodes that end there")
     if main.lines:
