@@ -19,6 +19,7 @@ Positive = Annotated[int, pydantic.Field(gt=0)]
 NotNegative = Annotated[float, pydantic.Field(ge=0)]
 Rate = Annotated[float, pydantic.Field(gt=0)]
 Fraction = Annotated[float, pydantic.Field(ge=0, le=1)]
+Precision = Literal["auto", "float32", "bfloat16"]
 Feature = Literal["z", "h", "pixels"]
 Config = TypeVar("Config")
 
@@ -30,27 +31,29 @@ class VisionConfig:
     """V, the variational autoencoder."""
 
     latent: Positive = 512
-    """units of the latent z: the same number for every cell of the grid, and two per keypoint"""
+    """units of the latent z: the same number for every cell of the grid, and the glimpse's"""
     grid: Literal[4, 8] = 8
     """cells per side of the grid that most of the latent is: 4 suits small latents"""
-    keypoints: Annotated[int, pydantic.Field(ge=0)] = 32
-    """things whose place in the frame is two units of the latent, x and y"""
+    glimpse: Annotated[int, pydantic.Field(ge=0)] = 64
+    """units for the thing that is played: what it looks like, and its x and y; 0 is none"""
     channels: tuple[Positive, Positive] = (48, 96)
     """channels at a quarter of the frame's resolution, and on the grid"""
 
     __pydantic_config__ = FORBID_UNKNOWN
 
     def __post_init__(self) -> None:
-        cells = self.latent - 2 * self.keypoints
+        if 0 < self.glimpse < 3:
+            raise ValueError("glimpse must be 0, or 3 units at least: a look, x and y")
+        cells = self.latent - self.glimpse
         if cells <= 0 or cells % self.grid**2:
             raise ValueError(
-                f"latent - 2 * keypoints = {cells} must be a multiple of the {self.grid**2} cells"
+                f"latent - glimpse = {cells} must be a multiple of the {self.grid**2} cells"
             )
 
     @property
     def cell_units(self) -> int:
         """Units of the latent for each cell."""
-        return (self.latent - 2 * self.keypoints) // self.grid**2
+        return (self.latent - self.glimpse) // self.grid**2
 
 
 @dataclasses.dataclass
@@ -76,6 +79,8 @@ class ControllerConfig:
     as a copy of V's and is trained by the policy gradient"""
     hidden: Positive = 256
     """units of the hidden layer of each head"""
+    precision: Precision = "auto"
+    """of C's own encoder; `auto` takes bfloat16 where the hardware computes it natively"""
 
     __pydantic_config__ = FORBID_UNKNOWN
 

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from agent.config import AgentConfig
-from agent.vision import Encoder
+from agent.precision import computes_in_bfloat16
+from agent.vision import Encoder, Trunk
 
 
 class Features(NamedTuple):
@@ -36,9 +37,11 @@ class Controller(nn.Module):
         sizes = {"z": config.vision.latent, "h": config.memory.hidden, "pixels": hidden}
         inputs = sum(sizes[feature] for feature in self.features)
         if "pixels" in self.features:
-            self.encoder = Encoder(config.vision)
+            self.precision = config.controller.precision
+            self.encoder = Trunk(config.vision)
+            features = config.vision.channels[1] * config.vision.grid**2
             self.projection = nn.Sequential(
-                nn.Linear(self.encoder.feature_size, hidden), nn.LayerNorm(hidden), nn.ReLU()
+                nn.Flatten(), nn.Linear(features, hidden), nn.LayerNorm(hidden), nn.ReLU()
             )
         self.policy = self._head(inputs, hidden, len(config.actions), output_gain=0.01)
         self.value = self._head(inputs, hidden, 1, output_gain=1.0)
@@ -58,13 +61,19 @@ class Controller(nn.Module):
         parts = []
         for feature in self.features:
             if feature == "pixels":
-                parts.append(self.projection(self.encoder.features(features.frames)))
+                parts.append(self._look(features.frames))
             else:
                 parts.append(getattr(features, feature))
         inputs = torch.cat(parts, dim=1)
         return self.policy(inputs).log_softmax(dim=1), self.value(inputs).squeeze(1)
 
+    def _look(self, frames: torch.Tensor) -> torch.Tensor:
+        """What C's own encoder makes of frames, (B, hidden)."""
+        bfloat16 = computes_in_bfloat16(self.precision, frames.device)
+        with torch.autocast(frames.device.type, torch.bfloat16, enabled=bfloat16):
+            return self.projection(self.encoder(frames)).float()
+
     def start_from(self, encoder: Encoder) -> None:
         """Let C's own encoder begin as a copy of V's; without one, nothing happens."""
         if "pixels" in self.features:
-            self.encoder.load_state_dict(encoder.state_dict())
+            self.encoder.load_state_dict(encoder.trunk.state_dict())

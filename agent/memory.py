@@ -81,19 +81,19 @@ class MixtureHead(nn.Module):
     the scroll that the hidden state knows. So the cells are read by a convolution whose channels
     the hidden state scales and shifts (FiLM, arXiv 1709.07871), beside a map of its own that it
     draws; one dense layer from the hidden state would have to carry the whole latent through it.
-    Keypoints are few: for them it is a dense layer.
+    The glimpse's units are few: for them it is a dense layer.
     """
 
     def __init__(self, config: MemoryConfig, vision: VisionConfig):
         super().__init__()
         self.units, self.grid, self.maps = vision.cell_units, vision.grid, config.maps
-        self.components, self.places = config.mixtures, 2 * vision.keypoints
+        self.components, self.glimpse = config.mixtures, vision.glimpse
         self.drawn = nn.Linear(config.hidden, DRAWN * vision.grid**2)
         self.read = nn.Conv2d(self.units + DRAWN, config.maps, 3, padding=1)
         self.modulate = nn.Linear(config.hidden, 2 * config.maps)
         self.cells = nn.Conv2d(config.maps, 3 * config.mixtures * self.units, 1)
-        if self.places:
-            self.keypoints = nn.Linear(config.hidden, 3 * config.mixtures * self.places)
+        if self.glimpse:
+            self.thing = nn.Linear(config.hidden, 3 * config.mixtures * self.glimpse)
 
     def forward(self, hidden: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
         """Logits, offsets and log standard deviations, stacked: (N, 3, K, Z).
@@ -103,14 +103,14 @@ class MixtureHead(nn.Module):
             latents: (N, Z), the timestep's.
         """
         side = (self.grid, self.grid)
-        cells = latents[:, : latents.shape[1] - self.places].unflatten(1, (self.units, *side))
+        cells = latents[:, : latents.shape[1] - self.glimpse].unflatten(1, (self.units, *side))
         drawn = self.drawn(hidden).unflatten(1, (DRAWN, *side))
         scale, shift = self.modulate(hidden)[:, :, None, None].chunk(2, dim=1)
         read = F.relu(self.read(torch.cat([cells, drawn], dim=1)) * (1 + scale) + shift)
         parts = self.cells(read).view(len(hidden), 3, self.components, -1)
-        if self.places:
-            places = self.keypoints(hidden).view(len(hidden), 3, self.components, -1)
-            parts = torch.cat([parts, places], dim=3)
+        if self.glimpse:
+            thing = self.thing(hidden).view(len(hidden), 3, self.components, -1)
+            parts = torch.cat([parts, thing], dim=3)
         return parts
 
 
@@ -175,6 +175,7 @@ def memory_loss(
     ends: torch.Tensor,
     mask: torch.Tensor,
     *,
+    place_weight: float,
     reward_weight: float,
     end_weight: float,
     end_positive_weight: float,
@@ -187,16 +188,22 @@ def memory_loss(
         rewards: (...,), scaled.
         ends: (...,), 1 where the episode ended with the timestep.
         mask: (...,), 0 for padding.
+        place_weight: weight of the NLL per unit of the last two latent units, which are a place
+            (see `agent.vision.Encoder`), on top of their share in that of all units. Two of
+            hundreds would hardly be learnt, and they say where the player goes.
         reward_weight, end_weight: weights of the two heads against the latent's NLL per unit.
         end_positive_weight: weight of a timestep that ends an episode; they are rare.
 
     Returns:
-        The loss (a scalar), and the scalars to log: `nll` (nats per latent unit), `reward`
-        (smooth L1) and `end` (weighted cross-entropy).
+        The loss (a scalar), and the scalars to log: `nll` (nats per latent unit), `place`
+        (the same of the last two), `reward` (smooth L1) and `end` (weighted cross-entropy).
     """
     has_next = mask * (1 - ends)
-    nll = -prediction.log_prob(next_latents).mean(dim=-1)
-    nll = (nll * has_next).sum() / has_next.sum().clamp_min(1)
+    by_unit = -prediction.log_prob(next_latents)
+    nll, place = (
+        (part.mean(dim=-1) * has_next).sum() / has_next.sum().clamp_min(1)
+        for part in (by_unit, by_unit[..., -2:])
+    )
     reward = F.smooth_l1_loss(prediction.reward, rewards, reduction="none")
     reward = (reward * mask).sum() / mask.sum().clamp_min(1)
     end = F.binary_cross_entropy_with_logits(
@@ -206,5 +213,6 @@ def memory_loss(
         pos_weight=torch.tensor(end_positive_weight, device=ends.device),
     )
     end = (end * mask).sum() / mask.sum().clamp_min(1)
-    loss = nll + reward_weight * reward + end_weight * end
-    return loss, {"nll": nll.detach(), "reward": reward.detach(), "end": end.detach()}
+    loss = nll + place_weight * place + reward_weight * reward + end_weight * end
+    scalars = {"nll": nll, "place": place, "reward": reward, "end": end}
+    return loss, {name: value.detach() for name, value in scalars.items()}

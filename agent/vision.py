@@ -5,15 +5,22 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from agent.config import VisionConfig
 
 MIN_LOGVAR, MAX_LOGVAR = -8.0, 4.0
 """bounds of the posterior's log-variance, so that one bad batch cannot make it infinite"""
 PLACE_EDGE = 2.0
-"""a keypoint's coordinate at the frame's edges: places then vary about as much as other units"""
-SPOT = 0.15
-"""standard deviation of a keypoint's spot; the frame's edges lie at -1 and 1"""
+"""a place's coordinate at the frame's edges: places then vary about as much as other units"""
+PLACE_LOGVAR = MIN_LOGVAR
+"""of a place: its standard deviation is 0.3 pixels of the shrunk frame"""
+SEARCHED = 16
+"""cells per side of the map on which the thing that is played is searched"""
+GLIMPSE = 16
+"""pixels per side of the window around it"""
+LOOKED = 128
+"""hidden units of the network that looks at the window"""
 SUMMARY = 64
 """units of the decoder's summary of all cells"""
 
@@ -43,54 +50,65 @@ class Residual(nn.Module):
         return maps + self.block(maps)
 
 
-class Encoder(nn.Module):
-    """Frames (B, 3, 64, 64) in 0..1 to the posterior's mean and log-variance, each (B, Z).
-
-    The first units are a grid: what each part of the frame looks like, G x G cells of a few units.
-    The last `2 * keypoints` are places: the x and then the y of that many points, each the mean
-    of a spatial softmax (arXiv 1504.00702, section 5.2), -2 at the left or upper edge, 2 at the
-    other. A place moves a little when the thing it sits on does; the cells it crosses jump.
-    """
+class Trunk(nn.Module):
+    """Frames (B, 3, 64, 64) in 0..1 to feature maps (B, channels[1], G, G), not negative."""
 
     def __init__(self, config: VisionConfig):
         super().__init__()
         c1, c2 = config.channels
-        self.keypoints = config.keypoints
-        self.stem = nn.Sequential(
-            nn.Conv2d(3, c1, 4, stride=4),  # 64 -> 16
-            nn.ReLU(inplace=True),
-        )
         strides = 1 if config.grid == 8 else 2  # 16 -> 8, or -> 4
         down = [nn.Conv2d(c1, c2, 4, stride=2, padding=1)]
         for _ in range(strides - 1):
             down += [nn.ReLU(inplace=True), nn.Conv2d(c2, c2, 4, stride=2, padding=1)]
-        self.trunk = nn.Sequential(*down, Residual(c2), nn.ReLU(inplace=True))
-        self.cells = nn.Conv2d(c2, 2 * config.cell_units, 1)
-        if self.keypoints:
-            self.heat = nn.Sequential(
-                nn.Conv2d(c1, c1 // 2, 3, padding=1),
-                nn.ReLU(inplace=True),
-                nn.Conv2d(c1 // 2, self.keypoints, 1),
-            )
-            self.place_logvar = nn.Parameter(torch.full((2 * self.keypoints,), -4.0))
-        self.feature_size = c2 * config.grid**2
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, c1, 4, stride=4),  # 64 -> 16
+            nn.ReLU(inplace=True),
+            *down,
+            Residual(c2),
+            nn.ReLU(inplace=True),
+        )
 
-    def features(self, frames: torch.Tensor) -> torch.Tensor:
-        """What the trunk makes of the frames before the latent, (B, feature_size), not negative."""
-        return self.trunk(self.stem(frames - 0.5)).flatten(1)
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        return self.layers(frames - 0.5)
 
-    def forward(self, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        stem = self.stem(frames - 0.5)
-        mean, logvar = (half.flatten(1) for half in self.cells(self.trunk(stem)).chunk(2, dim=1))
-        if self.keypoints:
-            heat = self.heat(stem)
-            size = heat.shape[-1]
-            share = heat.flatten(2).softmax(dim=2).unflatten(2, (size, size))
-            axis = PLACE_EDGE * edge_to_edge(size, heat)
-            x, y = (share.sum(dim=2) * axis).sum(dim=2), (share.sum(dim=3) * axis).sum(dim=2)
-            mean = torch.cat([mean, x, y], dim=1)
-            logvar = torch.cat([logvar, self.place_logvar.expand(len(x), -1)], dim=1)
-        return mean, logvar.clamp(MIN_LOGVAR, MAX_LOGVAR)
+
+class Search(nn.Module):
+    """Where in the frame is the thing that is played? Trained by `pretrain.search` alone.
+
+    It is a network of its own, so that nothing that V learns later can make it forget.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, 16, 5, stride=2, padding=2),  # 64 -> 32
+            nn.ReLU(inplace=True),
+            nn.Conv2d(16, 32, 3, stride=2, padding=1),  # 32 -> 16
+            nn.ReLU(inplace=True),
+            nn.Conv2d(32, 32, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(32, 1, 1),
+        )
+        self.prior = nn.Parameter(torch.zeros(SEARCHED, SEARCHED))
+
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        """Logits of the cells that it may be in, (B, SEARCHED, SEARCHED)."""
+        return self.layers(frames - 0.5).squeeze(1) + self.prior
+
+    def place(self, logits: torch.Tensor) -> torch.Tensor:
+        """Its expected x and y, (B, 2), between -1 and 1: the frame's edges."""
+        share = logits.flatten(1).softmax(dim=1).view_as(logits)
+        axis = edge_to_edge(logits.shape[-1], logits)
+        return torch.stack([share.sum(dim=1) @ axis, share.sum(dim=2) @ axis], dim=1)
+
+    def place_near(self, logits: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
+        """`place`, if it is in the given cells (B,), row * SEARCHED + column, or next to them."""
+        size = logits.shape[-1]
+        axis = torch.arange(size, device=logits.device)
+        near_row = (axis - (cells // size).unsqueeze(1)).abs() <= 1
+        near_column = (axis - (cells % size).unsqueeze(1)).abs() <= 1
+        near = near_row.unsqueeze(2) & near_column.unsqueeze(1)
+        return self.place(logits.masked_fill(~near, -torch.inf))
 
 
 def edge_to_edge(size: int, like: torch.Tensor) -> torch.Tensor:
@@ -99,50 +117,125 @@ def edge_to_edge(size: int, like: torch.Tensor) -> torch.Tensor:
     return centres * (2 / size) - 1
 
 
+def crop(frames: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """The windows (B, C, GLIMPSE, GLIMPSE) around places (B, 2) of frames (B, C, H, W).
+
+    Places may lie between pixels; what is beyond the frame is 0.
+    """
+    reach = GLIMPSE / frames.shape[-1]
+    offsets = edge_to_edge(GLIMPSE, places) * reach
+    x, y = places[:, :1] + offsets, places[:, 1:] + offsets
+    grid = torch.stack(
+        [x.unsqueeze(1).expand(-1, GLIMPSE, -1), y.unsqueeze(2).expand(-1, -1, GLIMPSE)], dim=3
+    )
+    return F.grid_sample(frames, grid, align_corners=False)
+
+
+def paste(windows: torch.Tensor, places: torch.Tensor, size: int) -> torch.Tensor:
+    """Frames (B, C, size, size) that are 0 but for windows (B, C, h, w) around places (B, 2)."""
+    scale = size / GLIMPSE
+    axis = edge_to_edge(size, places)
+    x, y = (axis - places[:, :1]) * scale, (axis - places[:, 1:]) * scale
+    grid = torch.stack(
+        [x.unsqueeze(1).expand(-1, size, -1), y.unsqueeze(2).expand(-1, -1, size)], dim=3
+    )
+    return F.grid_sample(windows, grid, align_corners=False)
+
+
+class Encoder(nn.Module):
+    """Frames (B, 3, 64, 64) in 0..1 to the posterior's mean and log-variance, each (B, Z).
+
+    The first units are a grid: what each part of the frame looks like, G x G cells of a few units.
+    The last `glimpse` units are the thing that is played: what it looks like, from a window that
+    follows it, and then the x and y of its place, -2 at the left or upper edge, 2 at the other. The
+    cells that it crosses jump; its place moves as far as it does.
+    """
+
+    def __init__(self, config: VisionConfig):
+        super().__init__()
+        self.trunk = Trunk(config)
+        self.cells = nn.Conv2d(config.channels[1], 2 * config.cell_units, 1)
+        self.search = self.look = None
+        if config.glimpse:
+            self.search = Search()
+            self.look = nn.Sequential(
+                nn.Flatten(),
+                nn.Linear(3 * GLIMPSE**2, LOOKED),
+                nn.ReLU(inplace=True),
+                nn.Linear(LOOKED, 2 * (config.glimpse - 2)),
+            )
+
+    def forward(self, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        means, logvars = ([x.flatten(1)] for x in self.cells(self.trunk(frames)).chunk(2, dim=1))
+        if self.search is not None:
+            # Neither the picture nor the KL may move the place; both would have it elsewhere.
+            with torch.no_grad():
+                place = self.search.place(self.search(frames).float())
+                window = crop(frames, place)
+            mean, logvar = self.look(window - 0.5).chunk(2, dim=1)
+            means += [mean, PLACE_EDGE * place]
+            logvars += [logvar, torch.full_like(place, PLACE_LOGVAR)]
+        means, logvars = (torch.cat([x.float() for x in parts], 1) for parts in (means, logvars))
+        return means, logvars.clamp(MIN_LOGVAR, MAX_LOGVAR)
+
+
 class Decoder(nn.Module):
     """Latents (B, Z) to frames (B, 3, 64, 64); values lie in 0..1 up to the model's error.
 
     Every cell is drawn from its own units and its neighbours', from where it lies (a learnt map:
     the sky is above) and from a summary of all cells (the zone's palette and the scroll of its
-    textures). At a keypoint a Gaussian spot is drawn into the maps.
+    textures). The glimpse is drawn as a sprite, colours and opacity, and laid over the cells.
     """
 
     def __init__(self, config: VisionConfig):
         super().__init__()
         c1, c2 = config.channels
         self.shape = (config.cell_units, config.grid, config.grid)
-        self.split = [config.latent - 2 * config.keypoints, config.keypoints, config.keypoints]
+        self.glimpse = config.glimpse
+        units = config.latent - config.glimpse
         self.cells = nn.Conv2d(config.cell_units, c2, 3, padding=1)
         self.place = nn.Parameter(torch.zeros(c2, config.grid, config.grid))
         self.summary = nn.Sequential(
-            nn.Linear(self.split[0], SUMMARY), nn.ReLU(inplace=True), nn.Linear(SUMMARY, c2)
+            nn.Linear(units, SUMMARY), nn.ReLU(inplace=True), nn.Linear(SUMMARY, c2)
         )
         grow = [Residual(c2)]
         if config.grid == 4:
             grow += [nn.Conv2d(c2, 4 * c2, 1), nn.PixelShuffle(2), Residual(c2)]
-        self.grow = nn.Sequential(
-            *grow, nn.ReLU(inplace=True), nn.Conv2d(c2, 4 * c1, 1), nn.PixelShuffle(2)
-        )
-        self.spots = nn.Conv2d(config.keypoints, c1, 1) if config.keypoints else None
         self.draw = nn.Sequential(
+            *grow,
+            nn.ReLU(inplace=True),
+            nn.Conv2d(c2, 4 * c1, 1),
+            nn.PixelShuffle(2),
             Residual(c1),
             nn.ReLU(inplace=True),
             nn.Conv2d(c1, 3 * 16, 3, padding=1),
             nn.PixelShuffle(4),  # 16 -> 64
         )
+        self.sprite = None
+        if config.glimpse:
+            half = GLIMPSE // 2
+            # Twice as fine as the frame: laid between its pixels it must not blur.
+            self.sprite = nn.Sequential(
+                nn.Linear(config.glimpse - 2, 16 * half**2),
+                nn.ReLU(inplace=True),
+                nn.Unflatten(1, (16, half, half)),
+                nn.Conv2d(16, 4 * 16, 3, padding=1),
+                nn.PixelShuffle(4),
+            )
 
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
-        cells, x, y = latents.split(self.split, dim=1)
+        cells = latents[:, : latents.shape[1] - self.glimpse]
         summary = self.summary(cells)[:, :, None, None]
-        maps = self.grow(self.cells(cells.unflatten(1, self.shape)) + self.place + summary)
-        if self.spots is not None:
-            axis = edge_to_edge(maps.shape[-1], maps)
-            across, down = (
-                torch.exp(-0.5 * ((axis - place.unsqueeze(2) / PLACE_EDGE) / SPOT).square())
-                for place in (x, y)
-            )
-            maps = maps + self.spots(down.unsqueeze(3) * across.unsqueeze(2))
-        return self.draw(maps) + 0.5
+        maps = self.cells(cells.unflatten(1, self.shape)) + self.place + summary
+        drawn = self.draw(maps).float() + 0.5
+        if self.sprite is None:
+            return drawn
+        what, place = latents[:, -self.glimpse : -2], latents[:, -2:] / PLACE_EDGE
+        colours, opacity = self.sprite(what).float().split((3, 1), dim=1)
+        opacity = opacity.sigmoid()
+        layers = torch.cat([(colours + 0.5) * opacity, opacity], dim=1)
+        colours, opacity = paste(layers, place.float(), drawn.shape[-1]).split((3, 1), dim=1)
+        return drawn * (1 - opacity) + colours
 
 
 class Vision(nn.Module):
@@ -195,13 +288,14 @@ def vision_loss(
     kl_weight: float,
     free_nats: float,
     error_weight: float,
+    focus: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """The beta-VAE loss of a batch, in which badly drawn pixels count more.
+    """The beta-VAE loss of a batch, in which some pixels count more.
 
     A small thing that moves (the player) is a few pixels of 4096: under a plain mean it costs
     nothing to leave it out. So each pixel's squared error is weighted by
-    ``1 + error_weight * (its error / the frame's mean error)``, cut at ``1 + 16 * error_weight``,
-    without gradient through the weight.
+    ``1 + focus + error_weight * (its error / the frame's mean error)``, the last term cut at
+    ``16 * error_weight``, without gradient through the weight.
 
     Args:
         reconstruction, frames: (B, 3, 64, 64).
@@ -211,6 +305,7 @@ def vision_loss(
         free_nats: KL below this many nats per unit (mean over the batch) is not paid for, so that
             a unit is not switched off before it is of use (arXiv 1606.04934, section 8).
         error_weight: see above; 0 is the plain squared error.
+        focus: how much more each pixel counts, (B, 1, 64, 64); see `focus_on_place`.
 
     Returns:
         The loss (a scalar), and the scalars to log: `mse`, `kl`, `active_units`.
@@ -219,6 +314,8 @@ def vision_loss(
     error = squared.detach().mean(dim=1, keepdim=True)
     relative = error / error.mean(dim=(2, 3), keepdim=True).clamp_min(1e-8)
     weight = 1.0 + error_weight * relative.clamp(max=16.0)
+    if focus is not None:
+        weight = weight + focus
     reconstruction_loss = (weight * squared).sum(dim=(1, 2, 3)).mean()
     kl = kl_per_unit(mean, logvar).mean(dim=0)
     loss = reconstruction_loss + kl_weight * kl.clamp_min(free_nats).sum()
@@ -228,6 +325,32 @@ def vision_loss(
         "active_units": (mean.detach().var(dim=0) > 0.01).float().sum(),
     }
     return loss, scalars
+
+
+def focus_on_place(mean: torch.Tensor, weight: float) -> torch.Tensor:
+    """`weight` for the pixels of the glimpse's window, 0 for the others: (B, 1, 64, 64).
+
+    Args:
+        mean: (B, Z), of a V that has a glimpse.
+    """
+    place = mean.detach()[:, -2:] / PLACE_EDGE
+    return weight * paste(place.new_ones(len(place), 1, GLIMPSE, GLIMPSE), place, 64)
+
+
+def place_loss(logits: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of `Search`'s logits (B, S, S) where the thing is known to be at places (B, 2).
+
+    A place between cells is shared among the nearest four, so that their mean is the place.
+
+    Returns:
+        A scalar, in nats.
+    """
+    size = logits.shape[-1]
+    cells = torch.arange(size, device=logits.device)
+    position = ((places + 1) * (size / 2) - 0.5).clamp(0, size - 1)
+    column, row = ((1 - (cells - position[:, i : i + 1]).abs()).clamp_min(0) for i in (0, 1))
+    target = row.unsqueeze(2) * column.unsqueeze(1)
+    return F.cross_entropy(logits.flatten(1), target.flatten(1))
 
 
 def psnr(mse: torch.Tensor) -> torch.Tensor:

@@ -6,9 +6,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from agent.precision import computes_in_bfloat16
 from agent.vision import Vision, kl_per_unit, sample, to_input, vision_loss
 from pretrain.config import PretrainConfig
-from pretrain.stage import computes_in_bfloat16, cosine, set_learning_rate
+from pretrain.stage import cosine, set_learning_rate
 
 REFERENCE_BATCH = 32
 
@@ -84,10 +85,10 @@ class OurLoop:
             drawn, mean, logvar = self.model(inputs)
         self.done += 1
         loss, _ = vision_loss(
-            drawn.float(),
+            drawn,
             inputs,
-            mean.float(),
-            logvar.float(),
+            mean,
+            logvar,
             kl_weight=self.settings.kl_weight * min(1.0, self.done / self.warmup),
             free_nats=self.settings.free_nats,
             error_weight=self.settings.error_weight,

@@ -34,6 +34,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import contest.levels
 from agent.config import load
 from agent.errors import UsageError
+from agent.precision import computes_in_bfloat16
 from agent.vision import Vision
 from benchmarks.report import report
 from benchmarks.vision_loops import OurLoop, ReferenceLoop
@@ -41,7 +42,7 @@ from pretrain import collect, memory
 from pretrain.config import PretrainConfig
 from pretrain.latents import Lanes, Sequences, encode_shards
 from pretrain.shards import ShardSet
-from pretrain.stage import choose_device, computes_in_bfloat16
+from pretrain.stage import choose_device
 from pretrain.vision import validate
 
 TURN = 1024

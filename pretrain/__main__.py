@@ -22,6 +22,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 STAGES = {
     "collect": "play the training levels and record rollout shards",
+    "search": "find the thing that is played in the frames (only for a V with a glimpse)",
     "vision": "train V on the frames",
     "memory": "train M on latents and actions",
     "joint": "train V and M together (only where joint.steps is set)",
@@ -33,6 +34,7 @@ Pretrain the agent: python -m pretrain STAGE --config FILE [--KEY VALUE ...]
 
 Stages, in order; each goes on where it was stopped when the same command is run again:
   collect      {collect}
+  search       {search}
   vision       {vision}
   memory       {memory}
   joint        {joint}

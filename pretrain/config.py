@@ -14,11 +14,11 @@ from agent.config import (
     NotNegative,
     Positive,
     PPOConfig,
+    Precision,
     Rate,
 )
 
 Device = Literal["auto", "cpu", "cuda"]
-Precision = Literal["auto", "float32", "bfloat16"]
 Behaviour = Literal["random", "hold-right", "jerk", "noisy-movie", "policy"]
 
 
@@ -60,6 +60,24 @@ class CollectConfig:
 
 
 @dataclasses.dataclass
+class SearchTraining:
+    """How V learns where the thing that is played is (V with a glimpse); see `pretrain.search`."""
+
+    steps: Positive = 800
+    """gradient steps on the frames in which it is the only thing that moves"""
+    rounds: Annotated[int, pydantic.Field(ge=0)] = 5
+    """how often it is then followed through all rollouts, and searched for where it was found"""
+    round_steps: Positive = 2000
+    """gradient steps of such a round"""
+    batch: Positive = 32
+    """frames per step"""
+    learning_rate: Rate = 1.5e-3
+    """Adam's step size; falls to a tenth along a cosine, in every round anew"""
+
+    __pydantic_config__ = FORBID_UNKNOWN
+
+
+@dataclasses.dataclass
 class VisionTraining:
     """How V is trained."""
 
@@ -77,6 +95,8 @@ class VisionTraining:
     """KL per unit that is free of charge, in nats"""
     error_weight: NotNegative = 1.0
     """how much more badly drawn pixels count; see `agent.vision.vision_loss`"""
+    focus: NotNegative = 3.0
+    """how much more the pixels around the thing that is played count (V with a glimpse)"""
     precision: Precision = "auto"
     """of the convolutions; `auto` takes bfloat16 where the hardware computes it natively"""
 
@@ -95,6 +115,8 @@ class MemoryTraining:
     """timesteps through which gradients flow; the state is carried on beyond them"""
     learning_rate: Rate = 1e-3
     """Adam's step size; falls to a tenth along a cosine"""
+    place_weight: NotNegative = 0.0
+    """weight of the NLL per unit of the glimpse's x and y, on top of their share in that of all"""
     reward_weight: NotNegative = 1.0
     """weight of the reward head's loss against the NLL per latent unit"""
     end_weight: NotNegative = 0.2
@@ -187,6 +209,7 @@ class PretrainConfig:
     agent: AgentConfig = dataclasses.field(default_factory=AgentConfig)
     """the agent that is trained"""
     collect: CollectConfig = dataclasses.field(default_factory=CollectConfig)
+    search: SearchTraining = dataclasses.field(default_factory=SearchTraining)
     vision: VisionTraining = dataclasses.field(default_factory=VisionTraining)
     memory: MemoryTraining = dataclasses.field(default_factory=MemoryTraining)
     joint: JointTraining = dataclasses.field(default_factory=JointTraining)

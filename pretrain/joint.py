@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from agent.config import to_dict
 from agent.frames import SIZE
 from agent.memory import Memory, State, memory_loss
+from agent.precision import computes_in_bfloat16
 from agent.vision import Vision, sample, to_input, vision_loss
 from pretrain import collect, memory, vision
 from pretrain.config import PretrainConfig
@@ -32,8 +33,8 @@ from pretrain.stage import (
     Stage,
     StopRequest,
     choose_device,
-    computes_in_bfloat16,
     cosine,
+    read_ahead,
     seed_of,
     set_learning_rate,
 )
@@ -164,7 +165,7 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
         work.writer(first) as writer,
     ):
         stream = training_batches(lanes, epoch, position)
-        following = vision.read_ahead(lambda _: next(stream), range(first, settings.steps))
+        following = read_ahead(lambda _: next(stream), range(first, settings.steps))
         for step in range(first, settings.steps):
             epoch, position, batch = next(following)
             generator.manual_seed(seed_of(config.seed, COMPONENT, 2, step))
@@ -253,7 +254,6 @@ def joint_loss(
     frames = to_input(batch.frames, device)
     with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
         mean, logvar = model.vision.encode(frames)
-        mean, logvar = mean.float(), logvar.float()
         z = sample(mean, logvar, generator)
         drawn = model.vision.decoder(z)
     seen, vision_scalars = vision_loss(
@@ -264,6 +264,7 @@ def joint_loss(
         kl_weight=config.vision.kl_weight,
         free_nats=config.vision.free_nats,
         error_weight=config.vision.error_weight,
+        focus=vision.focus(config, mean),
     )
 
     latents = z.new_zeros(*present.shape, z.shape[1]).masked_scatter(present.unsqueeze(-1), z)
@@ -276,6 +277,7 @@ def joint_loss(
         sequences.rewards * config.agent.reward.scale,
         sequences.ends,
         sequences.mask,
+        place_weight=config.memory.place_weight,
         reward_weight=config.memory.reward_weight * settings.head_weight / settings.memory_weight,
         end_weight=config.memory.end_weight * settings.head_weight / settings.memory_weight,
         end_positive_weight=config.memory.end_positive_weight,

@@ -164,6 +164,7 @@ def sequence_loss(
         batch.rewards * config.agent.reward.scale,
         batch.ends,
         batch.mask,
+        place_weight=settings.place_weight,
         reward_weight=settings.reward_weight,
         end_weight=settings.end_weight,
         end_positive_weight=settings.end_positive_weight,

@@ -189,9 +189,13 @@ class ShardSet:
         self, indices: Sequence[int], count: int, rng: np.random.Generator
     ) -> np.ndarray:
         """`count` frames drawn uniformly from these shards, uint8 (count, 64, 64, 3)."""
+        return self.frames_at(indices, rng.integers(self.timesteps(indices), size=count))
+
+    def frames_at(self, indices: Sequence[int], positions: np.ndarray) -> np.ndarray:
+        """The frames at these positions of the shards one after the other, uint8 (N, 64, 64, 3)."""
         ends = np.cumsum([len(self.shards[i]) for i in indices])
-        frames = np.empty((count, SIZE, SIZE, 3), np.uint8)
-        for row, position in enumerate(rng.integers(ends[-1], size=count)):
+        frames = np.empty((len(positions), SIZE, SIZE, 3), np.uint8)
+        for row, position in enumerate(positions):
             which = int(np.searchsorted(ends, position, side="right"))
             start = ends[which - 1] if which else 0
             frames[row] = self.shards[indices[which]].frame(int(position - start))

@@ -9,6 +9,8 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -198,22 +200,6 @@ def choose_device(device: str) -> torch.device:
     return torch.device(device)
 
 
-def computes_in_bfloat16(precision: str, device: torch.device) -> bool:
-    """Whether to compute in bfloat16.
-
-    A CPU without instructions for it emulates it, 10 times slower than float32.
-    """
-    if precision != "auto":
-        return precision == "bfloat16"
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    try:
-        flags = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags
-
-
 def cosine(step: int, steps: int) -> float:
     """Factor on the learning rate: from 1 down to 0.1 along half a cosine."""
     return 0.1 + 0.9 * 0.5 * (1 + float(np.cos(np.pi * step / steps)))
@@ -222,3 +208,13 @@ def cosine(step: int, steps: int) -> float:
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     for group in optimizer.param_groups:
         group["lr"] = rate
+
+
+def read_ahead(read: Callable[[int], Any], steps: range) -> Iterator[Any]:
+    """``read(step)`` for each step, with the next one always being read in a thread."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        following = None
+        for step in steps:
+            current = following or pool.submit(read, step)
+            following = pool.submit(read, step + 1) if step + 1 < steps.stop else None
+            yield current.result()

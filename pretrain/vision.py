@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 
 from agent.config import to_dict
-from agent.vision import Vision, psnr, to_input, vision_loss
-from pretrain import collect
+from agent.precision import computes_in_bfloat16
+from agent.vision import Vision, focus_on_place, psnr, to_input, vision_loss
+from pretrain import collect, search
 from pretrain.config import PretrainConfig
 from pretrain.errors import Diverged, Stopped
 from pretrain.shards import ShardSet
@@ -20,8 +19,8 @@ from pretrain.stage import (
     Stage,
     StopRequest,
     choose_device,
-    computes_in_bfloat16,
     cosine,
+    read_ahead,
     seed_of,
     set_learning_rate,
 )
@@ -37,6 +36,7 @@ def stage(config: PretrainConfig, fresh: bool = False) -> Stage:
         "training": to_dict(config.vision),
         "seed": config.seed,
         "rollouts": collect.stage(config).fingerprint,
+        "search": search.stage(config).fingerprint if config.agent.vision.glimpse else None,
     }
     return Stage("vision", config.out / "vision", settings, fresh)
 
@@ -65,6 +65,8 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
 
     torch.manual_seed(seed_of(config.seed, COMPONENT))
     model = Vision(config.agent.vision).to(device, memory_format=torch.channels_last)
+    if model.encoder.search is not None:
+        model.encoder.search.load_state_dict(search.stage(config).trained())
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
     first = 0
     if checkpoint := work.restore():
@@ -90,13 +92,14 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
             with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
                 reconstruction, mean, logvar = model(frames, generator)
             loss, scalars = vision_loss(
-                reconstruction.float(),
+                reconstruction,
                 frames,
-                mean.float(),
-                logvar.float(),
+                mean,
+                logvar,
                 kl_weight=settings.kl_weight * min(1.0, (step + 1) / settings.kl_warmup),
                 free_nats=settings.free_nats,
                 error_weight=settings.error_weight,
+                focus=focus(config, mean),
             )
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -128,6 +131,13 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
     print(f"vision: {quality:.1f} dB on {len(validation)} frames of shards not trained on")
 
 
+def focus(config: PretrainConfig, mean: torch.Tensor) -> torch.Tensor | None:
+    """How much more each pixel of the frames with these latents (B, Z) counts, if any does."""
+    if not config.agent.vision.glimpse:
+        return None
+    return focus_on_place(mean, config.vision.focus)
+
+
 def training_batches(
     shards: ShardSet, batch: int, seed: int, first: int, last: int
 ) -> Iterator[np.ndarray]:
@@ -142,16 +152,6 @@ def training_batches(
         return shards.sample_frames(shards.training, batch, rng)
 
     yield from read_ahead(read, range(first, last))
-
-
-def read_ahead(read: Callable[[int], Any], steps: range) -> Iterator[Any]:
-    """``read(step)`` for each step, with the next one always being read in a thread."""
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        following = None
-        for step in steps:
-            current = following or pool.submit(read, step)
-            following = pool.submit(read, step + 1) if step + 1 < steps.stop else None
-            yield current.result()
 
 
 def validation_frames(shards: ShardSet, seed: int) -> np.ndarray:

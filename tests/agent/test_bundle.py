@@ -19,7 +19,7 @@ from agent.player import Models, Player
 
 CONFIG = AgentConfig(
     actions=("", "RIGHT"),
-    vision=VisionConfig(latent=16, grid=4, keypoints=0, channels=(2, 4)),
+    vision=VisionConfig(latent=16, grid=4, glimpse=0, channels=(2, 4)),
     memory=MemoryConfig(hidden=5, mixtures=2),
     controller=ControllerConfig(hidden=8),
 )

@@ -42,7 +42,7 @@ def build(online: OnlineConfig, features: tuple[str, ...] = ("z", "h")) -> Model
     return Models.build(
         AgentConfig(
             actions=("", "RIGHT", "LEFT"),
-            vision=VisionConfig(latent=16, grid=4, keypoints=0, channels=(8, 8)),
+            vision=VisionConfig(latent=16, grid=4, glimpse=0, channels=(8, 8)),
             memory=MemoryConfig(hidden=8, mixtures=2),
             controller=ControllerConfig(features=features, hidden=16),
             online=online,

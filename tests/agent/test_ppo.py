@@ -14,7 +14,7 @@ from agent.ppo import PPO, Rollout, Terms, gae
 
 CONFIG = AgentConfig(
     actions=("", "RIGHT", "LEFT"),
-    vision=VisionConfig(latent=16, grid=4, keypoints=0, channels=(2, 4)),
+    vision=VisionConfig(latent=16, grid=4, glimpse=0, channels=(2, 4)),
     memory=MemoryConfig(hidden=5, mixtures=2),
     controller=ControllerConfig(hidden=16),
 )
@@ -97,8 +97,8 @@ def test_own_encoder_starts_as_vs_and_gets_gradients() -> None:
     torch.manual_seed(0)
     models = Models.build(config)
     models.controller.start_from(models.vision.encoder)
-    weight = models.controller.encoder.stem[0].weight
-    seen = models.vision.encoder.stem[0].weight
+    weight = models.controller.encoder.layers[0].weight
+    seen = models.vision.encoder.trunk.layers[0].weight
     assert torch.equal(weight, seen) and weight is not seen
 
     player = Player(models, envs=2, seed=0)
@@ -115,7 +115,7 @@ def test_own_encoder_starts_as_vs_and_gets_gradients() -> None:
     before = weight.clone()
     metrics = ppo.update(rollout, progress=0.0)
     assert not torch.equal(weight, before), "the policy gradient reaches C's encoder"
-    assert torch.equal(seen, models.vision.encoder.stem[0].weight), "V stays as it was"
+    assert torch.equal(seen, models.vision.encoder.trunk.layers[0].weight), "V stays as it was"
     # Before the first gradient step the stored features give the probabilities that were played.
     assert abs(metrics["kl"]) < 0.05
 

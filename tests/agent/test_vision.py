@@ -3,22 +3,37 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch.distributions import Normal, kl_divergence
 
 from agent.config import VisionConfig, validate
 from agent.errors import UsageError
 from agent.frames import shrink
-from agent.vision import Vision, kl_per_unit, psnr, sample, to_input, vision_loss
+from agent.vision import (
+    MIN_LOGVAR,
+    SEARCHED,
+    Vision,
+    crop,
+    focus_on_place,
+    kl_per_unit,
+    paste,
+    place_loss,
+    psnr,
+    sample,
+    to_input,
+    vision_loss,
+)
 
-SMALL = VisionConfig(latent=40, grid=4, keypoints=4, channels=(8, 16))
+SMALL = VisionConfig(latent=40, grid=4, glimpse=8, channels=(8, 16))
 
 
 @pytest.mark.parametrize(
     "config",
     [
         VisionConfig(),
-        VisionConfig(latent=32, grid=4, keypoints=8, channels=(4, 8)),
-        VisionConfig(latent=64, keypoints=0, channels=(4, 8)),
+        VisionConfig(latent=32, grid=4, glimpse=16, channels=(4, 8)),
+        VisionConfig(latent=64, grid=8, glimpse=0, channels=(4, 8)),
     ],
 )
 def test_shapes_for_every_latent_size(config: VisionConfig) -> None:
@@ -27,7 +42,7 @@ def test_shapes_for_every_latent_size(config: VisionConfig) -> None:
     reconstruction, mean, logvar = model(frames)
     assert reconstruction.shape == frames.shape
     assert mean.shape == logvar.shape == (3, config.latent)
-    assert model.encoder.features(frames).shape == (3, model.encoder.feature_size)
+    assert model.encoder.trunk(frames).shape == (3, config.channels[1], config.grid, config.grid)
     decoded = model.decode(mean)
     assert decoded.min() >= 0 and decoded.max() <= 1
 
@@ -37,23 +52,72 @@ def test_a_latent_that_does_not_fill_the_grid_is_refused() -> None:
         validate(VisionConfig, {"latent": 100}, "config.yaml")
 
 
-def test_a_keypoint_says_where_a_thing_is() -> None:
-    """Its units are where its heat map points: -2 is one edge of the frame, 2 the other."""
+def test_the_glimpse_says_where_the_thing_is_and_draws_it_there() -> None:
+    """Its last two units are where the search points: -2 is one edge of the frame, 2 the other."""
     torch.manual_seed(0)
-    config = VisionConfig(latent=18, grid=4, keypoints=1, channels=(4, 8))
-    encoder = Vision(config).encoder
-    with torch.no_grad():  # the heat is the frame's red, summed over each patch, and sharpened
-        encoder.stem[0].weight.zero_()
-        encoder.stem[0].bias.zero_()
-        encoder.stem[0].weight[0, 0] = 1.0
-        encoder.heat = torch.nn.Conv2d(4, 1, 1, bias=False)
-        encoder.heat.weight.copy_(torch.tensor([100.0, 0, 0, 0]).view(1, 4, 1, 1))
-    frames = torch.zeros(1, 3, 64, 64)
-    frames[0, 0, 8:12, 48:52] = 1.0
-    mean, _ = encoder(frames)
+    model = Vision(VisionConfig(latent=20, grid=4, glimpse=4, channels=(4, 8)))
+    with torch.no_grad():
+        model.encoder.search.prior[4, 12] = 50.0
+    mean, logvar = model.encode(torch.rand(1, 3, 64, 64))
     x, y = mean[0, -2:].tolist()
     assert x == pytest.approx((50 / 64 * 2 - 1) * 2, abs=1e-3)
-    assert y == pytest.approx((10 / 64 * 2 - 1) * 2, abs=1e-3)
+    assert y == pytest.approx((18 / 64 * 2 - 1) * 2, abs=1e-3)
+    assert logvar[0, -1].item() == MIN_LOGVAR
+
+    other_look = mean.clone()
+    other_look[0, -4:-2] += 3.0
+    with torch.no_grad():
+        changed = (model.decode(other_look) != model.decode(mean)).any(dim=1)[0]
+    rows, columns = changed.nonzero(as_tuple=True)
+    assert rows.min() >= 18 - 8 and rows.max() < 18 + 8
+    assert columns.min() >= 50 - 8 and columns.max() < 50 + 8
+
+
+def test_only_its_own_loss_moves_the_search() -> None:
+    model = Vision(SMALL)
+    frames = torch.rand(2, 3, 64, 64)
+    reconstruction, mean, logvar = model(frames)
+    settings = {"kl_weight": 1.0, "free_nats": 0.0, "error_weight": 1.0}
+    vision_loss(reconstruction, frames, mean, logvar, **settings)[0].backward()
+    assert all(p.grad is None for p in model.encoder.search.parameters())
+    assert all(p.grad is not None for p in model.encoder.look.parameters())
+    assert all(p.grad is not None for p in model.decoder.sprite.parameters())
+    place_loss(model.encoder.search(frames), torch.zeros(2, 2)).backward()
+    assert all(p.grad is not None for p in model.encoder.search.parameters())
+
+
+@settings(deadline=None)
+@given(st.floats(-0.7, 0.7), st.floats(-0.7, 0.7))
+def test_a_window_is_pasted_where_it_was_cropped(x: float, y: float) -> None:
+    axis = torch.linspace(0, 1, 64)
+    frames = (axis[:, None] + axis).expand(1, 3, 64, 64)  # a ramp: nothing is lost between pixels
+    places = torch.tensor([[x, y]])
+    pasted = paste(crop(frames, places), places, 64)
+    inside = paste(torch.ones(1, 1, 16, 16), places, 64) > 0.999
+    inner = torch.nn.functional.avg_pool2d(inside.float(), 5, 1, 2) > 0.999
+    assert inner.sum() > 100
+    torch.testing.assert_close(pasted[:, :1][inner], frames[:, :1][inner], atol=1e-3, rtol=0)
+
+
+def test_the_search_is_best_where_its_expectation_is_the_place() -> None:
+    places = torch.tensor([[0.31, -0.52]])
+    search = Vision(SMALL).encoder.search
+    logits = torch.zeros(1, SEARCHED, SEARCHED, requires_grad=True)
+    optimizer = torch.optim.Adam([logits], lr=0.3)
+    for _ in range(300):
+        optimizer.zero_grad()
+        place_loss(logits, places).backward()
+        optimizer.step()
+    torch.testing.assert_close(search.place(logits.detach()), places, atol=5e-3, rtol=0)
+
+
+def test_pixels_near_the_thing_count_more() -> None:
+    mean = torch.zeros(1, 8)
+    mean[0, -2:] = torch.tensor([1.0, -1.0])  # a quarter from the right, a quarter from the top
+    focus = focus_on_place(mean, 3.0)
+    assert focus.shape == (1, 1, 64, 64)
+    assert focus[0, 0, 16, 48] == 3.0 and focus[0, 0, 48, 16] == 0.0
+    assert focus.sum() == pytest.approx(3 * 16 * 16, rel=0.15)
 
 
 def test_kl_is_the_closed_form_of_torch() -> None:

@@ -23,7 +23,7 @@ def config(tmp_path: Path) -> PretrainConfig:
         out=tmp_path / "run",
         levels="airstriker",
         agent=AgentConfig(
-            vision=VisionConfig(latent=16, grid=4, keypoints=0, channels=(4, 8)),
+            vision=VisionConfig(latent=16, grid=4, glimpse=0, channels=(4, 8)),
             memory=MemoryConfig(hidden=16, mixtures=2),
         ),
         vision=VisionTraining(batch=64, learning_rate=1e-2, precision="float32"),

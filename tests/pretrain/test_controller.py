@@ -31,7 +31,7 @@ out: {folder}/base
 levels: airstriker
 agent:
   actions: ["", "LEFT", "RIGHT", "B"]
-  vision: {{latent: 16, grid: 4, keypoints: 0, channels: [4, 8]}}
+  vision: {{latent: 16, grid: 4, glimpse: 0, channels: [4, 8]}}
   memory: {{hidden: 16, mixtures: 2}}
   controller: {{features: [z, h], hidden: 16}}
 collect: {{timesteps: 256, shard: 128, workers: 2}}
@@ -159,7 +159,7 @@ def test_stopped_and_continued(base: Path, tmp_path: Path, monkeypatch: pytest.M
 
 AGENT = AgentConfig(
     actions=("", "RIGHT", "RIGHT B"),
-    vision=VisionConfig(latent=16, grid=4, keypoints=0, channels=(4, 8)),
+    vision=VisionConfig(latent=16, grid=4, glimpse=0, channels=(4, 8)),
     memory=MemoryConfig(hidden=5, mixtures=2),
     controller=ControllerConfig(hidden=16),
 )

@@ -24,7 +24,7 @@ def models() -> Models:
     return Models.build(
         AgentConfig(
             actions=("", "RIGHT", "B"),
-            vision=VisionConfig(latent=20, grid=4, keypoints=2, channels=(2, 4)),
+            vision=VisionConfig(latent=20, grid=4, glimpse=4, channels=(2, 4)),
             memory=MemoryConfig(hidden=8, mixtures=2),
             controller=ControllerConfig(hidden=8),
         )

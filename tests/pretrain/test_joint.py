@@ -24,7 +24,7 @@ out: {out}
 levels: airstriker
 agent:
   actions: ["", "LEFT", "RIGHT", "B"]
-  vision: {{latent: 16, grid: 4, keypoints: 0, channels: [4, 8]}}
+  vision: {{latent: 16, grid: 4, glimpse: 0, channels: [4, 8]}}
   memory: {{hidden: 16, mixtures: 2}}
   controller: {{features: [z, h], hidden: 16}}
 collect: {{timesteps: 256, shard: 128, workers: 2}}
@@ -125,7 +125,7 @@ def small_config(folder: Path) -> PretrainConfig:
         levels="airstriker",
         agent=AgentConfig(
             actions=("", "B"),
-            vision=VisionConfig(latent=16, grid=4, keypoints=0, channels=(8, 16)),
+            vision=VisionConfig(latent=16, grid=4, glimpse=0, channels=(8, 16)),
             memory=MemoryConfig(hidden=16, mixtures=2),
         ),
         joint=JointTraining(steps=1, batch=4, sequence=8),

@@ -23,7 +23,7 @@ out: {out}
 levels: airstriker
 agent:
   actions: ["", "LEFT", "RIGHT", "B"]
-  vision: {{latent: 20, grid: 4, keypoints: 2, channels: [4, 8]}}
+  vision: {{latent: 16, grid: 4, glimpse: 0, channels: [4, 8]}}
   memory: {{hidden: 16, mixtures: 2}}
   controller: {{features: [z, h], hidden: 16}}
 collect: {{timesteps: 512, shard: 128, workers: 2}}

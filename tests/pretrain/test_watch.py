@@ -27,7 +27,7 @@ def models() -> Models:
     return Models.build(
         AgentConfig(
             actions=ACTIONS,
-            vision=VisionConfig(latent=16, grid=4, keypoints=0, channels=(2, 4)),
+            vision=VisionConfig(latent=16, grid=4, glimpse=0, channels=(2, 4)),
             memory=MemoryConfig(hidden=8, mixtures=2),
             controller=ControllerConfig(hidden=8),
         )
