@@ -38,6 +38,8 @@ class VisionConfig:
     """units for the thing that is played: what it looks like, and its x and y; 0 is none"""
     channels: tuple[Positive, Positive] = (48, 96)
     """channels at a quarter of the frame's resolution, and on the grid"""
+    decoder_channels: tuple[Positive, Positive] | None = None
+    """the decoder's, which playing does without; like the encoder's where nothing is said"""
 
     __pydantic_config__ = FORBID_UNKNOWN
 

@@ -175,7 +175,7 @@ def memory_loss(
     ends: torch.Tensor,
     mask: torch.Tensor,
     *,
-    place_weight: float,
+    place_weight: float = 0.0,
     reward_weight: float,
     end_weight: float,
     end_positive_weight: float,

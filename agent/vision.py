@@ -189,7 +189,7 @@ class Decoder(nn.Module):
 
     def __init__(self, config: VisionConfig):
         super().__init__()
-        c1, c2 = config.channels
+        c1, c2 = config.decoder_channels or config.channels
         self.shape = (config.cell_units, config.grid, config.grid)
         self.glimpse = config.glimpse
         units = config.latent - config.glimpse
