@@ -64,6 +64,8 @@ class ScoreConfig:
     """budget of each run in seconds"""
     reference: Name = "world-model"
     """the arm that every other one is compared with"""
+    pretrained: Name = "world-model-zero-shot"
+    """the reference as it is before it learns: does learning ever make it worse?"""
 
     __pydantic_config__ = FORBID_UNKNOWN
 

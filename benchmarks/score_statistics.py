@@ -112,6 +112,27 @@ def learning_curve(
     return sums[filled] / counts[filled]
 
 
+def while_learning(curves: Sequence[np.ndarray], still: Scores) -> tuple[np.ndarray, np.ndarray]:
+    """How an agent does in each part of its budget, against the same agent that does not learn.
+
+    Args:
+        curves: `learning_curve` of each run, one array (runs, bins) per level.
+        still: scores of the agent that does not learn, on the same levels.
+
+    Returns:
+        Ratios of the means over levels (bins,), and their 95% stratified bootstrap intervals
+        (2, bins), both sides resampled; NaN where a level has fewer than two runs.
+    """
+    ratios = np.mean([level.mean(axis=0) for level in curves], axis=0) / float(mean(still))
+    if min(len(level) for level in [*curves, *still]) < 2:
+        return ratios, np.full((2, len(ratios)), np.nan)
+    rng = np.random.default_rng(0)
+    drawn = [level[rng.integers(len(level), size=(1000, len(level)))].mean(1) for level in curves]
+    divisors = mean(resample(still, rng, 1000))
+    tail = 50 * (1 - CONFIDENCE)
+    return ratios, np.percentile(np.mean(drawn, axis=0) / divisors[:, None], [tail, 100 - tail], 0)
+
+
 def curve_with_band(
     curves: Sequence[np.ndarray], seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray | None]:

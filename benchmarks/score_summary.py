@@ -20,6 +20,10 @@ from contest.verdicts import COMPLETED
 Runs = list[dict[str, Any]]
 SUMMARY = "summary.json"
 TABLE = "summary.md"
+EARLY = 150_000
+"""timesteps in which fine-tuning must not do worse than the agent did before"""
+PARTS = 4
+"""of the budget, or of its first EARLY timesteps, for which that is looked at"""
 
 
 def summarise(results: Path, config: ScoreConfig) -> dict[str, Any]:
@@ -42,6 +46,7 @@ def summarise(results: Path, config: ScoreConfig) -> dict[str, Any]:
         settings[timesteps] = {
             "arms": {name: entry(runs, timesteps) for name, runs in arms.items()},
             "comparisons": _comparisons(arms, timesteps, config.reference),
+            "while_learning": _while_learning(arms, timesteps, config),
         }
     arms, comparisons = {}, {}
     for setting in settings.values():  # the largest budget first
@@ -146,6 +151,34 @@ def _comparisons(arms: Mapping[str, Runs], timesteps: int, reference: str) -> li
     return comparisons
 
 
+def _while_learning(
+    arms: Mapping[str, Runs], timesteps: int, config: ScoreConfig
+) -> dict[str, Any] | None:
+    """The reference while it learns against itself without learning; None without both arms."""
+    if not {config.reference, config.pretrained} <= arms.keys():
+        return None
+    still = by_level(arms[config.pretrained])
+    bins = PARTS * max(1, -(-timesteps // EARLY))
+    curves: dict[str, list[np.ndarray]] = {}
+    for run in arms[config.reference]:
+        if run["level"] in still:
+            episodes = run["episodes"]
+            curve = statistics.learning_curve(episodes["reward"], episodes["end"], timesteps, bins)
+            curves.setdefault(run["level"], []).append(curve[:PARTS])
+    if not curves or statistics.mean([still[level] for level in curves]) <= 0:
+        return None
+    ratios, intervals = statistics.while_learning(
+        [np.array(of) for of in curves.values()], [still[level] for level in curves]
+    )
+    return {
+        "against": config.pretrained,
+        "until_timestep": [round((part + 1) * timesteps / bins) for part in range(PARTS)],
+        "ratio": ratios.tolist(),
+        "ratio_ci95": None if np.isnan(intervals).any() else intervals.T.tolist(),
+        "lowest": float(ratios.min()),
+    }
+
+
 def markdown(summary: dict[str, Any]) -> str:
     """Tables for the README: one per budget, what all of it means below."""
     parts = [
@@ -187,7 +220,20 @@ def _tables(timesteps: int, setting: dict[str, Any], reference: str) -> str:
         )  # fmt: skip
         each.append([name, *(_number(arm["per_level"].get(level)) for level in levels)])
     title = f"### {timesteps:,} timesteps per run\n"
-    return "\n".join([title, _table(overall), "", "Per level:", "", _table(each), ""])
+    parts = [title, _table(overall), "", "Per level:", "", _table(each), ""]
+    if learning := setting["while_learning"]:
+        rows = [[f"{reference} ÷ {learning['against']}", *_parts(learning)]]
+        head = ["while it learns", *(f"to {until:,}" for until in learning["until_timestep"])]
+        parts += ["Part by part of the budget:", "", _table([head, *rows]), ""]
+    return "\n".join(parts)
+
+
+def _parts(learning: Mapping[str, Any]) -> list[str]:
+    intervals = learning["ratio_ci95"] or [None] * len(learning["ratio"])
+    return [
+        f"{ratio:.2f} {_range(interval, 2)}"
+        for ratio, interval in zip(learning["ratio"], intervals, strict=True)
+    ]
 
 
 def _table(rows: list[list[str]]) -> str:

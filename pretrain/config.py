@@ -115,6 +115,8 @@ class MemoryTraining:
     """timesteps through which gradients flow; the state is carried on beyond them"""
     learning_rate: Rate = 1e-3
     """Adam's step size; falls to a tenth along a cosine"""
+    dream_every: Annotated[int, pydantic.Field(ge=0)] = 4
+    """one step of so many is an open loop: M sees a few timesteps and dreams on; 0 for none"""
     place_weight: NotNegative = 0.0
     """weight of the NLL per unit of the glimpse's x and y, on top of their share in that of all"""
     reward_weight: NotNegative = 1.0

@@ -13,6 +13,7 @@ from pretrain import collect, vision
 from pretrain.config import PretrainConfig
 from pretrain.errors import Diverged, Stopped
 from pretrain.latents import Lanes, Sequences, encode_shards
+from pretrain.rollouts import CONTEXT, HORIZONS
 from pretrain.shards import ShardSet
 from pretrain.stage import (
     Meter,
@@ -102,7 +103,10 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
             epoch, position, batch = next(batches)
             generator.manual_seed(seed_of(config.seed, COMPONENT, 2, step))
             set_learning_rate(optimizer, settings.learning_rate * cosine(step, settings.steps))
-            loss, scalars, state = sequence_loss(model, batch.to(device), state, config, generator)
+            open_loop = settings.dream_every > 0 and (step + 1) % settings.dream_every == 0
+            loss, scalars, state = sequence_loss(
+                model, batch.to(device), state, config, generator, open_loop
+            )
             if not torch.isfinite(loss):
                 raise Diverged(
                     f"memory: the loss is {loss.item()} at step {step} (epoch {epoch}, batch"
@@ -149,27 +153,62 @@ def sequence_loss(
     state: State,
     config: PretrainConfig,
     generator: torch.Generator,
+    open_loop: bool = False,
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor], State]:
     """Loss and scalars of one batch, and the state to carry on, cut from the graph.
 
-    The latents are sampled from V's posterior, anew each time: the next one, too.
+    The latents are sampled from V's posterior, anew each time: the next one, too. In an open loop M
+    forgets what was before, sees CONTEXT timesteps and dreams on with the actions that were taken;
+    foretelling one step at a time it never learns where its own errors lead (compare scheduled
+    sampling, arXiv 1506.03099).
     """
     settings = config.memory
     keep = 1 - batch.fresh
     latents = sample(batch.mean, batch.logvar, generator)
-    hidden, state = model(latents[:, :-1], batch.actions, State(state.h * keep, state.c * keep))
+    seen, actions, first = latents[:, :-1], batch.actions, State(state.h * keep, state.c * keep)
+    if open_loop:
+        with torch.no_grad():
+            _, state = model(seen, actions, first)
+        hidden, seen = dream(model, seen[:, : CONTEXT + HORIZONS[-1]], actions)
+    else:
+        hidden, state = model(seen, actions, first)
+    length = hidden.shape[1]
     loss, scalars = memory_loss(
-        model.predict(hidden, latents[:, :-1]),
-        latents[:, 1:],
-        batch.rewards * config.agent.reward.scale,
-        batch.ends,
-        batch.mask,
+        model.predict(hidden, seen),
+        latents[:, 1 : length + 1],
+        batch.rewards[:, :length] * config.agent.reward.scale,
+        batch.ends[:, :length],
+        batch.mask[:, :length],
         place_weight=settings.place_weight,
         reward_weight=settings.reward_weight,
         end_weight=settings.end_weight,
         end_positive_weight=settings.end_positive_weight,
     )
     return loss, scalars, State(state.h.detach(), state.c.detach())
+
+
+def dream(
+    model: Memory, latents: torch.Tensor, actions: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Read CONTEXT timesteps of latents (B, T, Z) from an empty state on, then M's own means.
+
+    Args:
+        actions: int64, of T timesteps at least.
+
+    Returns:
+        Hidden states after each timestep (B, T, H), and the latents read (B, T, Z). What M expects
+        is cut from the graph before it is read.
+    """
+    length, start = latents.shape[1], model.initial_state(len(latents))
+    hidden, state = model(latents[:, :CONTEXT], actions[:, :CONTEXT], start)
+    hiddens, read = [hidden], [latents[:, :CONTEXT]]
+    for t in range(CONTEXT, length):
+        with torch.no_grad():
+            expected = model.predict(hiddens[-1][:, -1], read[-1][:, -1]).mean()
+        state = model.step(expected, actions[:, t], state)
+        hiddens.append(state.h.unsqueeze(1))
+        read.append(expected.unsqueeze(1))
+    return torch.cat(hiddens, dim=1), torch.cat(read, dim=1)
 
 
 @torch.inference_mode()

@@ -150,6 +150,9 @@ def test_loss_leaves_out_padding_and_what_lies_beyond_an_end(model: Memory) -> N
     changed[0, 4] += 100
     assert loss(changed, rewards) > plain
 
+    place = memory_loss(prediction, following, rewards, ends, mask, **weights, place_weight=0.5)
+    assert place[0].item() == pytest.approx(plain + 0.5 * place[1]["place"].item())
+
 
 def test_it_learns_what_the_action_does(model: Memory) -> None:
     """Latent 0 moves by the action; the reward is 1 for action 2; action 3 ends the episode."""

@@ -34,6 +34,7 @@ SMALL = VisionConfig(latent=40, grid=4, glimpse=8, channels=(8, 16))
         VisionConfig(),
         VisionConfig(latent=32, grid=4, glimpse=16, channels=(4, 8)),
         VisionConfig(latent=64, grid=8, glimpse=0, channels=(4, 8)),
+        VisionConfig(latent=20, grid=4, glimpse=4, channels=(4, 8), decoder_channels=(6, 12)),
     ],
 )
 def test_shapes_for_every_latent_size(config: VisionConfig) -> None:

@@ -42,16 +42,16 @@ def make_bundle(folder: Path, seed: int) -> None:
     bundle.save(Models.build(TINY), folder, {"pretraining_timesteps": {"collect": 7, "more": 5}})
 
 
-def write_config(folder: Path, arms: dict) -> Path:
+def write_config(folder: Path, arms: dict, more: dict | None = None) -> Path:
     path = folder / "score.yaml"
-    content = {"arms": arms, "seeds": 1, "timesteps": 130}
+    content = {"arms": arms, "seeds": 1, "timesteps": 130, **(more or {})}
     path.write_text(yaml.safe_dump(content, sort_keys=False))
     return path
 
 
-def arguments(folder: Path, of: dict, **options) -> score.Args:
+def arguments(folder: Path, of: dict, more: dict | None = None, **options) -> score.Args:
     places = {"results": folder / "results", "work": folder / "work"}
-    return score.Args(config=write_config(folder, of), levels=LEVEL, **places, **options)
+    return score.Args(config=write_config(folder, of, more), levels=LEVEL, **places, **options)
 
 
 def run(args: score.Args) -> int:
@@ -73,7 +73,7 @@ def played(tmp_path_factory):
         "hold-right": {"agent": "hold-right"},
         "zero-shot": {"agent": f"{AGENT} --no-learn", "bundle": str(folder / "gone")},
     }
-    args = arguments(folder, arms, jobs=2, seeds=2)
+    args = arguments(folder, arms, {"pretrained": "hold-right"}, jobs=2, seeds=2)
     assert run(args) == 0
     return folder, args
 
@@ -113,7 +113,11 @@ def test_the_summary_has_what_the_readme_needs(played):
     assert [of["against"] for of in summary["comparisons"]] == ["hold-right"]
     comparison = summary["comparisons"][0]
     assert comparison["ratio"] == pytest.approx(arm["mean"] / summary["arms"]["hold-right"]["mean"])
+    learning = summary["by_timesteps"]["130"]["while_learning"]
+    assert learning["against"] == "hold-right" and learning["until_timestep"][-1] == 130
+    assert learning["lowest"] == min(learning["ratio"]) and len(learning["ratio_ci95"]) == 4
     table = (folder / "results/summary.md").read_text()
+    assert "| while it learns | to 32 |" in table
     assert f"| arm | {LEVEL} |" in table and "| hold-right |" in table
     for picture in ("score.png", "learning-curves.png"):
         assert (folder / "results" / picture).read_bytes().startswith(b"\x89PNG")

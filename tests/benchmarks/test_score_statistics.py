@@ -150,3 +150,13 @@ def test_a_learning_curve_stays_within_its_episodes(lengths, bins, data):
     curve = statistics.learning_curve(rewards, ends, int(ends[-1]), bins)
     assert curve.shape == (bins,)
     assert min(rewards) - 1e-6 <= curve.min() and curve.max() <= max(rewards) + 1e-6
+
+
+def test_learning_is_compared_with_not_learning_part_by_part():
+    curves = [np.array([[50.0, 100.0], [150.0, 300.0]]), np.array([[300.0, 100.0], [300.0, 100.0]])]
+    still = [np.array([100.0, 100.0]), np.array([100.0, 100.0])]
+    ratios, intervals = statistics.while_learning(curves, still)
+    assert ratios.tolist() == [2.0, 1.5]
+    assert intervals[0].tolist() == [1.75, 1.0] and intervals[1].tolist() == [2.25, 2.0]
+    alone, unknown = statistics.while_learning([curves[0][:1]], [still[0]])
+    assert alone.tolist() == [0.5, 1.0] and np.isnan(unknown).all()
