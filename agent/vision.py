@@ -255,6 +255,11 @@ class Vision(nn.Module):
         """Frames (B, 3, 64, 64), cut to 0..1, of latents (B, Z)."""
         return self.decoder(latents).clamp(0, 1)
 
+    def places(self, latents: torch.Tensor) -> torch.Tensor | None:
+        """Where the thing that is played is in latents (B, Z): x and y, (B, 2), -1 and 1 at the
+        frame's edges. None without a glimpse."""
+        return latents[:, -2:] / PLACE_EDGE if self.config.glimpse else None
+
     def forward(
         self, frames: torch.Tensor, generator: torch.Generator | None = None
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

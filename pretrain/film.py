@@ -12,6 +12,8 @@ PANEL = (320, 224)
 """width and height of a frame's panel: the Mega Drive's screen"""
 MARGIN, TEXT = 8, 20
 HEAT_HEIGHT, CURVE_HEIGHT = 48, 64
+RING = 24
+"""radius in pixels of a panel"""
 HISTORY = 160
 """timesteps that the curves show"""
 BACKGROUND, INK, FAINT = (24, 26, 32), (228, 230, 235), (120, 126, 140)
@@ -47,6 +49,7 @@ class Film:
         latents: dict[str, np.ndarray],
         curves: dict[str, float],
         caption: str = "",
+        rings: dict[str, tuple[float, float] | None] | None = None,
     ) -> np.ndarray:
         """Add one timestep.
 
@@ -54,11 +57,14 @@ class Film:
             panels: pictures by title, uint8 (H, W, 3), side by side.
             latents: vectors by title, drawn as heat maps of values -3..3.
             curves: numbers by title, drawn with their recent past.
+            caption: a line below the panels.
+            rings: places in panels, by the panel's title: x and y, -1 and 1 at the edges;
+                or None.
 
         Returns:
             The picture, uint8 (height, width, 3).
         """
-        rows = [self._panels(panels)]
+        rows = [self._panels(panels, rings or {})]
         width = rows[0].shape[1]
         if caption:
             strip = np.full((TEXT, width, 3), BACKGROUND, np.uint8)
@@ -72,7 +78,9 @@ class Film:
         self.frames += 1
         return picture
 
-    def _panels(self, panels: dict[str, np.ndarray]) -> np.ndarray:
+    def _panels(
+        self, panels: dict[str, np.ndarray], rings: dict[str, tuple[float, float] | None]
+    ) -> np.ndarray:
         width, height = PANEL
         canvas = np.full(
             (height + TEXT + MARGIN, (width + MARGIN) * len(panels) + MARGIN, 3),
@@ -83,6 +91,11 @@ class Film:
             left = MARGIN + column * (width + MARGIN)
             write(canvas, title, (left, TEXT - 6), INK)
             enlarged = cv2.resize(panel, PANEL, interpolation=cv2.INTER_NEAREST)
+            if rings.get(title) is not None:
+                x, y = rings[title]
+                at = round((x + 1) / 2 * width), round((y + 1) / 2 * height)
+                for colour, thickness in (((0, 0, 0), 4), ((255, 255, 255), 2)):
+                    cv2.circle(enlarged, at, RING, colour, thickness, cv2.LINE_AA)
             canvas[TEXT : TEXT + height, left : left + width] = enlarged
         return canvas
 

@@ -59,12 +59,14 @@ def draw_pictures(
             data.frames[seen] / 255.0,
             drawn(torch.from_numpy(data.mean[seen])),
             [str(level) for level in data.level[seen]],
+            models.vision.places(torch.from_numpy(data.mean[seen])),
         ),
         "rollouts": draw_rollouts(
             np.stack([data.frames[last + steps] / 255.0 for steps in ahead], axis=1),
             np.stack([drawn(dreamt[steps]) for steps in ahead], axis=1),
             ahead,
             titles,
+            [models.vision.places(dreamt[steps]) for steps in ahead],
         ),
         "horizons": draw_horizons(result),
         "latents": draw_latents(result),
@@ -78,12 +80,15 @@ def draw_pictures(
     return paths
 
 
-def draw_reconstructions(frames: np.ndarray, drawn: np.ndarray, titles: list[str]) -> Figure:
+def draw_reconstructions(
+    frames: np.ndarray, drawn: np.ndarray, titles: list[str], places: torch.Tensor | None = None
+) -> Figure:
     """Frames, V's drawings of them and the errors, one column each.
 
     Args:
         frames, drawn: (N, 64, 64, 3), values in 0..1.
         titles: N texts, above the columns.
+        places: (N, 2), where V finds the thing that is played: it gets a ring.
     """
     error = np.abs(drawn - frames).mean(axis=-1)
     figure, axes = plt.subplots(
@@ -93,6 +98,8 @@ def draw_reconstructions(frames: np.ndarray, drawn: np.ndarray, titles: list[str
         axes[0, column].set_title(title, fontsize=7)
         for row, picture in enumerate((frames[column], drawn[column], error[column])):
             show(axes[row, column], picture)
+        if places is not None:
+            ring(axes[0, column], places[column])
     for row, label in enumerate(("game", "V", "error")):
         axes[row, 0].set_ylabel(label, fontsize=9)
     figure.tight_layout()
@@ -100,7 +107,11 @@ def draw_reconstructions(frames: np.ndarray, drawn: np.ndarray, titles: list[str
 
 
 def draw_rollouts(
-    truth: np.ndarray, dreamt: np.ndarray, ahead: list[int], titles: list[str]
+    truth: np.ndarray,
+    dreamt: np.ndarray,
+    ahead: list[int],
+    titles: list[str],
+    places: list[torch.Tensor | None],
 ) -> Figure:
     """Strips of open-loop rollouts: the game above what M dreamt, at some horizons.
 
@@ -108,6 +119,8 @@ def draw_rollouts(
         truth, dreamt: (R, len(ahead), 64, 64, 3), values in 0..1.
         ahead: timesteps after the last frame that M saw; 0 is that frame.
         titles: R texts.
+        places: for each horizon (R, 2), where M expects the thing that is played: it gets a ring;
+            or None.
     """
     size = (1.7 * len(ahead) + 0.5, 2.5 * len(truth) + 0.5)
     figure = plt.figure(figsize=size, dpi=110, layout="constrained")
@@ -118,6 +131,8 @@ def draw_rollouts(
         for column, steps in enumerate(ahead):
             show(axes[0, column], truth[number, column])
             show(axes[1, column], dreamt[number, column])
+            if places[column] is not None:
+                ring(axes[1, column], places[column][number])
             label = "last frame seen" if steps == 0 else f"{steps} ahead"
             axes[0, column].set_title(label, fontsize=7)
         axes[0, 0].set_ylabel("game", fontsize=8)
@@ -131,6 +146,15 @@ def show(axis: Axes, picture: np.ndarray) -> None:
     axis.imshow(picture, cmap="inferno", vmin=0, vmax=highest, aspect=SCREEN_SHAPE)
     axis.set_xticks([])
     axis.set_yticks([])
+
+
+def ring(axis: Axes, place: torch.Tensor) -> None:
+    """A ring around a place (2,) between -1 and 1, on a shrunk frame that `show` has shown."""
+    x, y = ((place + 1) * 32 - 0.5).tolist()
+    for colour, width in (("black", 2.4), ("white", 1.2)):
+        axis.scatter([x], [y], s=150, facecolors="none", edgecolors=colour, linewidths=width)
+    axis.set_xlim(-0.5, 63.5)
+    axis.set_ylim(63.5, -0.5)
 
 
 def draw_horizons(result: dict[str, Any]) -> Figure:

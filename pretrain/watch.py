@@ -109,12 +109,22 @@ def film(models: Models, moments: Iterator[Moment], path: Path, timesteps: int) 
                 {"z": z[0].numpy(), "z as M predicted it": foreseen_z[0].numpy()},
                 {"reward": total, "value": value, "surprise (nats per unit)": surprise},
                 caption=models.config.actions[moment.action] or "no button",
+                rings={
+                    "game": place_in(models, z),
+                    "M: prediction of this frame": place_in(models, foreseen_z),
+                },
             )
             action = torch.tensor([moment.action])
             state = memory.step(z, action, state)
             expected = memory.predict(state.h, z)
             if moment.ended:
                 state, expected, total = memory.initial_state(1), None, 0.0
+
+
+def place_in(models: Models, z: torch.Tensor) -> tuple[float, float] | None:
+    """Where the thing that is played is in a latent (1, Z); None for a V without a glimpse."""
+    places = models.vision.places(z)
+    return None if places is None else tuple(places[0].tolist())
 
 
 def picture(models: Models, z: torch.Tensor) -> np.ndarray:

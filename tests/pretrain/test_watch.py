@@ -16,7 +16,8 @@ from agent.errors import UsageError
 from agent.player import Models
 from pretrain import replays
 from pretrain.config import PretrainConfig
-from pretrain.watch import from_movie, watch
+from pretrain.film import PANEL, TEXT, Film
+from pretrain.watch import from_movie, place_in, watch
 
 ACTIONS = ("", "RIGHT", "RIGHT B", "LEFT")
 
@@ -101,3 +102,26 @@ def test_a_movie_of_a_game_that_is_not_there(tmp_path: Path, monkeypatch) -> Non
     monkeypatch.setattr(contest.levels, "states", lambda folder: [])
     with pytest.raises(UsageError, match="'Airstriker-Genesis-v0', a game that is not installed"):
         replays.read_recording(path)
+
+
+def test_a_ring_marks_a_place(tmp_path: Path) -> None:
+    panels = {"game": np.zeros((64, 64, 3), np.uint8), "other": np.zeros((64, 64, 3), np.uint8)}
+    with Film(tmp_path / "a.gif") as reel:
+        plain = reel.add(panels, {}, {"c": 0.0})
+    with Film(tmp_path / "b.gif") as reel:
+        marked = reel.add(panels, {}, {"c": 0.0}, rings={"game": (0.5, -0.5), "other": None})
+    rows, columns = (marked != plain).any(axis=2).nonzero()
+    width, height = PANEL
+    assert (columns.min() + columns.max()) / 2 == pytest.approx(8 + 0.75 * width, abs=2)
+    assert (rows.min() + rows.max()) / 2 == pytest.approx(TEXT + 0.25 * height, abs=2)
+
+
+def test_places_are_those_of_a_v_with_a_glimpse() -> None:
+    def models(**vision: int) -> Models:
+        sizes = {"latent": 20, "grid": 4, "channels": (2, 4), **vision}
+        return Models.build(AgentConfig(vision=VisionConfig(**sizes)))
+
+    z = torch.zeros(1, 20)
+    z[0, -2:] = torch.tensor([1.0, -2.0])
+    assert place_in(models(glimpse=4), z) == (0.5, -1.0)
+    assert place_in(models(latent=32, glimpse=0), z) is None
