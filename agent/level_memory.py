@@ -99,7 +99,8 @@ class Replays:
             return False
         best = max(self.solutions, key=lambda solution: solution.mean)
         policy = sum(self._by_policy) / len(self._by_policy)
-        if policy >= best.mean or self.rng.random() >= self.config.replay * progress:
+        chance = self.config.replay * min(1.0, progress / self.config.replay_ramp)
+        if policy >= best.mean or self.rng.random() >= chance:
             return False
         self._begin(best)
         return True

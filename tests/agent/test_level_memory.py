@@ -71,3 +71,13 @@ def test_solutions_stay_few_and_end_at_their_peak(episodes: list[list[float]]) -
     assert len(replays.solutions) <= KEPT
     for solution in replays.solutions:
         assert 1 <= len(solution.actions) <= 6 and solution.results[0] > 0
+
+
+@pytest.mark.parametrize(("ramp", "share"), [(1.0, 0.2), (0.5, 0.4), (0.2, 0.8)])
+def test_replays_become_more_frequent_over_the_ramp(ramp: float, share: float) -> None:
+    config = LevelMemoryConfig(replay=0.8, replay_ramp=ramp)
+    replays = Replays(config, np.random.default_rng(0))
+    replays.start_episode(0.0)
+    play(replays, [1, 2], [10, -10])
+    started = [replays.start_episode(0.25) for _ in range(2000)]
+    assert np.mean(started) == pytest.approx(share, abs=0.05)
