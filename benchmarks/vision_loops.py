@@ -10,6 +10,7 @@ from agent.precision import computes_in_bfloat16
 from agent.vision import Vision, kl_per_unit, sample, to_input, vision_loss
 from pretrain.config import PretrainConfig
 from pretrain.stage import cosine, set_learning_rate
+from pretrain.vision import focus
 
 REFERENCE_BATCH = 32
 
@@ -67,7 +68,8 @@ class OurLoop:
     """The loop of `pretrain.vision`, as if `frames` were all that this run will ever see."""
 
     def __init__(self, config: PretrainConfig, frames: int, device: torch.device):
-        self.settings, self.batch, self.device = config.vision, config.vision.batch, device
+        self.config, self.settings, self.device = config, config.vision, device
+        self.batch = config.vision.batch
         self.steps, self.done = max(1, frames // self.batch), 0
         self.warmup = max(1, round(self.settings.kl_warmup * self.steps / self.settings.steps))
         self.model = Vision(config.agent.vision).to(device, memory_format=torch.channels_last)
@@ -92,6 +94,7 @@ class OurLoop:
             kl_weight=self.settings.kl_weight * min(1.0, self.done / self.warmup),
             free_nats=self.settings.free_nats,
             error_weight=self.settings.error_weight,
+            focus=focus(self.config, mean),
         )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
