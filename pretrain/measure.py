@@ -34,7 +34,7 @@ def player_mask(screen_xy: np.ndarray, size: int = 64) -> np.ndarray:
 class LinearProbe:
     """Ridge regression with an intercept: can a linear reader find `targets` in `features`?"""
 
-    def __init__(self, features: np.ndarray, targets: np.ndarray, ridge: float = 1e-3):
+    def __init__(self, features: np.ndarray, targets: np.ndarray, ridge: float = 1e-2):
         """Fit on features (N, F) and targets (N, K); inputs are standardised first."""
         self.mean, self.std = features.mean(axis=0), features.std(axis=0) + 1e-6
         inputs = self._inputs(features)
