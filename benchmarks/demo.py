@@ -4,7 +4,7 @@ Takes the bundle that ships with the kit (or pretrains one, with `--pretrain CON
 random play, holding right, the pretrained agent as it is, the agent fine-tuning itself, and what
 came of that. Every score comes over the socket from the contest's server. Then it films the agent
 beside what its world model sees and expects. Run it again and it goes on where it was stopped;
-finished parts are not done again.
+finished parts are not done again, unless the bundle has changed.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import rich.table
 import tyro
 
 from agent.config import load
+from benchmarks.score_arms import identity
 from pretrain.config import PretrainConfig
 
 CONSOLE = rich.console.Console()
@@ -44,7 +45,7 @@ class Args:
     measure: int = 6_000
     """budget of each of the other contests"""
     results: Path = Path("results/demo")
-    """where scores and pictures go"""
+    """where scores and pictures go, in a folder for each bundle"""
     draw_all: bool = False
     """let the emulator draw the frames that nobody sees, too: slower, with the same results"""
 
@@ -82,6 +83,7 @@ def main() -> None:
             *(["--draw-all"] if args.draw_all else []),
         )
 
+    args.results /= identity(bundle)[:8]  # another bundle's scores must not pass for this one's
     play = f"python -m agent --bundle {bundle}"
     tuned = str(args.results / "fine-tuning" / args.level / "seed-0" / "out")
     rows = [
