@@ -219,6 +219,10 @@ class PretrainConfig:
 
     __pydantic_config__ = FORBID_UNKNOWN
 
+    def __post_init__(self) -> None:
+        if self.memory.place_weight and not self.agent.vision.glimpse:
+            raise ValueError("memory.place_weight needs a V with a place: set agent.vision.glimpse")
+
     @property
     def needs_world_model(self) -> bool:
         """Whether C needs V or M; one that sees but pixels, and not through V's eyes, does not."""

@@ -3,8 +3,10 @@
 import pytest
 import torch
 
-from agent.config import MemoryConfig, VisionConfig
+from agent.config import MemoryConfig, VisionConfig, validate
+from agent.errors import UsageError
 from agent.memory import Memory
+from pretrain.config import PretrainConfig
 from pretrain.memory import dream
 from pretrain.rollouts import CONTEXT
 
@@ -52,3 +54,11 @@ def test_the_gradient_reaches_back_through_the_dream(model: Memory) -> None:
     hidden[:, -1].sum().backward()
     assert latents.grad[:, :CONTEXT].abs().sum() > 0
     assert latents.grad[:, CONTEXT:].abs().sum() == 0
+
+
+def test_a_place_is_weighed_only_where_there_is_one() -> None:
+    values = {"out": "x", "levels": "y", "memory": {"place_weight": 0.2}}
+    assert validate(PretrainConfig, values, "file").memory.place_weight == 0.2
+    without = {"vision": {"latent": 64, "glimpse": 0}}
+    with pytest.raises(UsageError, match=r"set agent\.vision\.glimpse"):
+        validate(PretrainConfig, {**values, "agent": without}, "file")
