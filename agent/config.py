@@ -152,10 +152,10 @@ class LevelMemoryConfig:
     """contest reward per bin of progress; what looks alike in another bin is counted apart.
     0 has no bins"""
     replay: Fraction = 0.0
-    """chance at the end of the budget that an episode begins with the best actions so far, while
-    the policy does worse than they did; it rises from 0 over the budget"""
+    """chance that an episode begins with the best actions so far, while the policy does worse than
+    they did"""
     replay_ramp: Annotated[float, pydantic.Field(gt=0, le=1)] = 1.0
-    """share of the budget over which that chance rises from 0"""
+    """share of the budget over which that chance rises from 0 to its full value"""
     replay_window: Positive = 10
     """episodes of the policy whose mean is compared"""
 

@@ -2,7 +2,7 @@
 
 When the same direction is held for two timesteps and one small thing, and one only, changes from
 frame to frame, then that is the thing that is played: its place is the mean place of the pixels
-that differ from the frame before and from the frame after. That is so in one frame of 60 or so (on
+that differ from the frame before and from the frame after. That is so in one frame of 40 or so (on
 Pangolin Dash: 99% of those are right), and `pretrain.search` goes on from there. The idea is
 contingency awareness (arXiv 1811.01483); there a network has to tell actions from frames.
 """
