@@ -163,6 +163,26 @@ class LevelMemoryConfig:
 
 
 @dataclasses.dataclass
+class DreamConfig:
+    """Training C in M's dream beside the real rollouts; see `agent.imagination`."""
+
+    horizon: Annotated[int, pydantic.Field(ge=0)] = 0
+    """timesteps that C plays on in M from a state it was really in; 0 is no dream"""
+    starts: Positive = 64
+    """dreams after each real update"""
+    temperature: Rate = 0.5
+    """of M's samples: below 1 the future is less varied"""
+    learning_rate: NotNegative = 1e-4
+    """Adam's step size for M's heads, which adapt to each real rollout first; 0 leaves M alone"""
+    reward_weight: NotNegative = 30.0
+    """weight of M's reward head against the NLL per latent unit, while they adapt"""
+    end_weight: NotNegative = 0.2
+    """weight of its head for the end of the episode"""
+
+    __pydantic_config__ = FORBID_UNKNOWN
+
+
+@dataclasses.dataclass
 class OnlineConfig(PPOConfig):
     """Fine-tuning during the contest: PPO, its plan for the budget, and the learner's process."""
 
@@ -201,6 +221,8 @@ class OnlineConfig(PPOConfig):
     """least seconds between two savings of what was learnt; it is saved at the end in any case"""
     level: LevelMemoryConfig = dataclasses.field(default_factory=LevelMemoryConfig)
     """level memory"""
+    dream: DreamConfig = dataclasses.field(default_factory=DreamConfig)
+    """training C in M's dream"""
 
     __pydantic_config__ = FORBID_UNKNOWN
 
@@ -219,6 +241,11 @@ class AgentConfig:
     """fine-tuning during the contest"""
 
     __pydantic_config__ = FORBID_UNKNOWN
+
+    def __post_init__(self) -> None:
+        features = self.controller.features
+        if self.online.dream.horizon and ("h" not in features or "pixels" in features):
+            raise ValueError("online.dream needs a C that sees z and h, or h, and no pixels")
 
 
 def validate(kind: type[Config], values: Any, where: str) -> Config:
@@ -265,14 +292,14 @@ def _read(path: Path, extended_by: tuple[Path, ...]) -> Any:
     extended_by = (*extended_by, path.resolve())
     if (path.parent / other).resolve() in extended_by:
         raise UsageError(f"{path}: extends: {other} extends this file in turn")
-    return _merge(_read(path.parent / other, extended_by), values)
+    return merge(_read(path.parent / other, extended_by), values)
 
 
-def _merge(under: Any, over: Any) -> Any:
-    """`over`, with the keys that only `under` has."""
+def merge(under: Any, over: Any) -> Any:
+    """Nested mappings: `over`, with the keys that only `under` has."""
     if not (isinstance(under, dict) and isinstance(over, dict)):
         return over
-    shared = {key: _merge(under[key], over[key]) for key in under.keys() & over.keys()}
+    shared = {key: merge(under[key], over[key]) for key in under.keys() & over.keys()}
     return {**under, **over, **shared}
 
 

@@ -20,11 +20,13 @@ class Features(NamedTuple):
         z: V's latent of the frame now, (B, Z).
         h: M's hidden state before the frame now, (B, H).
         frames: shrunk frames as floats (B, 3, 64, 64) where C has an encoder of its own, or None.
+        c: M's cell state, (B, H), or None. C does not see it; a dream goes on from it.
     """
 
     z: torch.Tensor
     h: torch.Tensor
     frames: torch.Tensor | None = None
+    c: torch.Tensor | None = None
 
 
 class Controller(nn.Module):

@@ -17,8 +17,7 @@ import zlib
 import numpy as np
 import torch
 
-from agent.config import AgentConfig
-from agent.controller import Controller
+from agent.player import Models
 from agent.ppo import Rollout
 
 Spec = dict[str, tuple[tuple[int, ...], torch.dtype]]
@@ -72,12 +71,10 @@ class Exchange:
     right: half-written weights are never seen, whoever was killed when.
     """
 
-    def __init__(
-        self, config: AgentConfig, controller: Controller, capacity: int, fd: int | None = None
-    ):
+    def __init__(self, models: Models, capacity: int, fd: int | None = None):
         """
         Args:
-            controller: tells which weights there are.
+            models: tell which weights there are.
             capacity: timesteps of each of the two rollouts.
             fd: the memory of the other side; None makes it.
 
@@ -85,18 +82,14 @@ class Exchange:
             OSError: there is not enough memory.
         """
         self.capacity = capacity
-        rollout = Rollout(
-            capacity,
-            1,
-            config.vision.latent,
-            config.memory.hidden,
-            "pixels" in config.controller.features,
-        )
+        rollout = Rollout.of(models.config, capacity, envs=1)
         spec: Spec = {"counters": ((2,), torch.int64), "checksums": ((2,), torch.int64)}
-        weights = controller.state_dict()
+        weights, memory = models.controller.state_dict(), models.memory.state_dict()
         for name, tensor in weights.items():
             for slot in ("0", "1", "pretrained"):
                 spec[f"weights.{slot}.{name}"] = (tuple(tensor.shape), tensor.dtype)
+        for name, tensor in memory.items():
+            spec[f"memory.{name}"] = (tuple(tensor.shape), tensor.dtype)
         fields = {name: torch.as_tensor(x) for name, x in vars(rollout).items() if x is not None}
         for name, tensor in fields.items():
             for slot in range(2):
@@ -108,6 +101,8 @@ class Exchange:
             slot: {name: self._tensors[f"weights.{slot}.{name}"] for name in weights}
             for slot in ("0", "1", "pretrained")
         }
+        self.memory = {name: self._tensors[f"memory.{name}"] for name in memory}
+        """M's weights, which never change: what the learner dreams with at first"""
         self.rollouts = []
         for slot in range(2):
             placed = copy.copy(rollout)

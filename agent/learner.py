@@ -74,18 +74,10 @@ class InlineLearner:
     """Learns in the player's process, in `hand_over`."""
 
     def __init__(self, models: Models, seed: int, capacity: int):
-        config = models.config
         self.capacity = capacity
-        self.rollout = Rollout(
-            capacity,
-            1,
-            config.vision.latent,
-            config.memory.hidden,
-            "pixels" in config.controller.features,
-        )
+        self.rollout = Rollout.of(models.config, capacity, envs=1)
         pretrained = copy.deepcopy(models.controller).requires_grad_(False)
-        device = torch.device("cpu")
-        self._trainer = Trainer(models.controller, pretrained, config.online, seed, device)
+        self._trainer = Trainer(models, pretrained, seed, torch.device("cpu"))
         self._report: Report | None = None
 
     def wait_until_ready(self, seconds: float) -> bool:
@@ -126,10 +118,12 @@ class ProcessLearner:
         self.capacity = capacity
         self._models, self._seed = models, seed
         self._config = models.config.online
-        self._exchange = Exchange(models.config, models.controller, capacity)
+        self._exchange = Exchange(models, capacity)
         self._good = copy.deepcopy(models.controller.state_dict())
         for name, tensor in self._good.items():
             self._exchange.pretrained[name].copy_(tensor)
+        for name, tensor in models.memory.state_dict().items():
+            self._exchange.memory[name].copy_(tensor)
         self._slot = 0
         self._failures = 0
         self._starts = -1

@@ -19,9 +19,9 @@ from typing import Any, TextIO
 import torch
 
 from agent.config import AgentConfig, OnlineConfig, validate
-from agent.controller import Controller
 from agent.exchange import Exchange, in_order
 from agent.planner import Plan
+from agent.player import Models
 from agent.trainer import Trainer
 
 
@@ -35,10 +35,11 @@ def main(control_fd: int, memory_fd: int) -> None:
         config = validate(AgentConfig, setup["config"], "the player's configuration")
         torch.set_num_threads(config.online.learner_threads)
         torch.manual_seed(setup["seed"])
-        controller = Controller(config)
-        exchange = Exchange(config, controller, setup["capacity"], memory_fd)
-        controller.load_state_dict(exchange.weights())
-        pretrained = copy.deepcopy(controller).requires_grad_(False)
+        models = Models.build(config)
+        exchange = Exchange(models, setup["capacity"], memory_fd)
+        models.controller.load_state_dict(exchange.weights())
+        models.memory.load_state_dict(exchange.memory)
+        pretrained = copy.deepcopy(models.controller).requires_grad_(False)
         pretrained.load_state_dict(exchange.pretrained)
         device = _device(config.online)
 
@@ -48,12 +49,7 @@ def main(control_fd: int, memory_fd: int) -> None:
                 sys.exit("the learner ends: its player is gone")
 
         trainer = Trainer(
-            controller.to(device),
-            pretrained.to(device),
-            config.online,
-            setup["seed"],
-            device,
-            after_step,
+            models.to(device), pretrained.to(device), setup["seed"], device, after_step
         )
         _answer(lines, {"kind": "ready"})
         for line in lines:

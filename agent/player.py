@@ -76,7 +76,7 @@ class Player:
             z, _ = self.models.vision.encode(inputs)
         else:
             z = inputs.new_zeros(len(inputs), self.models.config.vision.latent)
-        return Features(z, self.state.h, inputs if self.needs_pixels else None)
+        return Features(z, self.state.h, inputs if self.needs_pixels else None, self.state.c)
 
     @torch.inference_mode()
     def act(self, features: Features) -> Decision:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from agent.config import PPOConfig
+from agent.config import AgentConfig, PPOConfig
 from agent.controller import Controller, Features
 from agent.player import Decision
 from agent.vision import to_input
@@ -46,12 +46,22 @@ def gae(
 class Rollout:
     """Storage for T consecutive timesteps of N environments, on the CPU.
 
-    Frames are kept, as bytes, only where C has an encoder of its own.
+    Frames are kept, as bytes, only where C has an encoder of its own, and M's cell states only
+    where dreams go on from them.
     """
 
-    def __init__(self, length: int, envs: int, latent: int, hidden: int, keep_frames: bool):
+    def __init__(
+        self,
+        length: int,
+        envs: int,
+        latent: int,
+        hidden: int,
+        keep_frames: bool,
+        keep_cells: bool = False,
+    ):
         self.z = torch.zeros(length, envs, latent)
         self.h = torch.zeros(length, envs, hidden)
+        self.c = torch.zeros(length, envs, hidden) if keep_cells else None
         self.frames = np.zeros((length, envs, 64, 64, 3), np.uint8) if keep_frames else None
         self.actions = torch.zeros(length, envs, dtype=torch.int64)
         self.log_probs = torch.zeros(length, envs)
@@ -59,6 +69,18 @@ class Rollout:
         self.rewards = torch.zeros(length, envs)
         self.ends = torch.zeros(length, envs)
         self.last_values = torch.zeros(envs)
+
+    @classmethod
+    def of(cls, config: AgentConfig, length: int, envs: int) -> Rollout:
+        """One that keeps what an agent of this configuration learns from."""
+        return cls(
+            length,
+            envs,
+            config.vision.latent,
+            config.memory.hidden,
+            keep_frames="pixels" in config.controller.features,
+            keep_cells=config.online.dream.horizon > 0,
+        )
 
     def part(self, columns: slice) -> Rollout:
         """The columns of some environments; they share the memory."""
@@ -79,6 +101,8 @@ class Rollout:
     ) -> None:
         """Keep timestep t: what was seen, done, and earned."""
         self.z[t], self.h[t] = features.z, features.h
+        if self.c is not None:
+            self.c[t] = features.c
         if self.frames is not None:
             self.frames[t] = frames
         self.actions[t], self.log_probs[t], self.values[t] = decision
@@ -106,6 +130,8 @@ class Terms:
     anchor_weight: float = 0.0
     critic_only: bool = False
     """train the value head and nothing else"""
+    epochs: int | None = None
+    """passes over the rollout; None takes the configuration's"""
     minibatches: int | None = None
     """gradient steps per pass; None takes the configuration's"""
     after_step: Callable[[], None] = lambda: None
@@ -168,7 +194,7 @@ class PPO:
         minibatches = terms.minibatches or config.minibatches
         totals: dict[str, list[float]] = {}
         epochs = 0
-        while epochs < config.epochs:
+        while epochs < (terms.epochs or config.epochs):
             order = torch.randperm(rows, generator=self.generator)
             for batch in order.chunk(minibatches):
                 features = rollout.features(batch, self.device)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable
 
 import torch
 
-from agent.config import OnlineConfig
 from agent.controller import Controller
+from agent.imagination import Imagination
 from agent.planner import Plan
+from agent.player import Models
 from agent.ppo import PPO, Rollout, Terms
 
 SMALLEST_BATCH = 8
@@ -21,32 +23,38 @@ class Trainer:
 
     def __init__(
         self,
-        controller: Controller,
+        models: Models,
         pretrained: Controller,
-        config: OnlineConfig,
         seed: int,
         device: torch.device,
         after_step: Callable[[], None] = lambda: None,
     ):
         """
         Args:
-            controller: trained in place; on `device`.
+            models: the controller is trained in place, V and M stay as they are; on `device`.
             pretrained: the policy that the first updates stay near; on `device`, never changed.
             after_step: called after every gradient step, as a sign of life.
         """
-        self.controller, self.pretrained, self.config = controller, pretrained, config
+        self.controller, self.pretrained = models.controller, pretrained
+        self.config = models.config.online
         self.seed, self.device, self.after_step = seed, device, after_step
         self.halvings = 0
+        self.imagination = None
+        if self.config.dream.horizon:
+            self.imagination = Imagination(models.memory, self.config, seed, device)
         self._reset_optimizer()
 
     def _reset_optimizer(self) -> None:
         self.ppo = PPO(self.controller, self.config, self.seed, self.device)
+        if self.imagination is not None:
+            self.imagination.reset_optimizer()
 
     def update(self, rollout: Rollout, plan: Plan) -> dict[str, float]:
         """Improve the controller; a minibatch that does not fit into memory is halved from now on.
 
         Returns:
-            The metrics of `PPO.update`, and `minibatches` per epoch.
+            The metrics of `PPO.update`, and `minibatches` per epoch; where C is trained in dreams,
+            those of M's adapting (`memory_...`) and of the update in the dream (`dream_...`), too.
 
         Raises:
             FloatingPointError: something is not finite.
@@ -54,7 +62,7 @@ class Trainer:
             RuntimeError: PyTorch cannot do it for another reason.
             In all cases the weights are as before and the optimiser is new.
         """
-        good = copy.deepcopy(self.controller.state_dict())
+        good = [copy.deepcopy(part.state_dict()) for part in self._parts()]
         rows = rollout.actions.numel()
         while True:
             minibatches = self.config.minibatches << self.halvings
@@ -68,7 +76,10 @@ class Trainer:
             )
             try:
                 metrics = self.ppo.update(rollout, plan.progress, terms)
-                _check_finite(self.controller)
+                if self.imagination is not None:
+                    metrics |= self._imagine(self.imagination, rollout, plan, terms)
+                for part in self._parts():
+                    _check_finite(part)
             except FloatingPointError:
                 self._go_back(good)
                 raise
@@ -83,14 +94,33 @@ class Trainer:
             else:
                 return {**metrics, "minibatches": minibatches}
 
-    def _go_back(self, good: dict[str, torch.Tensor]) -> None:
-        self.controller.zero_grad(set_to_none=True)
-        self.controller.load_state_dict(good)
+    def _imagine(
+        self, imagination: Imagination, rollout: Rollout, plan: Plan, terms: Terms
+    ) -> dict[str, float]:
+        """Adapt M to what was really played, then improve the controller in its dream."""
+        metrics = imagination.adapt(rollout, terms)
+        if plan.critic_only:
+            return metrics
+        dreamt = imagination.rollout(self.controller, rollout)
+        once = dataclasses.replace(terms, epochs=1)
+        for name, value in self.ppo.update(dreamt, plan.progress, once).items():
+            metrics[f"dream_{name}"] = value
+        return metrics
+
+    def _parts(self) -> list[torch.nn.Module]:
+        """What changes in an update."""
+        dreams = [] if self.imagination is None else [self.imagination.memory]
+        return [self.controller, *dreams]
+
+    def _go_back(self, good: list[dict[str, torch.Tensor]]) -> None:
+        for part, state in zip(self._parts(), good, strict=True):
+            part.zero_grad(set_to_none=True)
+            part.load_state_dict(state)
         self._reset_optimizer()
 
 
-def _check_finite(controller: Controller) -> None:
-    for name, value in controller.state_dict().items():
+def _check_finite(part: torch.nn.Module) -> None:
+    for name, value in part.state_dict().items():
         if not torch.isfinite(value).all():
             raise FloatingPointError(f"weights {name} are not finite")
 

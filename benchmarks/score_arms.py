@@ -20,7 +20,7 @@ import torch
 import yaml
 
 from agent import bundle
-from agent.config import FORBID_UNKNOWN, AgentConfig, Positive, Rate, to_dict
+from agent.config import FORBID_UNKNOWN, AgentConfig, Positive, Rate, merge, to_dict
 from agent.errors import UsageError
 from agent.player import Models
 from agent.provenance import provenance
@@ -42,6 +42,8 @@ class Arm:
     untrained: AgentConfig | None = None
     """in place of `bundle`: an untrained one of this configuration, its weights drawn from the
     seed of each run"""
+    online: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """settings of the bundle's `agent.online` that are different in this arm"""
     ablation: bool = False
     """whether the arm is a variant of another one: drawn apart, and left out of the curves"""
 
@@ -88,6 +90,8 @@ def check(config: ScoreConfig) -> None:
     for name, arm in config.arms.items():
         if arm.bundle is not None and arm.untrained is not None:
             raise UsageError(f"arms.{name}: `bundle` and `untrained` exclude each other")
+        if arm.online and arm.bundle is None:
+            raise UsageError(f"arms.{name}: `online` changes a `bundle`, and there is none")
         has_bundle = arm.bundle is not None or arm.untrained is not None
         if has_bundle != (PLACEHOLDER in arm.agent):
             raise UsageError(
@@ -104,7 +108,7 @@ def contestant(name: str, arm: Arm, seed: int, work: Path) -> Contestant:
     """Make an arm ready: its bundle is copied, or built, into a folder below `work`.
 
     Raises:
-        UsageError: the bundle is damaged.
+        UsageError: the bundle is damaged, or a setting of `online` cannot be.
     """
     settings: dict[str, Any] = {"arm": name, "agent": arm.agent, "untrained": None, "bundle": None}
     if arm.bundle is None and arm.untrained is None:
@@ -113,7 +117,7 @@ def contestant(name: str, arm: Arm, seed: int, work: Path) -> Contestant:
         settings["untrained"] = to_dict(arm.untrained)
         folder = _build(arm.untrained, seed, work / name / f"untrained-{seed}")
     else:
-        folder = _copy(arm.bundle, work / name)
+        folder = _copy(arm.bundle, work / name, arm.online)
     manifest = bundle.load(folder)[1]  # checks the weights, too
     settings["bundle"] = identity(folder)
     origin = {
@@ -129,7 +133,10 @@ def contestant(name: str, arm: Arm, seed: int, work: Path) -> Contestant:
 
 def identity(folder: Path) -> str:
     """SHA-256 of what a bundle plays by: its configuration as written, and its weights' hashes."""
-    values = yaml.safe_load((folder / bundle.CONFIG).read_text())
+    return _identity(_values(folder))
+
+
+def _identity(values: dict[str, Any]) -> str:
     content = json.dumps([values["agent"], values["weights"]], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 
@@ -149,15 +156,23 @@ def _build(config: AgentConfig, seed: int, folder: Path) -> Path:
     return folder
 
 
-def _copy(original: Path, work: Path) -> Path:
-    """Copy a bundle into a folder that is named after its content."""
+def _values(folder: Path) -> dict[str, Any]:
+    """A bundle's configuration as it is written."""
+    return yaml.safe_load((folder / bundle.CONFIG).read_text())
+
+
+def _copy(original: Path, work: Path, online: dict[str, Any]) -> Path:
+    """Copy a bundle, with other settings for learning, into a folder named after its content."""
     manifest = bundle.read_manifest(original)
-    folder = work / f"bundle-{identity(original)[:12]}"
-    files = [weight.file for weight in manifest.weights.values()]
+    values = _values(original)
+    if online:
+        values["agent"] = merge(values["agent"], {"online": online})
+    folder = work / f"bundle-{_identity(values)[:12]}"
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        for file in [*files, bundle.CONFIG]:
-            shutil.copyfile(original / file, folder / file)
+        for weight in manifest.weights.values():
+            shutil.copyfile(original / weight.file, folder / weight.file)
+        (folder / bundle.CONFIG).write_text(yaml.safe_dump(values, sort_keys=False))
     except OSError as error:
         raise UsageError(f"{original}: the bundle cannot be copied: {error}") from None
     return folder

@@ -171,13 +171,7 @@ class Ours:
         self.config = models.config
         self.sampler = Sampler(models.to(device), [level], ENVS, seed=seed, device=device)
         self.ppo = PPO(models.controller, OURS, seed, device)
-        self.rollout = Rollout(
-            TURN // ENVS,
-            ENVS,
-            self.config.vision.latent,
-            self.config.memory.hidden,
-            "pixels" in self.config.controller.features,
-        )
+        self.rollout = Rollout.of(self.config, TURN // ENVS, ENVS)
 
     def turn(self) -> list[float]:
         torch.set_num_threads(1)

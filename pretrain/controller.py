@@ -128,7 +128,7 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
 
     threads = torch.get_num_threads()
     length = max(1, settings.ppo.rollout // settings.envs)
-    rollout = Rollout(length, settings.envs, *sizes, "pixels" in config.agent.controller.features)
+    rollout = Rollout.of(config.agent, length, settings.envs)
     knowledge = Knowledge.empty(length, settings.envs, len(variables)) if critic else None
     # Of each level its last episodes: levels with short episodes must not outweigh the others.
     recent = [deque[float](maxlen=10) for _ in levels]

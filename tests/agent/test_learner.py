@@ -23,6 +23,7 @@ from agent import online
 from agent.config import (
     AgentConfig,
     ControllerConfig,
+    DreamConfig,
     MemoryConfig,
     OnlineConfig,
     VisionConfig,
@@ -93,9 +94,12 @@ def same(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
     return all(torch.equal(tensor, two[name]) for name, tensor in one.items())
 
 
-def test_a_process_learns_what_an_inline_learner_does(process_learner) -> None:
-    config = OnlineConfig(rollout=64, rollout_span=1, learner_device="cpu")
-    apart, inline = build(config, ("z", "h", "pixels")), build(config, ("z", "h", "pixels"))
+@pytest.mark.parametrize("horizon", [0, 5])
+def test_a_process_learns_what_an_inline_learner_does(process_learner, horizon) -> None:
+    dream = DreamConfig(horizon=horizon)
+    config = OnlineConfig(rollout=64, rollout_span=1, learner_device="cpu", dream=dream)
+    features = ("z", "h") if horizon else ("z", "h", "pixels")
+    apart, inline = build(config, features), build(config, features)
     before = weights(apart)
     first, second = process_learner(apart), InlineLearner(inline, 0, 64)
     torch.set_num_threads(1)
@@ -208,7 +212,7 @@ from agent.exchange import Exchange
 from tests.agent.test_learner import build
 from agent.config import OnlineConfig
 models = build(OnlineConfig())
-exchange = Exchange(models.config, models.controller, 16, int(sys.argv[1]))
+exchange = Exchange(models, 16, int(sys.argv[1]))
 weights = models.controller.state_dict()
 value = 0
 while True:
@@ -219,7 +223,7 @@ while True:
 
 def test_half_written_weights_are_never_seen() -> None:
     models = build(OnlineConfig())
-    exchange = Exchange(models.config, models.controller, 16)
+    exchange = Exchange(models, 16)
     root = str(Path(__file__).parents[2])
     process = subprocess.Popen(
         [sys.executable, "-c", PUBLISH, str(exchange.fd)], pass_fds=[exchange.fd], cwd=root

@@ -247,6 +247,7 @@ def test_budgets_are_kept_apart(tmp_path):
         ({"a": {"agent": AGENT}}, {}, r"arms.a: \{bundle\}"),
         ({"a": {"agent": "jerk", "bundle": "x"}}, {}, r"arms.a: \{bundle\}"),
         ({"a": {"agent": AGENT, "bundle": "x", "untrained": {}}}, {}, "exclude each other"),
+        ({"a": {"agent": "jerk", "online": {"epochs": 1}}}, {}, "changes a `bundle`"),
         ({"a": {"agent": "jerk", "colour": "red"}}, {}, "unknown key `arms.a.colour`"),
         ({"../a": {"agent": "jerk"}}, {}, "should match pattern"),
         ({"a": {"agent": "jerk"}}, {"arms": "b"}, r"no arm 'b' .*it has: a"),
@@ -258,6 +259,22 @@ def test_mistakes_are_told_before_anything_is_played(tmp_path, arms, options, sa
     with pytest.raises(UsageError, match=says):
         run(arguments(tmp_path, arms, **options))
     assert not (tmp_path / "results").exists()
+
+
+def test_an_arm_may_learn_with_other_settings(tmp_path):
+    make_bundle(tmp_path / "tiny", seed=1)
+    one = contestant("one", Arm(AGENT, bundle=tmp_path / "tiny"), 0, tmp_path)
+    changed = Arm(AGENT, bundle=tmp_path / "tiny", online={"level": {"replay": 0.5}, "epochs": 2})
+    two = contestant("two", changed, 0, tmp_path)
+    assert two.settings["bundle"] != one.settings["bundle"]
+    assert two.bundle["weights"] == one.bundle["weights"]
+    assert two.bundle["agent"]["online"]["level"]["replay"] == 0.5
+    played = bundle.load(next((tmp_path / "two").iterdir()))[1].agent
+    assert played.online.level.replay == 0.5 and played.online.epochs == 2
+    assert played.online.rollout == TINY.online.rollout
+    wrong = Arm(AGENT, bundle=tmp_path / "tiny", online={"epoch": 2})
+    with pytest.raises(UsageError, match=r"unknown key `.*epoch`"):
+        contestant("wrong", wrong, 0, tmp_path)
 
 
 def test_a_damaged_bundle_and_a_damaged_result_are_told(tmp_path):
