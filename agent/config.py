@@ -156,6 +156,8 @@ class LevelMemoryConfig:
     they did"""
     replay_ramp: Annotated[float, pydantic.Field(gt=0, le=1)] = 1.0
     """share of the budget over which that chance rises from 0 to its full value"""
+    replay_extends: bool = False
+    """a replay that the policy carried on beyond its last action is kept as a solution, too"""
     replay_window: Positive = 10
     """episodes of the policy whose mean is compared"""
 

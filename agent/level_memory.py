@@ -71,8 +71,10 @@ class Replays:
     """Begins episodes with the best actions so far, as JERK does (arXiv 1804.03720), from where the
     policy goes on.
 
-    Of every episode of the policy the actions up to its highest sum of rewards are kept. With
-    sticky actions a replay can fail, so its result is averaged in.
+    Of every episode of the policy the actions up to its highest sum of rewards are kept: a
+    solution. With sticky actions a replay can fail, so its result is averaged in. With
+    `replay_extends` an episode in which the policy went on from a replay gives a solution as well,
+    so that the best so far grows from its end, and not from the start of the level each time.
     """
 
     config: LevelMemoryConfig
@@ -124,8 +126,11 @@ class Replays:
             return
         if self._replayed is not None:
             self._replayed.results.append(self._earned)
-            return
-        self._by_policy.append(self._earned)
+            extended = self._peak_length > len(self._replayed.actions)
+            if not (self.config.replay_extends and extended):
+                return
+        else:
+            self._by_policy.append(self._earned)
         if self._peak_length:
             self.solutions.append(Solution(self._actions[: self._peak_length], [self._peak]))
         if len(self.solutions) > KEPT:

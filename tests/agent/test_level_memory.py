@@ -62,6 +62,20 @@ def test_the_best_actions_are_replayed_while_the_policy_is_worse() -> None:
     assert not replays.start_episode(1.0)
 
 
+@pytest.mark.parametrize("extends", [False, True])
+def test_what_the_policy_adds_to_a_replay_is_kept(extends: bool) -> None:
+    config = LevelMemoryConfig(replay=1.0, replay_window=1, replay_extends=extends)
+    replays = Replays(config, np.random.default_rng(0))
+    play(replays, [1, 2, 3], [10, 10, -30])
+    assert replays.start_episode(1.0)
+    assert play(replays, [8, 8, 8, 8], [10, 10, 5, -5]) == [1, 2, 8, 8]
+    assert replays.start_episode(1.0)
+    replayed = play(replays, [9, 9, 9, 9], [0, 0, 0, 0])
+    assert replayed == ([1, 2, 8, 9] if extends else [1, 2, 9, 9])
+    # A replay that got nowhere is no solution, and one that ended before its time is not, either.
+    assert len(replays.solutions) == (2 if extends else 1)
+
+
 @given(st.lists(st.lists(st.floats(-50, 50), min_size=1, max_size=6), max_size=120))
 def test_solutions_stay_few_and_end_at_their_peak(episodes: list[list[float]]) -> None:
     replays = Replays(LevelMemoryConfig(replay=1.0), np.random.default_rng(0))
