@@ -157,7 +157,10 @@ class LevelMemoryConfig:
     replay_ramp: Annotated[float, pydantic.Field(gt=0, le=1)] = 1.0
     """share of the budget over which that chance rises from 0 to its full value"""
     replay_extends: bool = False
-    """a replay that the policy carried on beyond its last action is kept as a solution, too"""
+    """a replay from which the policy got further is kept as a solution, too"""
+    replay_margin: Annotated[int, pydantic.Field(ge=0)] = 0
+    """a replay of a way that lost its life stops up to so many timesteps before it earned most, at
+    random: early enough for the policy to do something else about what came next"""
     replay_window: Positive = 10
     """episodes of the policy whose mean is compared"""
 

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from agent.config import LevelMemoryConfig
+from agent.rewards import level_end_bonus
 
 GRID, SHADES = 8, 8
 """a coarse frame: 8 x 8 pixels of 8 shades of gray"""
@@ -60,6 +61,8 @@ class Solution:
 
     actions: list[int]
     results: list[float]
+    finished: bool = False
+    """whether they ended the level"""
 
     @property
     def mean(self) -> float:
@@ -73,8 +76,9 @@ class Replays:
 
     Of every episode of the policy the actions up to its highest sum of rewards are kept: a
     solution. With sticky actions a replay can fail, so its result is averaged in. With
-    `replay_extends` an episode in which the policy went on from a replay gives a solution as well,
-    so that the best so far grows from its end, and not from the start of the level each time.
+    `replay_extends` an episode in which the policy went on from a replay to a higher sum gives a
+    solution as well: the best so far grows from its end, not from the start of the level each time.
+    The highest sum is often reached on the way into a pit, hence `replay_margin`.
     """
 
     config: LevelMemoryConfig
@@ -86,7 +90,10 @@ class Replays:
         self._begin(None)
 
     def _begin(self, replayed: Solution | None) -> None:
-        self._replayed = replayed
+        self._replayed, self._until = replayed, 0
+        if replayed is not None:
+            margin = 0 if replayed.finished else self.config.replay_margin
+            self._until = len(replayed.actions) - int(self.rng.integers(margin + 1))
         self._actions: list[int] = []
         self._earned, self._peak, self._peak_length = 0.0, 0.0, 0
 
@@ -110,7 +117,7 @@ class Replays:
     def action(self) -> int | None:
         """The action to replay on this timestep, or None: the policy decides."""
         t = len(self._actions)
-        if self._replayed is None or t >= len(self._replayed.actions):
+        if self._replayed is None or t >= self._until:
             return None
         return self._replayed.actions[t]
 
@@ -126,12 +133,14 @@ class Replays:
             return
         if self._replayed is not None:
             self._replayed.results.append(self._earned)
-            extended = self._peak_length > len(self._replayed.actions)
-            if not (self.config.replay_extends and extended):
+            further = self._peak > self._replayed.results[0]
+            if not (self.config.replay_extends and further):
                 return
         else:
             self._by_policy.append(self._earned)
         if self._peak_length:
-            self.solutions.append(Solution(self._actions[: self._peak_length], [self._peak]))
+            finished = reward >= 0.9 * level_end_bonus(len(self._actions))
+            solution = Solution(self._actions[: self._peak_length], [self._peak], finished)
+            self.solutions.append(solution)
         if len(self.solutions) > KEPT:
             self.solutions.remove(min(self.solutions, key=lambda solution: solution.mean))

@@ -6,8 +6,19 @@ import numpy as np
 
 from agent.config import RewardConfig
 
+TIME_LIMIT = 4500
+"""timesteps of an episode at most"""
 LEVEL_END = 1000.0
 """contest reward for ending a level at once; it falls to 0 at the time limit"""
+
+
+def level_end_bonus(length: int | np.ndarray, time_limit: int = TIME_LIMIT) -> float | np.ndarray:
+    """What the contest pays for ending a level with the timestep `length` of an episode.
+
+    The wire says only `done`. A lost life and the end of the level can be told apart by this bonus
+    (a little reward may come with a lost life: who falls into a pit has often just got further).
+    """
+    return LEVEL_END * (1 - length / time_limit)
 
 
 class RewardShaper:
@@ -18,7 +29,7 @@ class RewardShaper:
     earns nothing.
     """
 
-    def __init__(self, config: RewardConfig, envs: int, time_limit: int = 4500):
+    def __init__(self, config: RewardConfig, envs: int, time_limit: int = TIME_LIMIT):
         self.config, self.time_limit = config, time_limit
         self.earned = np.zeros(envs)
         self.best = np.zeros(envs)
@@ -32,10 +43,8 @@ class RewardShaper:
         if self.config.free_backtracking:
             gained = np.maximum(self.earned - self.best, 0)
             self.best = np.maximum(self.best, self.earned)
-        # The wire says only `done`. The end of a level pays a bonus and the time limit comes at
-        # a known length, so an end without either is a lost life. It may come with a little reward:
-        # who falls into a pit has often just got further.
-        bonus = LEVEL_END * (1 - self.length / self.time_limit)
+        # The time limit comes at a known length; an end without it or the bonus is a lost life.
+        bonus = level_end_bonus(self.length, self.time_limit)
         died = ended & (rewards < 0.9 * bonus) & (self.length < self.time_limit)
         shaped = gained * self.config.scale - died * self.config.death_penalty
         for counter in (self.earned, self.best, self.length):

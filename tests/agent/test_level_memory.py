@@ -72,8 +72,24 @@ def test_what_the_policy_adds_to_a_replay_is_kept(extends: bool) -> None:
     assert replays.start_episode(1.0)
     replayed = play(replays, [9, 9, 9, 9], [0, 0, 0, 0])
     assert replayed == ([1, 2, 8, 9] if extends else [1, 2, 9, 9])
-    # A replay that got nowhere is no solution, and one that ended before its time is not, either.
-    assert len(replays.solutions) == (2 if extends else 1)
+    assert len(replays.solutions) == (2 if extends else 1), "a replay that got nowhere is none"
+
+
+def test_a_replay_stops_before_it_is_too_late_unless_the_way_ends_the_level() -> None:
+    def lengths(last: float) -> set[int]:
+        config = LevelMemoryConfig(replay=1.0, replay_window=1, replay_margin=3)
+        replays = Replays(config, np.random.default_rng(0))
+        play(replays, [1] * 6, [10, 10, 10, 10, 10, last])
+        assert not replays.start_episode(0.0)
+        play(replays, [2], [0])  # the policy is worse by now
+        found = set()
+        for _ in range(40):
+            assert replays.start_episode(1.0)
+            found.add(play(replays, [9] * 6, [10, 10, 10, 10, 10, last]).count(1))
+        return found
+
+    assert lengths(-1.0) == {2, 3, 4, 5}, "the fifth action earned most"
+    assert lengths(990.0) == {6}
 
 
 @given(st.lists(st.lists(st.floats(-50, 50), min_size=1, max_size=6), max_size=120))
