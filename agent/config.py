@@ -163,9 +163,6 @@ class LevelMemoryConfig:
     random: early enough for the policy to do something else about what came next"""
     replay_window: Positive = 10
     """episodes of the policy whose mean is compared"""
-    stuck_after: Annotated[int, pydantic.Field(ge=0)] = 0
-    """timesteps without a new highest reward in the episode after which the policy is interrupted
-    by actions held for a while, until there is one; 0 never does"""
 
     __pydantic_config__ = FORBID_UNKNOWN
 

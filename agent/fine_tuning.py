@@ -11,7 +11,7 @@ import torch
 
 from agent.controller import Features
 from agent.learner import Learner, Report
-from agent.level_memory import Excursions, Novelty, Replays
+from agent.level_memory import Novelty, Replays
 from agent.planner import Planner
 from agent.player import Decision, Models
 from agent.progress import Progress
@@ -45,11 +45,7 @@ class FineTuning:
         self._progress, self._save = progress, save
         self._shape_reward = RewardShaper(config.reward, envs=1)
         self._novelty = Novelty(config.online.level, config.vision.latent, seed)
-        self._replays = Replays(config.online.level, np.random.default_rng(seed))
-        self._excursions = Excursions(
-            config.online.level, len(config.actions), np.random.default_rng([seed, 1])
-        )
-        self._replayed, self._forced = False, False
+        self.replays = Replays(config.online.level, np.random.default_rng(seed))
         self._stored = 0  # timesteps in the ring since the last hand-over, overwritten ones too
         self._earned = 0.0
         self._saved_at = time.monotonic()
@@ -66,7 +62,7 @@ class FineTuning:
 
     def begin_episode(self) -> None:
         """Decide whether the policy begins the episode, or a replay does."""
-        if self._replays.start_episode(self._planner.progress(self._progress.timesteps)):
+        if self.replays.start_episode(self._planner.progress(self._progress.timesteps)):
             log.info("the episode begins with the best actions so far")
 
     def before_timestep(self) -> None:
@@ -89,37 +85,26 @@ class FineTuning:
         learner.hand_over(first, length, self._planner.plan(progress.timesteps, progress.updates))
         self._stored = 0
 
-    def forced_action(self) -> int | None:
-        """What is played on this timestep in place of the policy's choice, or None."""
-        replayed, held = self._replays.action(), self._excursions.action()
-        self._replayed, self._forced = replayed is not None, held is not None
-        return held if replayed is None else replayed
-
     def record(
         self,
         features: Features,
         frames: np.ndarray,
         decision: Decision,
+        replayed: bool,
         reward: float,
         ended: bool,
     ) -> None:
-        """Keep a timestep; `decision` has the action that was played.
-
-        Replayed ones are left out: a rollout begins where the policy takes over.
-        """
-        ends, action = np.array([ended]), int(decision.actions.item())
-        self._replays.record(action, reward, ended)
-        self._excursions.record(reward, ended)
+        """Keep a timestep. A replayed one teaches the policy nothing: it did not choose it."""
+        ends = np.array([ended])
         shaped = self._shape_reward(np.array([reward]), ends)
         self._earned += reward
         bonus = self._novelty.bonus(features.z[0].cpu().numpy(), frames[0], self._earned)
         if ended:
             self._earned = 0.0
-        if self._replayed:
+        if replayed:
             return
         row = self._stored % self._learner.capacity
-        rollout, rewards = self._learner.rollout, shaped + bonus
-        rollout.store(row, features, frames, decision, rewards, ends, self._forced)
+        self._learner.rollout.store(row, features, frames, decision, shaped + bonus, ends)
         self._stored += 1
 
     def finish(self, seconds: float) -> None:

@@ -1,6 +1,6 @@
 """What the agent knows of the level because it is the same in every episode.
 
-Only what comes over the wire: frames and rewards. All parts are off unless the configuration turns
+Only what comes over the wire: frames and rewards. Both parts are off unless the configuration turns
 them on.
 """
 
@@ -17,10 +17,6 @@ from agent.rewards import level_end_bonus
 
 GRID, SHADES = 8, 8
 """a coarse frame: 8 x 8 pixels of 8 shades of gray"""
-EXCURSION_CHANCE = 0.05
-"""of an excursion to begin, at each timestep of a policy that is stuck"""
-SHORTEST, LONGEST = 5, 30
-"""timesteps of an excursion: 30 are two seconds, which is a run-up"""
 KEPT = 64
 """solutions kept; the worst one makes room"""
 
@@ -148,45 +144,3 @@ class Replays:
             self.solutions.append(solution)
         if len(self.solutions) > KEPT:
             self.solutions.remove(min(self.solutions, key=lambda solution: solution.mean))
-
-
-class Excursions:
-    """Gets an episode going again that earns nothing any more, by a random action held for a while.
-
-    A policy that is sure of itself may run against the same wall until the time limit. One random
-    action now and then leads it nowhere; held for a second they make a run-up, or a way back
-    (ez-greedy exploration, arXiv 2006.01782).
-    """
-
-    def __init__(self, config: LevelMemoryConfig, actions: int, rng: np.random.Generator):
-        """
-        Args:
-            actions: how many there are.
-        """
-        self.config, self.actions, self.rng = config, actions, rng
-        self._begin()
-
-    def _begin(self) -> None:
-        self._earned, self._best, self._idle = 0.0, 0.0, 0
-        self._held, self._left = 0, 0
-
-    def action(self) -> int | None:
-        """The action to hold on this timestep, or None: the policy decides."""
-        if not self.config.stuck_after or self._idle < self.config.stuck_after:
-            return None
-        if self._left == 0:
-            if self.rng.random() >= EXCURSION_CHANCE:
-                return None
-            self._held = int(self.rng.integers(self.actions))
-            self._left = int(self.rng.integers(SHORTEST, LONGEST + 1))
-        self._left -= 1
-        return self._held
-
-    def record(self, reward: float, ended: bool) -> None:
-        """Take note of a timestep, whoever played it."""
-        self._earned += reward
-        self._idle += 1
-        if self._earned > self._best:
-            self._best, self._idle, self._left = self._earned, 0, 0
-        if ended:
-            self._begin()

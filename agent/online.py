@@ -107,19 +107,21 @@ def _play(
         frames = shrink(frame)[None]
         features = player.observe(frames)
         decision = player.act(features)
+        actions, replayed = decision.actions, None
         if tuning is not None:
             tuning.hand_over(decision.values)
-            forced = tuning.forced_action()
-            if forced is not None:
-                decision = decision._replace(actions=torch.tensor([forced]))
-        action = decision.actions.item()
+            replayed = tuning.replays.action()
+            if replayed is not None:
+                actions = torch.tensor([replayed])
+        action = actions.item()
         frame, reward, terminated, truncated, _ = env.step(buttons[action])
         progress.timesteps += 1
         earned += float(reward)
         ended = bool(terminated or truncated)
         if tuning is not None:
-            tuning.record(features, frames, decision, float(reward), ended)
-        player.remember(features, decision.actions, np.array([ended]))
+            tuning.replays.record(action, float(reward), ended)
+            tuning.record(features, frames, decision, replayed is not None, float(reward), ended)
+        player.remember(features, actions, np.array([ended]))
         if ended:
             progress.rewards.append(earned)
             log.info(

@@ -68,7 +68,6 @@ class Rollout:
         self.values = torch.zeros(length, envs)
         self.rewards = torch.zeros(length, envs)
         self.ends = torch.zeros(length, envs)
-        self.forced = torch.zeros(length, envs, dtype=torch.bool)
         self.last_values = torch.zeros(envs)
 
     @classmethod
@@ -99,14 +98,8 @@ class Rollout:
         decision: Decision,
         rewards: np.ndarray,
         ended: np.ndarray,
-        forced: bool = False,
     ) -> None:
-        """Keep timestep t: what was seen, done, and earned.
-
-        Args:
-            forced: the policy did not choose what was done. It does not learn from the timestep,
-                but what it chose before is judged by what came of it.
-        """
+        """Keep timestep t: what was seen, done, and earned."""
         self.z[t], self.h[t] = features.z, features.h
         if self.c is not None:
             self.c[t] = features.c
@@ -115,7 +108,6 @@ class Rollout:
         self.actions[t], self.log_probs[t], self.values[t] = decision
         self.rewards[t] = torch.from_numpy(rewards)
         self.ends[t] = torch.from_numpy(ended)
-        self.forced[t] = forced
 
     def features(self, rows: torch.Tensor, device: torch.device) -> Features:
         """Features of the timesteps with these flat indices (t * N + n)."""
@@ -180,8 +172,8 @@ class PPO:
             where there is one); and `explained_variance` of the values and the number of `epochs`.
 
         Raises:
-            FloatingPointError: the rollout or a gradient is not finite, or all of the rollout was
-                forced; weights are as before the gradient step that would have spoilt them.
+            FloatingPointError: the rollout or a gradient is not finite; weights are as before the
+                gradient step that would have spoilt them.
         """
         config, terms = self.config, terms or Terms()
         for group in self.optimizer.param_groups:
@@ -198,14 +190,12 @@ class PPO:
             raise FloatingPointError("the rollout holds rewards or values that are not finite")
         returns = advantages + rollout.values
         flat = [x.flatten() for x in (rollout.actions, rollout.log_probs, advantages, returns)]
-        rows = (~rollout.forced).flatten().nonzero().squeeze(1)
-        if not len(rows):
-            raise FloatingPointError("the policy chose none of the rollout's actions")
+        rows = flat[0].numel()
         minibatches = terms.minibatches or config.minibatches
         totals: dict[str, list[float]] = {}
         epochs = 0
         while epochs < (terms.epochs or config.epochs):
-            order = rows[torch.randperm(len(rows), generator=self.generator)]
+            order = torch.randperm(rows, generator=self.generator)
             for batch in order.chunk(minibatches):
                 features = rollout.features(batch, self.device)
                 targets = (x[batch].to(self.device) for x in flat)

@@ -1,14 +1,12 @@
 """Level memory: seldom seen is rewarded, the best so far is replayed."""
 
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.config import LevelMemoryConfig
-from agent.level_memory import KEPT, LONGEST, SHORTEST, Excursions, Novelty, Replays
+from agent.level_memory import KEPT, Novelty, Replays
 
 RNG = np.random.default_rng(0)
 SHADES = [RNG.integers(8, size=(8, 8, 1)) * 32 + 16 for _ in range(2)]
@@ -113,31 +111,3 @@ def test_replays_become_more_frequent_over_the_ramp(ramp: float, share: float) -
     play(replays, [1, 2], [10, -10])
     started = [replays.start_episode(0.25) for _ in range(2000)]
     assert np.mean(started) == pytest.approx(share, abs=0.05)
-
-
-def test_excursions_begin_when_nothing_is_earned_any_more_and_end_when_something_is() -> None:
-    def excursions(stuck_after: int) -> Excursions:
-        config = LevelMemoryConfig(stuck_after=stuck_after)
-        return Excursions(config, actions=3, rng=np.random.default_rng(0))
-
-    held = excursions(10)
-    played: list[int | None] = []
-    for t in range(2010):
-        played.append(held.action())
-        held.record([1.0, -1.0][t % 2], False)  # to and fro: 1 is earned once
-    assert played[:11] == [None] * 11 and set(played) == {None, 0, 1, 2}
-    runs = [list(same) for action, same in itertools.groupby(played) if action is not None]
-    assert len(runs) > 30 and all(len(run) >= SHORTEST for run in runs)
-    assert sum(map(len, runs)) < LONGEST * len(runs)
-    while held.action() is None:
-        held.record(0.0, False)
-    held.record(5.0, False)
-    assert [held.action() for _ in range(100)] == [None] * 100, "it goes on again"
-    for _ in range(500):
-        held.record(0.0, False)
-    held.record(0.0, True)
-    assert held.action() is None, "another episode"
-    never = excursions(0)
-    for _ in range(500):
-        assert never.action() is None
-        never.record(0.0, False)

@@ -73,24 +73,6 @@ def test_it_learns_which_action_is_right() -> None:
     assert metrics["entropy"] < 0.7
 
 
-def test_what_it_did_not_choose_is_no_lesson() -> None:
-    torch.manual_seed(0)
-    controller, other = Controller(CONFIG), Controller(CONFIG)
-    other.load_state_dict(controller.state_dict())
-    rollout = Rollout(32, 8, latent=16, hidden=5, keep_frames=False)
-    contextual_bandit(controller, rollout, seed=0)
-    rollout.forced[::2] = True
-    changed = copy.deepcopy(rollout)
-    changed.actions[::2], changed.log_probs[::2], changed.z[::2] = 0, -20.0, 3.0
-    for learner, played in ((controller, rollout), (other, changed)):
-        PPO(learner, PPOConfig(), seed=0, device=torch.device("cpu")).update(played, progress=0.0)
-    for name, value in controller.state_dict().items():
-        assert torch.equal(value, other.state_dict()[name])
-    rollout.forced[:] = True
-    with pytest.raises(FloatingPointError, match="chose none"):
-        PPO(controller, PPOConfig(), 0, torch.device("cpu")).update(rollout, progress=0.0)
-
-
 def test_a_broken_rollout_does_not_break_the_weights() -> None:
     torch.manual_seed(0)
     controller = Controller(CONFIG)
