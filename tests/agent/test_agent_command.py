@@ -107,10 +107,10 @@ def test_a_full_disk_loses_neither_the_run_nor_what_was_saved_before(contest) ->
     resource.prlimit(run.agent.pid, resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
     run.read_until("could not be saved")
     run.read_until("update 5")
+    _, manifest = bundle.load(run.out)  # while nothing can be saved: a save removes old files
     resource.prlimit(
         run.agent.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
     )
-    _, manifest = bundle.load(run.out)
     assert manifest.origin["fine_tuned"]["updates"] in (1, 2, 3)
     assert run.read_to_the_end() == 0, run.log
     assert "the budget is spent" in run.log
