@@ -44,7 +44,7 @@ class Imagination:
         self.optimizer = torch.optim.Adam(self._heads, lr=self.config.dream.learning_rate)
 
     def adapt(self, rollout: Rollout, terms: Terms) -> dict[str, float]:
-        """One pass over a real rollout (T, N), whose timesteps follow one another.
+        """One pass over a real rollout (T, N), whose timesteps follow one another in each episode.
 
         The reward head learns the rewards that C learns from, and its dreams then pay those.
 
@@ -103,7 +103,9 @@ class Imagination:
             count, (settings.starts,), generator=self.generator, device=self.device
         ).cpu()
         z, h, c = (x.flatten(0, 1)[rows].to(self.device) for x in (real.z, real.h, real.c))
-        dreamt = Rollout(settings.horizon, settings.starts, z.shape[1], h.shape[1], False)
+        dreamt = Rollout(
+            settings.horizon, settings.starts, z.shape[1], h.shape[1], keep_frames=False
+        )
         state = State(h, c)
         for t in range(settings.horizon):
             log_probs, values = controller(Features(z, state.h))
