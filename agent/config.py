@@ -188,6 +188,24 @@ class DreamConfig:
 
 
 @dataclasses.dataclass
+class ImitationConfig:
+    """Self-imitation: learning again from what went better than expected; see `agent.imitation`."""
+
+    steps: Annotated[int, pydantic.Field(ge=0)] = 0
+    """gradient steps after each update; 0 is no self-imitation"""
+    batch: Annotated[int, pydantic.Field(ge=8)] = 512
+    """timesteps of each step"""
+    capacity: Annotated[int, pydantic.Field(ge=2)] = 32768
+    """timesteps that are kept to learn from, the newest"""
+    weight: NotNegative = 1.0
+    """of the policy's loss, before gradients are clipped"""
+    value: NotNegative = 0.01
+    """of the value's loss"""
+
+    __pydantic_config__ = FORBID_UNKNOWN
+
+
+@dataclasses.dataclass
 class OnlineConfig(PPOConfig):
     """Fine-tuning during the contest: PPO, its plan for the budget, and the learner's process."""
 
@@ -228,6 +246,8 @@ class OnlineConfig(PPOConfig):
     """level memory"""
     dream: DreamConfig = dataclasses.field(default_factory=DreamConfig)
     """training C in M's dream"""
+    imitation: ImitationConfig = dataclasses.field(default_factory=ImitationConfig)
+    """self-imitation"""
 
     __pydantic_config__ = FORBID_UNKNOWN
 

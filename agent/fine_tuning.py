@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import time
 from collections.abc import Callable
@@ -46,7 +47,10 @@ class FineTuning:
         self._shape_reward = RewardShaper(config.reward, envs=1)
         self._novelty = Novelty(config.online.level, config.vision.latent, seed)
         self.replays = Replays(config.online.level, np.random.default_rng(seed))
+        self._imitates = config.online.imitation.steps > 0
         self._stored = 0  # timesteps in the ring since the last hand-over, overwritten ones too
+        self._chosen = 0  # those of them that the policy chose
+        self._follows = False  # whether the next update follows the last one without a gap
         self._earned = 0.0
         self._saved_at = time.monotonic()
 
@@ -75,15 +79,17 @@ class FineTuning:
         """Give the ring to the learner if it is due; `values` (1,) are those of the frame now."""
         learner, progress = self._learner, self._progress
         due = self._planner.rollout(progress.timesteps)
-        if self._stored < due or not learner.idle():
+        if (self._chosen < due and self._stored < learner.capacity) or not learner.idle():
             return
         learner.rollout.last_values.copy_(values)
         length = min(self._stored, learner.capacity)
         first = self._stored % learner.capacity if self._stored > learner.capacity else 0
         progress.overwritten += self._stored - length
         progress.learnt_from += length
-        learner.hand_over(first, length, self._planner.plan(progress.timesteps, progress.updates))
-        self._stored = 0
+        plan = self._planner.plan(progress.timesteps, progress.updates)
+        follows = self._follows and length == self._stored
+        learner.hand_over(first, length, dataclasses.replace(plan, follows=follows))
+        self._stored, self._chosen, self._follows = 0, 0, True
 
     def record(
         self,
@@ -94,18 +100,23 @@ class FineTuning:
         reward: float,
         ended: bool,
     ) -> None:
-        """Keep a timestep. A replayed one teaches the policy nothing: it did not choose it."""
+        """Keep a timestep. From a replayed one PPO cannot learn: the policy did not choose it.
+
+        Args:
+            decision: what the policy chose, or with a replayed timestep, what was done.
+        """
         ends = np.array([ended])
         shaped = self._shape_reward(np.array([reward]), ends)
         self._earned += reward
         bonus = self._novelty.bonus(features.z[0].cpu().numpy(), frames[0], self._earned)
         if ended:
             self._earned = 0.0
-        if replayed:
+        if replayed and not self._imitates:
             return
         row = self._stored % self._learner.capacity
-        self._learner.rollout.store(row, features, frames, decision, shaped + bonus, ends)
+        self._learner.rollout.store(row, features, frames, decision, shaped + bonus, ends, replayed)
         self._stored += 1
+        self._chosen += not replayed
 
     def finish(self, seconds: float) -> None:
         """Wait at most so long for an update that is under way, and end the learner."""

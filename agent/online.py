@@ -113,6 +113,7 @@ def _play(
             replayed = tuning.replays.action()
             if replayed is not None:
                 actions = torch.tensor([replayed])
+                decision = decision._replace(actions=actions)
         action = actions.item()
         frame, reward, terminated, truncated, _ = env.step(buttons[action])
         progress.timesteps += 1

@@ -38,6 +38,8 @@ class Plan:
     """weight of the KL penalty towards the pretrained policy"""
     critic_only: bool
     """train the value head only"""
+    follows: bool = True
+    """the rollout goes on where the one before ended"""
 
 
 def longest_rollout(config: OnlineConfig) -> int:

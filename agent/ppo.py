@@ -68,6 +68,7 @@ class Rollout:
         self.values = torch.zeros(length, envs)
         self.rewards = torch.zeros(length, envs)
         self.ends = torch.zeros(length, envs)
+        self.replayed = torch.zeros(length, envs)
         self.last_values = torch.zeros(envs)
 
     @classmethod
@@ -98,8 +99,12 @@ class Rollout:
         decision: Decision,
         rewards: np.ndarray,
         ended: np.ndarray,
+        replayed: bool = False,
     ) -> None:
-        """Keep timestep t: what was seen, done, and earned."""
+        """Keep timestep t: what was seen, done, and earned.
+
+        `replayed` tells that the policy did not choose the action: PPO leaves the timestep out.
+        """
         self.z[t], self.h[t] = features.z, features.h
         if self.c is not None:
             self.c[t] = features.c
@@ -108,6 +113,7 @@ class Rollout:
         self.actions[t], self.log_probs[t], self.values[t] = decision
         self.rewards[t] = torch.from_numpy(rewards)
         self.ends[t] = torch.from_numpy(ended)
+        self.replayed[t] = replayed
 
     def features(self, rows: torch.Tensor, device: torch.device) -> Features:
         """Features of the timesteps with these flat indices (t * N + n)."""
@@ -190,12 +196,12 @@ class PPO:
             raise FloatingPointError("the rollout holds rewards or values that are not finite")
         returns = advantages + rollout.values
         flat = [x.flatten() for x in (rollout.actions, rollout.log_probs, advantages, returns)]
-        rows = flat[0].numel()
+        rows = (rollout.replayed.flatten() == 0).nonzero().squeeze(1)
         minibatches = terms.minibatches or config.minibatches
         totals: dict[str, list[float]] = {}
         epochs = 0
         while epochs < (terms.epochs or config.epochs):
-            order = torch.randperm(rows, generator=self.generator)
+            order = rows[torch.randperm(len(rows), generator=self.generator)]
             for batch in order.chunk(minibatches):
                 features = rollout.features(batch, self.device)
                 targets = (x[batch].to(self.device) for x in flat)
@@ -206,8 +212,8 @@ class PPO:
             if config.target_kl and np.mean(totals["kl"][-minibatches:]) > config.target_kl:
                 break
         means = {name: float(np.mean(values)) for name, values in totals.items()}
-        variance = returns.var().item()
-        residual = (returns - rollout.values).var().item()
+        variance = returns.flatten()[rows].var().item()
+        residual = (returns - rollout.values).flatten()[rows].var().item()
         means["explained_variance"] = 1 - residual / variance if variance > 0 else 0.0
         means["epochs"] = epochs
         return means
@@ -243,16 +249,7 @@ class PPO:
             )
             loss = loss + terms.anchor_weight * anchor
 
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        if terms.critic_only:
-            for name, parameter in self.controller.named_parameters():
-                if not name.startswith("value."):
-                    parameter.grad = None  # the optimiser leaves it as it is
-        norm = torch.nn.utils.clip_grad_norm_(self.controller.parameters(), config.max_grad_norm)
-        if not torch.isfinite(norm):
-            raise FloatingPointError(f"gradient norm is {norm.item()} (loss {loss.item()})")
-        self.optimizer.step()
+        self.descend(loss, terms.critic_only)
         with torch.no_grad():
             scalars = {
                 "policy": policy_loss.item(),
@@ -264,3 +261,25 @@ class PPO:
         if anchor is not None:
             scalars["anchor"] = anchor.item()
         return scalars
+
+    def descend(self, loss: torch.Tensor, critic_only: bool = False) -> None:
+        """One step of the optimiser down the gradient of a loss, which is clipped.
+
+        Args:
+            critic_only: move the value head and nothing else.
+
+        Raises:
+            FloatingPointError: the gradient is not finite; the weights are as before.
+        """
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if critic_only:
+            for name, parameter in self.controller.named_parameters():
+                if not name.startswith("value."):
+                    parameter.grad = None  # the optimiser leaves it as it is
+        norm = torch.nn.utils.clip_grad_norm_(
+            self.controller.parameters(), self.config.max_grad_norm
+        )
+        if not torch.isfinite(norm):
+            raise FloatingPointError(f"gradient norm is {norm.item()} (loss {loss.item()})")
+        self.optimizer.step()

@@ -10,6 +10,7 @@ import torch
 
 from agent.controller import Controller
 from agent.imagination import Imagination
+from agent.imitation import SelfImitation
 from agent.planner import Plan
 from agent.player import Models
 from agent.ppo import PPO, Rollout, Terms
@@ -42,6 +43,7 @@ class Trainer:
         self.imagination = None
         if self.config.dream.horizon:
             self.imagination = Imagination(models.memory, self.config, seed, device)
+        self.imitation = SelfImitation(models.config, seed) if self.config.imitation.steps else None
         self._reset_optimizer()
 
     def _reset_optimizer(self) -> None:
@@ -54,7 +56,8 @@ class Trainer:
 
         Returns:
             The metrics of `PPO.update`, and `minibatches` per epoch; where C is trained in dreams,
-            those of M's adapting (`memory_...`) and of the update in the dream (`dream_...`), too.
+            those of M's adapting (`memory_...`) and of the update in the dream (`dream_...`), too,
+            and those of self-imitation (`imitation_...`).
 
         Raises:
             FloatingPointError: something is not finite.
@@ -64,6 +67,8 @@ class Trainer:
         """
         good = [copy.deepcopy(part.state_dict()) for part in self._parts()]
         rows = rollout.actions.numel()
+        if self.imitation is not None:
+            self.imitation.take(rollout, plan.follows)
         while True:
             minibatches = self.config.minibatches << self.halvings
             terms = Terms(
@@ -78,6 +83,8 @@ class Trainer:
                 metrics = self.ppo.update(rollout, plan.progress, terms)
                 if self.imagination is not None:
                     metrics |= self._imagine(self.imagination, rollout, plan, terms)
+                if self.imitation is not None and not plan.critic_only:
+                    metrics |= self.imitation.improve(self.ppo, terms, self.halvings)
                 for part in self._parts():
                     _check_finite(part)
             except FloatingPointError:

@@ -2,6 +2,7 @@
 on with the last good weights."""
 
 import copy
+import dataclasses
 import logging
 import os
 import re
@@ -24,6 +25,8 @@ from agent.config import (
     AgentConfig,
     ControllerConfig,
     DreamConfig,
+    ImitationConfig,
+    LevelMemoryConfig,
     MemoryConfig,
     OnlineConfig,
     VisionConfig,
@@ -94,10 +97,12 @@ def same(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
     return all(torch.equal(tensor, two[name]) for name, tensor in one.items())
 
 
-@pytest.mark.parametrize("horizon", [0, 5])
-def test_a_process_learns_what_an_inline_learner_does(process_learner, horizon) -> None:
-    dream = DreamConfig(horizon=horizon)
-    config = OnlineConfig(rollout=64, rollout_span=1, learner_device="cpu", dream=dream)
+@pytest.mark.parametrize(("horizon", "steps"), [(0, 0), (5, 0), (0, 3)])
+def test_a_process_learns_what_an_inline_learner_does(process_learner, horizon, steps) -> None:
+    dream, imitation = DreamConfig(horizon=horizon), ImitationConfig(steps=steps)
+    config = OnlineConfig(
+        rollout=64, rollout_span=1, learner_device="cpu", dream=dream, imitation=imitation
+    )
     features = ("z", "h") if horizon else ("z", "h", "pixels")
     apart, inline = build(config, features), build(config, features)
     before = weights(apart)
@@ -337,6 +342,25 @@ def test_inline_runs_are_reproducible() -> None:
         results.append((progress.rewards, weights(models)))
     assert results[0][0] == results[1][0] and same(results[0][1], results[1][1])
     assert progress.updates == 4
+
+
+@pytest.mark.parametrize("steps", [0, 2])
+def test_replayed_timesteps_reach_the_learner_for_imitation_only(steps: int) -> None:
+    class Watched(InlineLearner):
+        def hand_over(self, first: int, length: int, plan: Plan) -> None:
+            handed.append((in_order(self.rollout, first, length).replayed.clone(), plan.follows))
+            super().hand_over(first, length, plan)
+
+    handed: list[tuple[torch.Tensor, bool]] = []
+    level = LevelMemoryConfig(replay=1.0, replay_ramp=0.1, replay_window=1)
+    config = dataclasses.replace(FAST, level=level, imitation=ImitationConfig(steps=steps))
+    models = build(config)
+    env = Corridor(1500)
+    progress = play(models, env, Watched(models, 0, 256), 1500, [])
+    rows = sum(int(replayed.sum()) for replayed, _ in handed)
+    assert (rows > 100) == (steps > 0)
+    assert rows < progress.learnt_from == sum(len(replayed) for replayed, _ in handed)
+    assert [follows for _, follows in handed] == [False] + [True] * (len(handed) - 1)
 
 
 def test_without_a_learner_nothing_is_learnt_or_saved() -> None:
