@@ -38,8 +38,8 @@ OTHER = "#444444"
 def write(results: Path, summary: dict[str, Any], config: ScoreConfig, folder: Path) -> None:
     """Write `score.png` and `learning-curves.png`; nothing while there is nothing to draw.
 
-    The bars are of all arms at their largest budget; the curves of the largest budget only, and
-    without ablations.
+    The bars are of all arms and budgets; the curves of the largest budget only, and without
+    ablations.
     """
     if not summary["arms"]:
         return
@@ -56,18 +56,48 @@ def write(results: Path, summary: dict[str, Any], config: ScoreConfig, folder: P
 
 
 def _bars(summary: dict[str, Any], config: ScoreConfig, file: Path) -> None:
+    """A panel per budget, the largest on top: scores of different budgets are not comparable."""
+    budgets = summary["by_timesteps"]
+    rows = [len(setting["arms"]) for setting in budgets.values()]
+    figure, panels = plt.subplots(
+        len(budgets),
+        figsize=(8, 0.4 + sum(1.0 + 0.42 * count for count in rows)),
+        height_ratios=[1.0 + 0.42 * count for count in rows],
+        sharex=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    arms = [arm for setting in budgets.values() for arm in setting["arms"].values()]
+    values = [value for arm in arms for value in arm["per_level"].values()]
+    top = max(*values, 1)
+    for axes, (timesteps, setting) in zip(panels[:, 0], budgets.items(), strict=True):
+        _panel_of_bars(axes, setting["arms"], config, top)
+        axes.set_title(f"{int(timesteps):,} timesteps per level", loc="left", fontsize=10)
+    axes.set_xlim(min(0, *values), top * 1.12)
+    intervals = any(arm["ci95"] for arm in arms)
+    told = "mean with 95% interval" if intervals else "mean (one seed: no interval)"
+    levels = max(len(arm["per_level"]) for arm in arms)
+    axes.set_xlabel(
+        "score: mean reward over all episodes of the budget\n"
+        f"bar: {told}; dots: the {levels} held-out levels"
+    )
+    figure.savefig(file, dpi=150)
+    plt.close(figure)
+
+
+def _panel_of_bars(
+    axes: plt.Axes, entries: dict[str, dict[str, Any]], config: ScoreConfig, top: float
+) -> None:
     """One bar per arm, the best on top, ablations below; dots are the means of single levels."""
     arms = sorted(
-        summary["arms"].items(),
-        key=lambda item: (_is_ablation(item[0], config), -item[1]["mean"]),
+        entries.items(), key=lambda item: (_is_ablation(item[0], config), -item[1]["mean"])
     )
-    figure, axes = plt.subplots(figsize=(8, 1.2 + 0.42 * len(arms)), layout="constrained")
-    top = max(max(arm["per_level"].values()) for _, arm in arms)
-    # Ablations stand a little apart from the others.
-    rows = [row + 0.6 * _is_ablation(name, config) for row, (name, _) in enumerate(arms)]
-    if config.reference in summary["arms"]:
-        reference = summary["arms"][config.reference]["mean"]
-        axes.axvline(reference, color=COLOURS["world-model"], lw=1, ls=":", zorder=0)
+    # Ablations stand a little apart from the others, where there are others.
+    gap = 0.6 if len({_is_ablation(name, config) for name, _ in arms}) > 1 else 0
+    rows = [row + gap * _is_ablation(name, config) for row, (name, _) in enumerate(arms)]
+    if config.reference in entries:
+        reference = entries[config.reference]["mean"]
+        axes.axvline(reference, color=_colour(config.reference, config), lw=1, ls=":", zorder=0)
     for row, (name, arm) in zip(rows, arms, strict=True):
         axes.barh(row, arm["mean"], color=_colour(name, config), height=0.7)
         values = list(arm["per_level"].values())
@@ -77,26 +107,9 @@ def _bars(summary: dict[str, Any], config: ScoreConfig, file: Path) -> None:
             axes.plot([low, high], [row, row], color="black", lw=1.8, solid_capstyle="butt")
             for end in (low, high):
                 axes.plot([end, end], [row - 0.18, row + 0.18], color="black", lw=1.8)
-        axes.text(max(top, 0) * 1.03, row, f"{arm['mean']:,.0f}", va="center", ha="left")
-    labels = [
-        name if arm["timesteps"] == summary["timesteps"] else f"{name} ({arm['timesteps']:,})"
-        for name, arm in arms
-    ]
-    axes.set_yticks(rows, labels)
-    axes.invert_yaxis()
-    axes.set_xlim(min(0, *(min(arm["per_level"].values()) for _, arm in arms)), max(top, 1) * 1.12)
-    axes.set_xlabel("mean reward over all episodes of the budget")
-    levels = max(len(arm["per_level"]) for _, arm in arms)
-    intervals = any(arm["ci95"] for _, arm in arms)
-    told = "mean with 95% interval" if intervals else "mean (one seed: no interval)"
-    axes.set_title(
-        f"{levels} held-out level{'s' * (levels > 1)}, {summary['timesteps']:,} timesteps each\n"
-        f"bar: {told}; dots: single levels",
-        loc="left",
-        fontsize=10,
-    )
-    figure.savefig(file, dpi=150)
-    plt.close(figure)
+        axes.text(top * 1.03, row, f"{arm['mean']:,.0f}", va="center", ha="left")
+    axes.set_yticks(rows, [name for name, _ in arms])
+    axes.set_ylim(rows[-1] + 0.6, -0.6)  # the best on top; bars are as thick in every panel
 
 
 def _curves(arms: dict[str, list[dict[str, Any]]], timesteps: int, file: Path) -> None:
