@@ -299,10 +299,13 @@ def conclude(args: Args, config: ScoreConfig) -> int:
             print(f"note: the runs of {name} are of {len(arm['codes'])} versions of the code")
     for problem in problems:
         print(problem, file=sys.stderr)
-    ratios = {of["against"]: of["ratio"] for of in summary["comparisons"]}
+    reference = summary["reference"]
+    ratios = {
+        of["against"]: of["ratio"] for of in summary["comparisons"] if of["arm"] == reference
+    }
     figures = {"means": {name: arm["mean"] for name, arm in summary["arms"].items()}}
     title = f"mini-contest, {summary['timesteps'] or 0:,} timesteps per run"
-    report(title, rows, figures | {f"{summary['reference']} ratio to": ratios})
+    report(title, rows, figures | {f"{reference} ratio to": ratios})
     return 1 if problems else 0
 
 

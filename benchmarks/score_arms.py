@@ -44,8 +44,9 @@ class Arm:
     seed of each run"""
     online: dict[str, Any] = dataclasses.field(default_factory=dict)
     """settings of the bundle's `agent.online` that are different in this arm"""
-    ablation: bool = False
-    """whether the arm is a variant of another one: drawn apart, and left out of the curves"""
+    variant_of: Name | None = None
+    """the arm that this one differs from in some part, and is compared with; it is drawn apart,
+    and left out of the curves"""
 
     __pydantic_config__ = FORBID_UNKNOWN
 
@@ -65,7 +66,7 @@ class ScoreConfig:
     wallclock: Rate = 12 * 3600.0
     """budget of each run in seconds"""
     reference: Name = "world-model"
-    """the arm that every other one is compared with"""
+    """the arm that the others are compared with, but for the variants of another one"""
     pretrained: Name = "world-model-zero-shot"
     """the reference as it is before it learns: does learning ever make it worse?"""
 
@@ -88,6 +89,8 @@ class Contestant:
 def check(config: ScoreConfig) -> None:
     """Raise UsageError for the first arm that cannot be meant as it is written."""
     for name, arm in config.arms.items():
+        if arm.variant_of is not None and arm.variant_of not in config.arms:
+            raise UsageError(f"arms.{name}: `variant_of`: there is no arm {arm.variant_of!r}")
         if arm.bundle is not None and arm.untrained is not None:
             raise UsageError(f"arms.{name}: `bundle` and `untrained` exclude each other")
         if arm.online and arm.bundle is None:

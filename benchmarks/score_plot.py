@@ -31,7 +31,7 @@ COLOURS = {
     "hold-right": "#7F7F7F",
     "random": "#B8B8B8",
 }
-ABLATION = "#E8A36B"  # a tint of the world model's
+VARIANT = "#E8A36B"  # a tint of the world model's
 OTHER = "#444444"
 
 
@@ -39,7 +39,7 @@ def write(results: Path, summary: dict[str, Any], config: ScoreConfig, folder: P
     """Write `score.png` and `learning-curves.png`; nothing while there is nothing to draw.
 
     The bars are of all arms and budgets; the curves of the largest budget only, and without
-    ablations.
+    variants.
     """
     if not summary["arms"]:
         return
@@ -50,7 +50,7 @@ def write(results: Path, summary: dict[str, Any], config: ScoreConfig, folder: P
         timesteps = summary["timesteps"]
         arms = summary["by_timesteps"][str(timesteps)]["arms"]
         found = score_results.read_all(results)[timesteps]
-        shown = {name: found[name] for name in arms if not _is_ablation(name, config)}
+        shown = {name: found[name] for name in arms if not _is_variant(name, config)}
         if shown:
             _curves(shown, timesteps, folder / CURVES)
 
@@ -88,13 +88,13 @@ def _bars(summary: dict[str, Any], config: ScoreConfig, file: Path) -> None:
 def _panel_of_bars(
     axes: plt.Axes, entries: dict[str, dict[str, Any]], config: ScoreConfig, top: float
 ) -> None:
-    """One bar per arm, the best on top, ablations below; dots are the means of single levels."""
+    """One bar per arm, the best on top, variants below; dots are the means of single levels."""
     arms = sorted(
-        entries.items(), key=lambda item: (_is_ablation(item[0], config), -item[1]["mean"])
+        entries.items(), key=lambda item: (_is_variant(item[0], config), -item[1]["mean"])
     )
-    # Ablations stand a little apart from the others, where there are others.
-    gap = 0.6 if len({_is_ablation(name, config) for name, _ in arms}) > 1 else 0
-    rows = [row + gap * _is_ablation(name, config) for row, (name, _) in enumerate(arms)]
+    # Variants stand a little apart from the others, where there are others.
+    gap = 0.6 if len({_is_variant(name, config) for name, _ in arms}) > 1 else 0
+    rows = [row + gap * _is_variant(name, config) for row, (name, _) in enumerate(arms)]
     if config.reference in entries:
         reference = entries[config.reference]["mean"]
         axes.axvline(reference, color=_colour(config.reference, config), lw=1, ls=":", zorder=0)
@@ -167,9 +167,9 @@ def _by_level(runs: list[dict[str, Any]], timesteps: int, bins: int) -> dict[str
     return {level: np.stack(of) for level, of in curves.items()}
 
 
-def _is_ablation(name: str, config: ScoreConfig) -> bool:
-    return name in config.arms and config.arms[name].ablation
+def _is_variant(name: str, config: ScoreConfig) -> bool:
+    return name in config.arms and config.arms[name].variant_of is not None
 
 
 def _colour(name: str, config: ScoreConfig) -> str:
-    return ABLATION if _is_ablation(name, config) else COLOURS.get(name, OTHER)
+    return VARIANT if _is_variant(name, config) else COLOURS.get(name, OTHER)

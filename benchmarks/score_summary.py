@@ -45,7 +45,7 @@ def summarise(results: Path, config: ScoreConfig) -> dict[str, Any]:
                 arms[name] = found[name]
         settings[timesteps] = {
             "arms": {name: entry(runs, timesteps) for name, runs in arms.items()},
-            "comparisons": _comparisons(arms, timesteps, config.reference),
+            "comparisons": _comparisons(arms, timesteps, config),
             "while_learning": _while_learning(arms, timesteps, config),
         }
     arms, comparisons = {}, {}
@@ -122,14 +122,17 @@ def _updates(runs: Runs) -> float | None:
     return float(np.mean(told)) if told else None
 
 
-def _comparisons(arms: Mapping[str, Runs], timesteps: int, reference: str) -> list[dict[str, Any]]:
-    """The reference arm against each other one, on the levels that both have played."""
-    if reference not in arms:
-        return []
-    mine = by_level(arms[reference])
+def _comparisons(
+    arms: Mapping[str, Runs], timesteps: int, config: ScoreConfig
+) -> list[dict[str, Any]]:
+    """The reference of each arm against it, on the levels that both have played."""
     comparisons = []
     for name, runs in arms.items():
-        theirs = by_level(runs)
+        variant = name in config.arms and config.arms[name].variant_of
+        reference = variant or config.reference
+        if reference not in arms:
+            continue
+        mine, theirs = by_level(arms[reference]), by_level(runs)
         levels = sorted(mine.keys() & theirs.keys())
         if name == reference or not levels:
             continue
@@ -210,6 +213,8 @@ def _tables(timesteps: int, setting: dict[str, Any], reference: str) -> str:
         if comparison is not None:
             ratio = f"{_number(comparison['ratio'], 2)} {_range(comparison['ratio_ci95'], 2)}"
             apart = {True: "yes", False: "no", None: "–"}[comparison["intervals_apart"]]
+            if comparison["arm"] != reference:
+                ratio = f"{comparison['arm']} ÷ it: {ratio}"
             if len(comparison["levels"]) < len(levels):
                 ratio += f" on {len(comparison['levels'])} of {len(levels)} levels"
         failed = f" ({len(arm['failed'])} failed)" if arm["failed"] else ""

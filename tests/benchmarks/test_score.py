@@ -241,9 +241,21 @@ def test_budgets_are_kept_apart(tmp_path):
     assert "0.50 (0.50 to 0.50) on 1 of 2 levels" in table
 
 
+def test_a_variant_is_compared_with_what_it_is_a_variant_of(tmp_path):
+    for arm, score in (("world-model", 8.0), ("small", 4.0), ("small-blind", 2.0)):
+        fake(tmp_path, arm, 100, {"A": [score, score]})
+    arms = {"world-model": Arm("a"), "small": Arm("b"), "small-blind": Arm("c", variant_of="small")}
+    summary = score_summary.summarise(tmp_path, ScoreConfig(arms))
+    ratios = {(of["arm"], of["against"]): of["ratio"] for of in summary["comparisons"]}
+    assert ratios == {("world-model", "small"): 2.0, ("small", "small-blind"): 2.0}
+    table = (tmp_path / "summary.md").read_text()
+    assert "| small ÷ it: 2.00 (2.00 to 2.00) |" in table
+
+
 @pytest.mark.parametrize(
     ("arms", "options", "says"),
     [
+        ({"a": {"agent": "jerk", "variant_of": "b"}}, {}, "arms.a: .* no arm 'b'"),
         ({"a": {"agent": AGENT}}, {}, r"arms.a: \{bundle\}"),
         ({"a": {"agent": "jerk", "bundle": "x"}}, {}, r"arms.a: \{bundle\}"),
         ({"a": {"agent": AGENT, "bundle": "x", "untrained": {}}}, {}, "exclude each other"),
