@@ -300,9 +300,7 @@ def conclude(args: Args, config: ScoreConfig) -> int:
     for problem in problems:
         print(problem, file=sys.stderr)
     reference = summary["reference"]
-    ratios = {
-        of["against"]: of["ratio"] for of in summary["comparisons"] if of["arm"] == reference
-    }
+    ratios = {of["against"]: of["ratio"] for of in summary["comparisons"] if of["arm"] == reference}
     figures = {"means": {name: arm["mean"] for name, arm in summary["arms"].items()}}
     title = f"mini-contest, {summary['timesteps'] or 0:,} timesteps per run"
     report(title, rows, figures | {f"{reference} ratio to": ratios})

@@ -242,8 +242,8 @@ def test_budgets_are_kept_apart(tmp_path):
 
 
 def test_a_variant_is_compared_with_what_it_is_a_variant_of(tmp_path):
-    for arm, score in (("world-model", 8.0), ("small", 4.0), ("small-blind", 2.0)):
-        fake(tmp_path, arm, 100, {"A": [score, score]})
+    for arm, value in (("world-model", 8.0), ("small", 4.0), ("small-blind", 2.0)):
+        fake(tmp_path, arm, 100, {"A": [value, value]})
     arms = {"world-model": Arm("a"), "small": Arm("b"), "small-blind": Arm("c", variant_of="small")}
     summary = score_summary.summarise(tmp_path, ScoreConfig(arms))
     ratios = {(of["arm"], of["against"]): of["ratio"] for of in summary["comparisons"]}
