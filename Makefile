@@ -17,7 +17,7 @@ $(VENV)/installed: requirements-dev.txt requirements.txt agent/requirements.txt 
 demo: $(VENV)/installed  ## the shipped agent on a level it never saw: a table and a film
 	$(PYTHON) -m benchmarks.demo
 
-pretrain: $(VENV)/installed  ## train V, M and C from zero on Pangolin Dash (about an hour on 2 cores)
+pretrain: $(VENV)/installed  ## train V, M and C from zero on Pangolin Dash (about 100 minutes on 2 cores)
 	$(PYTHON) -m pretrain all --config configs/pangolin.yaml
 
 test: $(VENV)/installed  ## all tests, on the real emulator
