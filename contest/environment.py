@@ -90,6 +90,7 @@ class ContestEnv(gymnasium.Env):
         draw_all: whether it must draw them.
         episode_reward: sum of the rewards of this episode so far.
         episode_length: timesteps of this episode so far.
+        from_start: whether this episode began at the level's own save-state.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 15}  # noqa: RUF012
@@ -128,6 +129,7 @@ class ContestEnv(gymnasium.Env):
         self._held: np.ndarray | None = None  # buttons held down by the last frame
         self.episode_reward = 0.0
         self.episode_length = 0
+        self.from_start = True
 
     def record(self, folder: str | Path) -> None:
         """Write one bk2 movie per episode into a folder, from the next reset on."""
@@ -137,9 +139,23 @@ class ContestEnv(gymnasium.Env):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Start an episode at the level's save-state. Returns ``(observation, info)``."""
+        """Start an episode at the level's save-state. Returns ``(observation, info)``.
+
+        Args:
+            options: ``{"state": bytes}`` starts it at another save-state of the level, as
+                ``retro.em.get_state()`` gives it: for training, never in a contest. The reward
+                counts from there.
+        """
         super().reset(seed=seed)
-        self.retro.reset()
+        state = (options or {}).get("state")
+        self.from_start = state is None
+        levels_own = self.retro.initial_state
+        try:
+            if state is not None:
+                self.retro.initial_state = state
+            self.retro.reset()
+        finally:
+            self.retro.initial_state = levels_own
         self._held = None
         self._running = True
         self.episode_reward = 0.0

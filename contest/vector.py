@@ -60,6 +60,7 @@ class Episode:
         reward: sum of the contest's rewards, before any wrapper changed them.
         length: timesteps.
         variables: all RAM variables of the game as they were at the end.
+        from_start: whether it began where the level begins; a wrapper may let it begin elsewhere.
     """
 
     env: int
@@ -67,6 +68,7 @@ class Episode:
     reward: float
     length: int
     variables: dict[str, int]
+    from_start: bool = True
 
 
 @dataclass

@@ -30,7 +30,7 @@ STEP = b"T"  # play one timestep with the action in shared memory
 # worker -> parent
 SPACES = b"p"  # pickled (observation space, action space)
 DONE = b"k"  # the command is carried out
-ENDED = b"e"  # a STEP that ended the episode; pickled (reward, length, variables)
+ENDED = b"e"  # a STEP that ended the episode; pickled (reward, length, variables, from_start)
 FAILED = b"x"  # pickled (a UsageError's text or None, traceback as text); the worker exits
 
 _HEADER = struct.Struct("<cI")
@@ -165,8 +165,8 @@ class Worker:
             )
         self._write(self.env.reset(seed=seed)[0])
 
-    def step(self) -> tuple[float, int, dict[str, int]] | None:
-        """Play one timestep; returns ``(reward, length, variables)`` of an episode that ended."""
+    def step(self) -> tuple[float, int, dict[str, int], bool] | None:
+        """Play one timestep; the record of an episode that ended with it (see ``ENDED``)."""
         shared, i = self.shared, self.index
         action = shared.actions[i]
         observation, reward, terminated, truncated, _ = self.env.step(
@@ -180,7 +180,7 @@ class Worker:
             return None
         shared.final_observations[i] = observation
         inner = self.env.unwrapped
-        return inner.episode_reward, inner.episode_length, inner.variables()
+        return inner.episode_reward, inner.episode_length, inner.variables(), inner.from_start
 
     def _write(self, observation: np.ndarray) -> None:
         self.shared.observations[self.index] = observation

@@ -11,6 +11,7 @@ import pydantic
 from agent.config import (
     FORBID_UNKNOWN,
     AgentConfig,
+    Fraction,
     NotNegative,
     Positive,
     PPOConfig,
@@ -176,6 +177,11 @@ class ControllerTraining:
     critic_sees_variables: bool = False
     """let advantages come from a critic that also reads RAM variables and knows the level; it is
     thrown away at the end, and C's own value head is trained beside it (arXiv 1710.06542)"""
+    start_along: Fraction = 0.0
+    """chance that an episode begins somewhere along the level's movie (`collect.movies`), where
+    there is one, and not where the level begins"""
+    patience: Annotated[int, pydantic.Field(ge=0)] = 0
+    """timesteps without new ground after which an episode ends; 0 is no such end"""
     novelty: NotNegative = 0.0
     """scale of the bonus for what was seen seldom on its level: scale / sqrt(visits), in units of
     scaled reward; what is counted is `agent.online.level`'s to say"""
@@ -206,8 +212,8 @@ class PretrainConfig:
     draw_all: bool = False
     """let the emulator draw the frames that nobody sees, too; slower, with the same results"""
     base: Path | None = None
-    """folder of another, finished run whose rollouts, V and M this one takes: it trains only a C of
-    its own. What the two have in common must be configured alike"""
+    """folder of another, finished run, or of a bundle, whose V and M this one takes: it trains only
+    a C of its own. What the two have in common must be configured alike"""
     agent: AgentConfig = dataclasses.field(default_factory=AgentConfig)
     """the agent that is trained"""
     collect: CollectConfig = dataclasses.field(default_factory=CollectConfig)

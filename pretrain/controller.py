@@ -15,7 +15,7 @@ from agent.config import to_dict
 from agent.player import Models
 from agent.ppo import PPO, Rollout, Terms
 from agent.provenance import provenance
-from pretrain import base, collect, memory
+from pretrain import base, collect, memory, starts
 from pretrain.config import PretrainConfig
 from pretrain.critic import Knowledge, PrivilegedCritic, variables_of
 from pretrain.errors import Diverged, Stopped
@@ -130,7 +130,7 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
     length = max(1, settings.ppo.rollout // settings.envs)
     rollout = Rollout.of(config.agent, length, settings.envs)
     knowledge = Knowledge.empty(length, settings.envs, len(variables)) if critic else None
-    # Of each level its last episodes: levels with short episodes must not outweigh the others.
+    # Of each level its last whole episodes: levels with short ones must not outweigh the others.
     recent = [deque[float](maxlen=10) for _ in levels]
     timesteps, mean = first, float("nan")
     with (
@@ -148,6 +148,7 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
             critic=critic,
             novelty=settings.novelty,
             timesteps_per_level=played,
+            wrap=starts.wrapper(config.collect.movies, settings.start_along, settings.patience),
         ) as sampler,
     ):
         while timesteps < settings.timesteps:
@@ -155,7 +156,8 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
             # the other cores; there are none to spare them for while C learns.
             torch.set_num_threads(1)
             for level, episode in sampler.play(rollout, knowledge):
-                recent[level].append(episode.reward)
+                if episode.from_start:
+                    recent[level].append(episode.reward)
             timesteps += length * settings.envs
             torch.set_num_threads(threads)
             progress = min(1.0, timesteps / settings.timesteps)
@@ -194,13 +196,14 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
 
 def bundle_origin(config: PretrainConfig, timesteps: int, levels: list[str]) -> dict[str, Any]:
     """Where the bundle came from."""
+    collected = base.rollout_timesteps(config) or collect.collected_timesteps(config)
     return {
         **provenance(),
         "seed": config.seed,
         "level_set": config.levels,
         "levels": levels,
         "pretraining_timesteps": {
-            "collect": collect.collected_timesteps(config) if config.needs_world_model else 0,
+            "collect": collected if config.needs_world_model else 0,
             "controller": timesteps,
         },
         "base": None if config.base is None else str(config.base),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -126,6 +126,7 @@ class Sampler(contextlib.ExitStack):
         critic: gives the values in C's place, or None.
         novelty: scale of the bonus for what was seen seldom; 0 for none.
         timesteps_per_level: what has been played before, by the name of the level.
+        wrap: makes a training environment of the contest's, in its process; shrinks the frames.
     """
 
     def __init__(
@@ -141,6 +142,7 @@ class Sampler(contextlib.ExitStack):
         critic: PrivilegedCritic | None = None,
         novelty: float = 0.0,
         timesteps_per_level: dict[str, int] | None = None,
+        wrap: Callable = ShrinkFrames,
     ):
         super().__init__()
         self.levels, self.waited = list(levels), 0.0
@@ -159,7 +161,7 @@ class Sampler(contextlib.ExitStack):
                     [self.levels[i] for i in order],
                     size,
                     seed=seed_of(seed, g),
-                    wrap=ShrinkFrames,
+                    wrap=wrap,
                     draw_all=draw_all,
                     variables=variables,
                 )
