@@ -123,6 +123,22 @@ controller: {{encoder_from_vision: false}}
     assert manifest.origin["pretraining_timesteps"] == {"collect": 0, "controller": 144}
 
 
+def test_a_bundle_is_a_base_too(base: Path, tmp_path: Path) -> None:
+    """V and M of an agent that someone has made, without the rollouts that it learnt from."""
+    options = ["--base", str(base / "base/bundle")]
+    out = arm(base, tmp_path, *options)
+    assert sorted(p.name for p in out.iterdir()) == ["bundle", "controller"]
+    assert same(weights(out, "vision"), weights(base / "base", "vision"))
+    assert same(weights(out, "memory"), weights(base / "base", "memory"))
+    # Its seed, levels and settings are the base's: so is the C that comes of them.
+    assert same(weights(out, "controller"), weights(base / "base", "controller"))
+    theirs = bundle.read_manifest(base / "base/bundle").origin["pretraining_timesteps"]
+    ours = bundle.read_manifest(out / "bundle").origin["pretraining_timesteps"]
+    assert ours == {**theirs, "controller": 144}
+    with pytest.raises(UsageError, match=r"agent.memory: .*'hidden': 17.* but base .* has"):
+        arm(base, tmp_path / "other", *options, "--agent.memory.hidden", "17")
+
+
 def test_the_same_seed_gives_the_same_controller(base: Path, tmp_path: Path) -> None:
     one = arm(base, tmp_path / "one")
     two = arm(base, tmp_path / "two")
@@ -262,11 +278,18 @@ def test_the_entropy_floor_raises_the_weight_and_lets_it_go() -> None:
 
 
 def test_the_arms_get_the_same_number_of_timesteps() -> None:
-    world_model = load(PretrainConfig, CONFIGS / "pangolin.yaml")
-    total = collected_timesteps(world_model) + world_model.controller.timesteps
-    for path in (CONFIGS / "pangolin").glob("*.yaml"):
-        config = load(PretrainConfig, path)
-        assert config.out == Path("runs") / path.stem
-        assert config.base == (world_model.out if config.needs_world_model else None)
+    """Joint PPO as many as the world model; the short arms and ablations alike, too."""
+
+    def total(config: PretrainConfig) -> int:
         collected = collected_timesteps(config) if config.needs_world_model else 0
-        assert collected + config.controller.timesteps == total, path.stem
+        return collected + config.controller.timesteps
+
+    world_model = load(PretrainConfig, CONFIGS / "pangolin.yaml")
+    paths = {path.stem: path for path in (CONFIGS / "pangolin").glob("*.yaml")}
+    arms = {name: load(PretrainConfig, path) for name, path in paths.items()}
+    assert total(arms.pop("joint-ppo-pixels")) == total(world_model)
+    assert {total(config) for config in arms.values()} == {total(arms["short"])}
+    assert total(arms["short"]) < total(world_model)
+    for name, config in arms.items():
+        assert config.out == Path("runs") / name
+        assert config.base == (Path("bundles/pangolin") if config.needs_world_model else None)
