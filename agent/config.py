@@ -130,6 +130,10 @@ class PPOConfig:
     """gradients are scaled down to this norm"""
     encoder_learning_rate: Rate = 1e-4
     """Adam's step size for C's own encoder (feature `pixels`)"""
+    least_spread: NotNegative = 0.0
+    """advantages are divided by their standard deviation, but by no less than this times its mean
+    over the updates so far: where nothing happened, as when the player is stuck, their differences
+    are noise, and must not be blown up to the size of a lesson"""
     target_kl: NotNegative = 0.0
     """an update leaves out its other epochs once the mean KL to the policy that played exceeds
     this; 0 never does"""
@@ -152,17 +156,12 @@ class LevelMemoryConfig:
     """contest reward per bin of progress; what looks alike in another bin is counted apart.
     0 has no bins"""
     replay: Fraction = 0.0
-    """chance that an episode begins with the best actions so far, while the policy does worse than
-    they did"""
+    """chance that an episode begins with actions that went well before, where that is expected to
+    earn more than the policy alone; see `agent.replays`"""
     replay_ramp: Annotated[float, pydantic.Field(gt=0, le=1)] = 1.0
     """share of the budget over which that chance rises from 0 to its full value"""
-    replay_extends: bool = False
-    """a replay from which the policy got further is kept as a solution, too"""
-    replay_margin: Annotated[int, pydantic.Field(ge=0)] = 0
-    """a replay of a way that lost its life stops up to so many timesteps before it earned most, at
-    random: early enough for the policy to do something else about what came next"""
     replay_window: Positive = 10
-    """episodes of the policy whose mean is compared"""
+    """episodes that the policy played alone whose mean is compared"""
 
     __pydantic_config__ = FORBID_UNKNOWN
 

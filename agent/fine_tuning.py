@@ -12,10 +12,11 @@ import torch
 
 from agent.controller import Features
 from agent.learner import Learner, Report
-from agent.level_memory import Novelty, Replays
+from agent.level_memory import Novelty
 from agent.planner import Planner
 from agent.player import Decision, Models
 from agent.progress import Progress
+from agent.replays import Replays
 from agent.rewards import RewardShaper
 
 log = logging.getLogger("agent")

@@ -162,6 +162,7 @@ class PPO:
             groups.append({"params": encoder, "initial_lr": self.config.encoder_learning_rate})
         self.optimizer = torch.optim.Adam(groups, lr=self.config.learning_rate, eps=1e-5)
         self.generator = torch.Generator().manual_seed(self.seed)
+        self.spread, self.updates = 0.0, 0
 
     def update(
         self, rollout: Rollout, progress: float, terms: Terms | None = None
@@ -197,6 +198,9 @@ class PPO:
         returns = advantages + rollout.values
         flat = [x.flatten() for x in (rollout.actions, rollout.log_probs, advantages, returns)]
         rows = (rollout.replayed.flatten() == 0).nonzero().squeeze(1)
+        if len(rows) > 1:
+            self.updates += 1
+            self.spread += (advantages.flatten()[rows].std().item() - self.spread) / self.updates
         minibatches = terms.minibatches or config.minibatches
         totals: dict[str, list[float]] = {}
         epochs = 0
@@ -233,7 +237,8 @@ class PPO:
         log_probs = all_log_probs.gather(1, actions.unsqueeze(1)).squeeze(1)
         log_ratio = log_probs - old_log_probs
         ratio = log_ratio.exp()
-        advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+        spread = advantages.std().clamp_min(config.least_spread * self.spread)
+        advantages = (advantages - advantages.mean()) / (spread + 1e-8)
         clipped_ratio = ratio.clamp(1 - config.clip, 1 + config.clip)
         policy_loss = -torch.minimum(advantages * ratio, advantages * clipped_ratio).mean()
         value_loss = 0.5 * F.mse_loss(values, returns)
