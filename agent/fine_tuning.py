@@ -67,8 +67,8 @@ class FineTuning:
 
     def begin_episode(self) -> None:
         """Decide whether the policy begins the episode, or a replay does."""
-        if self.replays.start_episode(self._planner.progress(self._progress.timesteps)):
-            log.info("the episode begins with the best actions so far")
+        if count := self.replays.start_episode(self._planner.progress(self._progress.timesteps)):
+            log.info("the episode begins with a replay of %d timesteps", count)
 
     def before_timestep(self) -> None:
         """Take over new weights, if there are any."""

@@ -114,8 +114,8 @@ class Replays:
         self._by_policy_since = 0 if way is None else FOREVER
         self._expected_after_loss: float | None = None
 
-    def start_episode(self, progress: float) -> bool:
-        """Decide how the next episode begins; True if with a replay.
+    def start_episode(self, progress: float) -> int:
+        """Decide how the next episode begins; how many timesteps are to be replayed.
 
         Args:
             progress: share of the budget that is used, 0..1.
@@ -123,13 +123,14 @@ class Replays:
         self._begin(None, 0)
         chance = self.config.replay * min(1.0, progress / self.config.replay_ramp)
         if not self.ways or not self._alone or self.rng.random() >= chance:
-            return False
+            return 0
         worths = [self._worth(way) for way in self.ways]
         best = max(range(len(worths)), key=lambda i: worths[i].max())
         if worths[best].max() <= np.mean(self._alone):
-            return False
-        self._begin(self.ways[best], int(worths[best].argmax()))
-        return True
+            return 0
+        way, station = self.ways[best], int(worths[best].argmax())
+        self._begin(way, station)
+        return int(station_ends(len(way.actions))[station])
 
     def action(self) -> int | None:
         """The action to replay on this timestep, or None: the policy decides."""

@@ -174,3 +174,29 @@ def test_an_anchor_holds_the_policy() -> None:
                 tuned(features)[0], anchor(features)[0], reduction="batchmean", log_target=True
             )
     assert distance[1.0] < 0.3 * distance[0.0]
+
+
+def moved_by_noise(least_spread: float) -> float:
+    """How far the policy goes, as mean squared change of its log-probabilities, when after rollouts
+    with real rewards comes one in which nothing happened but noise."""
+    torch.manual_seed(0)
+    controller = Controller(CONFIG)
+    config = PPOConfig(least_spread=least_spread, entropy=0.0, anneal=False, learning_rate=1e-3)
+    ppo = PPO(controller, config, seed=0, device=torch.device("cpu"))
+    rollout = Rollout(32, 8, latent=16, hidden=5, keep_frames=False)
+    for update in range(3):
+        contextual_bandit(controller, rollout, seed=update)
+        ppo.update(rollout, progress=0.0)
+    contextual_bandit(controller, rollout, seed=3)
+    rollout.rewards.copy_(rollout.values + 1e-4 * torch.randn(32, 8))
+    ppo.optimizer = torch.optim.SGD(controller.policy.parameters(), lr=0.1)  # tells sizes apart
+    ppo.optimizer.param_groups[0]["initial_lr"] = 0.1
+    features = rollout.features(torch.arange(256), torch.device("cpu"))
+    before = controller(features)[0].detach()
+    ppo.update(rollout, progress=0.0)
+    return (controller(features)[0].detach() - before).square().mean().item()
+
+
+def test_noise_is_no_lesson() -> None:
+    blown_up, kept_small = moved_by_noise(0.0), moved_by_noise(1.0)
+    assert blown_up > 1e-6 and kept_small < 1e-3 * blown_up
