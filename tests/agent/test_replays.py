@@ -24,7 +24,7 @@ def play(
 
     Args:
         policy: action that the policy wants at a timestep.
-        reward: of a timestep and the action on it; None ends the episode.
+        reward: of a timestep and the action on it.
     """
     done, replayed = [], 0
     for t in range(length):
@@ -33,6 +33,13 @@ def play(
         done.append(policy(t) if action is None else action)
         memory.record(done[-1], reward(t, done[-1]), t == length - 1)
     return done, replayed
+
+
+def plays_alone(memory: Replays, reward: Callable[[int, int], float], length: int) -> None:
+    """Five episodes at the budget's start, when the policy still plays alone; it does 2."""
+    for _ in range(5):
+        assert not memory.start_episode(0.0)
+        play(memory, lambda t: 2, reward, length)
 
 
 def test_stations_lie_along_a_way_and_at_its_end() -> None:
@@ -53,9 +60,7 @@ def test_a_better_way_is_replayed_and_the_policy_goes_on_from_there() -> None:
     memory = replays()
     assert not memory.start_episode(1.0), "there is nothing to replay yet"
     play(memory, lambda t: 1, lambda t, a: 200.0 if t < 20 else 0.0, 30)
-    for _ in range(5):
-        memory.start_episode(0.0)  # at the budget's start the policy plays alone
-        play(memory, lambda t: 2, lambda t, a: 10.0 if a == 1 else 0.0, 30)
+    plays_alone(memory, lambda t, a: 10.0 if a == 1 else 0.0, 30)
     assert memory.start_episode(1.0)
     done, replayed = play(memory, lambda t: 3, lambda t, a: 200.0 if a == 1 else 0.0, 30)
     assert replayed == 20 and done == [1] * 20 + [3] * 10
@@ -64,9 +69,7 @@ def test_a_better_way_is_replayed_and_the_policy_goes_on_from_there() -> None:
 def test_what_is_worse_than_the_policy_alone_is_not_replayed() -> None:
     memory = replays()
     play(memory, lambda t: 1, lambda t, a: 100.0, 10)
-    for _ in range(5):
-        memory.start_episode(0.0)
-        play(memory, lambda t: 2, lambda t, a: 300.0, 10)
+    plays_alone(memory, lambda t, a: 300.0, 10)
     memory.ways = memory.ways[:1]
     assert not memory.start_episode(1.0)
 
@@ -74,9 +77,7 @@ def test_what_is_worse_than_the_policy_alone_is_not_replayed() -> None:
 def test_off_track_the_policy_takes_over_at_the_next_station() -> None:
     memory = replays()
     play(memory, lambda t: 1, lambda t, a: 100.0, 40)
-    for _ in range(5):
-        memory.start_episode(0.0)
-        play(memory, lambda t: 2, lambda t, a: 0.0, 40)
+    plays_alone(memory, lambda t, a: 0.0, 40)
     assert memory.start_episode(1.0)
     lost = lambda t, a: 100.0 if t < 10 else 0.0  # noqa: E731
     _, replayed = play(memory, lambda t: 2, lost, 40)
@@ -118,9 +119,7 @@ def test_short_and_safe_beats_long_and_unlikely() -> None:
     """A way whose second half never works is replayed up to its middle."""
     memory = replays()
     play(memory, lambda t: 1, lambda t, a: 100.0, 80)
-    for _ in range(5):
-        memory.start_episode(0.0)
-        play(memory, lambda t: 2, lambda t, a: 0.0, 10)
+    plays_alone(memory, lambda t, a: 0.0, 10)
     lengths = []
     for _ in range(40):
         assert memory.start_episode(1.0)
@@ -143,9 +142,7 @@ def test_short_and_safe_beats_long_and_unlikely() -> None:
 def test_what_the_policy_adds_becomes_a_way_that_knows_its_beginning() -> None:
     memory = replays()
     play(memory, lambda t: 1, lambda t, a: 100.0 if t < 24 else -1.0, 32)
-    for _ in range(5):
-        memory.start_episode(0.0)
-        play(memory, lambda t: 2, lambda t, a: 0.0, 10)
+    plays_alone(memory, lambda t, a: 0.0, 10)
     assert memory.start_episode(1.0)
     done, replayed = play(memory, lambda t: 3, lambda t, a: 100.0, 48)
     assert replayed == 24 and done == [1] * 24 + [3] * 24
