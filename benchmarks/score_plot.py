@@ -58,11 +58,11 @@ def write(results: Path, summary: dict[str, Any], config: ScoreConfig, folder: P
 def _bars(summary: dict[str, Any], config: ScoreConfig, file: Path) -> None:
     """A panel per budget, the largest on top: scores of different budgets are not comparable."""
     budgets = summary["by_timesteps"]
-    rows = [len(setting["arms"]) for setting in budgets.values()]
+    heights = [_rows(setting["arms"], config)[1][-1] + 1.2 for setting in budgets.values()]
     figure, panels = plt.subplots(
         len(budgets),
-        figsize=(8, 0.4 + sum(1.0 + 0.42 * count for count in rows)),
-        height_ratios=[1.0 + 0.42 * count for count in rows],
+        figsize=(8, 0.8 + sum(0.4 + 0.42 * height for height in heights)),
+        height_ratios=heights,  # bars are as thick in every panel
         sharex=True,
         squeeze=False,
         layout="constrained",
@@ -89,12 +89,7 @@ def _panel_of_bars(
     axes: plt.Axes, entries: dict[str, dict[str, Any]], config: ScoreConfig, top: float
 ) -> None:
     """One bar per arm, the best on top, variants below; dots are the means of single levels."""
-    arms = sorted(
-        entries.items(), key=lambda item: (_is_variant(item[0], config), -item[1]["mean"])
-    )
-    # Variants stand a little apart from the others, where there are others.
-    gap = 0.6 if len({_is_variant(name, config) for name, _ in arms}) > 1 else 0
-    rows = [row + gap * _is_variant(name, config) for row, (name, _) in enumerate(arms)]
+    arms, rows = _rows(entries, config)
     if config.reference in entries:
         reference = entries[config.reference]["mean"]
         axes.axvline(reference, color=_colour(config.reference, config), lw=1, ls=":", zorder=0)
@@ -109,7 +104,19 @@ def _panel_of_bars(
                 axes.plot([end, end], [row - 0.18, row + 0.18], color="black", lw=1.8)
         axes.text(top * 1.03, row, f"{arm['mean']:,.0f}", va="center", ha="left")
     axes.set_yticks(rows, [name for name, _ in arms])
-    axes.set_ylim(rows[-1] + 0.6, -0.6)  # the best on top; bars are as thick in every panel
+    axes.set_ylim(rows[-1] + 0.6, -0.6)  # the best on top
+
+
+def _rows(
+    entries: dict[str, dict[str, Any]], config: ScoreConfig
+) -> tuple[list[tuple[str, dict[str, Any]]], list[float]]:
+    """A panel's arms from top to bottom, and the height at which each is drawn."""
+    arms = sorted(
+        entries.items(), key=lambda item: (_is_variant(item[0], config), -item[1]["mean"])
+    )
+    # Variants stand a little apart from the others, where there are others.
+    gap = 0.6 if len({_is_variant(name, config) for name, _ in arms}) > 1 else 0.0
+    return arms, [row + gap * _is_variant(name, config) for row, (name, _) in enumerate(arms)]
 
 
 def _curves(arms: dict[str, list[dict[str, Any]]], timesteps: int, file: Path) -> None:
