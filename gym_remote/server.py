@@ -190,7 +190,8 @@ class Server:
         except ProtocolError as error:
             reason, detail = Reason.PROTOCOL_ERROR, str(error)
         except PeerGone:
-            reason = Reason.STOPPED if self._stopped else Reason.CLIENT_DIED
+            left = Reason.CLIENT_CLOSED if self._said_goodbye() else Reason.CLIENT_DIED
+            reason = Reason.STOPPED if self._stopped else left
         except Exception as error:
             text = f"the environment failed: {type(error).__name__}"
             self._disconnect(encode_farewell("close", GymRemoteError, text))
@@ -259,6 +260,14 @@ class Server:
             connection.send(encode_answer(self._observation.encode(observation), reward, done))
             self._timesteps += 1
         return Reason.TIMESTEP_LIMIT
+
+    def _said_goodbye(self) -> bool:
+        """Whether a client that is gone closed, in the middle of a request perhaps, or died."""
+        try:
+            kind, _ = self._connection.receive(time.monotonic() + 1.0)  # at once: it is gone
+        except (PeerGone, ProtocolError, TimeoutError):
+            return False
+        return kind == "close"
 
     def _parse_request(self, kind: str, content: dict) -> tuple[bool, object]:
         """(is it a reset?, action or None); raises ProtocolError."""

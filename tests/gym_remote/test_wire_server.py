@@ -178,6 +178,27 @@ def test_client_says_goodbye(tmp_path):
     assert names_in(tmp_path) == set()
 
 
+def test_client_says_goodbye_while_it_is_answered(tmp_path):
+    """It was told to stop in the middle of a request: nobody is there for the answer."""
+    gone = threading.Event()
+
+    class SlowEnv(FrameEnv):
+        def step(self, action):
+            assert gone.wait(20)
+            return super().step(action)
+
+    with Serving(SlowEnv(), tmp_path) as serving:
+        with RawClient(tmp_path) as client:
+            client.read()
+            client.ask(RESET)
+            client.sock.sendall(STEP_RIGHT)
+            client.sock.sendall(b'{"type": "close", "content": {"reason": null}}\f')
+        gone.set()
+        served = serving.result()
+    assert (served.timesteps, served.reason) == (1, Reason.CLIENT_CLOSED)
+    assert names_in(tmp_path) == set()
+
+
 @pytest.mark.parametrize("requests", [0, 1, 3])
 def test_client_dies_without_a_word(requests, tmp_path):
     with Serving(FrameEnv(100), tmp_path) as serving:
