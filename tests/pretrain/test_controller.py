@@ -1,5 +1,6 @@
 """The controller stage: what it builds on, what stops and continues, and its options."""
 
+import dataclasses
 import os
 import signal
 import threading
@@ -18,7 +19,7 @@ from agent.memory import State
 from agent.player import Models
 from agent.ppo import Rollout
 from pretrain import __main__ as command
-from pretrain import controller
+from pretrain import controller, starts
 from pretrain.collect import collected_timesteps
 from pretrain.config import PretrainConfig
 from pretrain.critic import Knowledge, PrivilegedCritic, variables_of
@@ -227,6 +228,17 @@ def test_levels_played_least_come_first() -> None:
     with Sampler(models, levels, 2, seed=0, device=CPU, timesteps_per_level=played) as sampler:
         for group in sampler.groups:
             assert group.level_numbers[group.info["level"]].tolist() == [5]
+
+
+def test_an_episode_cut_short_is_no_lost_life() -> None:
+    models = Models.build(dataclasses.replace(AGENT, actions=("",)))  # stands still
+    levels = contest.levels.find("PangolinDash-Genesis-v0/FernHollow.Act1")
+    rollout = Rollout(8, 1, 16, 5, keep_frames=False)
+    wrap = starts.wrapper(None, 0.0, patience=5)
+    with Sampler(models, levels, 1, seed=0, device=CPU, wrap=wrap) as sampler:
+        sampler.play(rollout)
+    assert rollout.ends.flatten().nonzero().flatten().tolist() == [4]
+    assert not rollout.rewards.any()
 
 
 def test_novelty_pays_for_what_is_new_only() -> None:
