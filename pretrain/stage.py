@@ -139,7 +139,9 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _ask(self, signum: int, frame: object) -> None:
-        if self.asked:  # a second Ctrl-C does not wait for the end of the step
+        # A second Ctrl-C does not wait for the end of the step. A second SIGTERM does: `timeout`
+        # sends one to the process and another to its group.
+        if self.asked and signum == signal.SIGINT:
             raise KeyboardInterrupt
         self.asked = True
 

@@ -17,6 +17,7 @@ from agent.errors import UsageError
 from contest.errors import UsageError as ContestUsageError
 from pretrain import __main__ as command
 from pretrain.shards import Shard
+from pretrain.stage import StopRequest
 
 TINY = """
 out: {out}
@@ -153,6 +154,15 @@ def test_stopped_and_continued_equals_not_stopped(
     assert one["step"] == two["step"]
     for name, value in two["model"].items():
         assert torch.equal(one["model"][name], value), name
+
+
+def test_timeout_sends_sigterm_twice_and_a_second_ctrl_c_is_impatient() -> None:
+    with StopRequest() as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.asked
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
 
 
 STOP_AFTER_THREE_STEPS = """
