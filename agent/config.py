@@ -81,6 +81,11 @@ class ControllerConfig:
     as a copy of V's and is trained by the policy gradient"""
     hidden: Positive = 256
     """units of the hidden layer of each head"""
+    z_scale: Rate = 1.0
+    """factor on z, before the heads"""
+    h_scale: Rate = 1.0
+    """factor on h: its units vary a third as much as z's, and there are fewer of them, so that at 1
+    z drowns what M knows"""
     precision: Precision = "auto"
     """of C's own encoder; `auto` takes bfloat16 where the hardware computes it natively"""
 

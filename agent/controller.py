@@ -35,6 +35,7 @@ class Controller(nn.Module):
     def __init__(self, config: AgentConfig):
         super().__init__()
         self.features = config.controller.features
+        self.scales = {"z": config.controller.z_scale, "h": config.controller.h_scale}
         hidden = config.controller.hidden
         sizes = {"z": config.vision.latent, "h": config.memory.hidden, "pixels": hidden}
         inputs = sum(sizes[feature] for feature in self.features)
@@ -65,7 +66,7 @@ class Controller(nn.Module):
             if feature == "pixels":
                 parts.append(self._look(features.frames))
             else:
-                parts.append(getattr(features, feature))
+                parts.append(getattr(features, feature) * self.scales[feature])
         inputs = torch.cat(parts, dim=1)
         return self.policy(inputs).log_softmax(dim=1), self.value(inputs).squeeze(1)
 

@@ -35,6 +35,7 @@ from pretrain.rollouts import (
     HORIZONS,
     Rollouts,
     chunks,
+    hidden_before,
     imagine,
     rollout_starts,
     run_through,
@@ -54,13 +55,15 @@ class Readers:
 
     screen: measure.LinearProbe
     state: measure.LinearProbe
+    state_untrained: measure.LinearProbe
     ground: measure.LinearProbe
     linear: measure.LinearProbe
     linear_std: np.ndarray
     same_std: np.ndarray
 
     @classmethod
-    def fit(cls, data: Rollouts, actions: int) -> Readers:
+    def fit(cls, data: Rollouts, untrained: Memory) -> Readers:
+        actions = untrained.actions
         state = np.concatenate([data.mean, data.before], axis=1)
         now, following = transitions(data)
         inputs = np.concatenate([data.z[now], np.eye(actions)[data.actions[now]]], axis=1)
@@ -68,11 +71,17 @@ class Readers:
         return cls(
             screen=measure.LinearProbe(data.mean, data.screen),
             state=measure.LinearProbe(state, data.speed),
+            state_untrained=measure.LinearProbe(state_with(untrained, data), data.speed),
             ground=measure.LinearProbe(state, data.ground[:, None]),
             linear=linear,
             linear_std=(data.z[following] - linear(inputs)).std(axis=0) + 1e-6,
             same_std=(data.z[following] - data.z[now]).std(axis=0) + 1e-6,
         )
+
+
+def state_with(untrained: Memory, data: Rollouts) -> np.ndarray:
+    """[z, h] with another M's h, (N, Z + H)."""
+    return np.concatenate([data.mean, hidden_before(untrained, data)], axis=1)
 
 
 @torch.inference_mode()
@@ -122,6 +131,7 @@ def judge_prediction(
     now, following = transitions(data)
     inputs = np.concatenate([data.z[now], np.eye(models.memory.actions)[data.actions[now]]], axis=1)
     prediction = models.memory.predict(torch.from_numpy(data.after), torch.from_numpy(data.mean))
+    speed = readers.state_untrained(state_with(untrained, data))
     return {
         "nll": next_latent_nll(models.memory, data),
         "nll_same": measure.gaussian_nll(data.z[following], data.z[now], readers.same_std),
@@ -129,6 +139,8 @@ def judge_prediction(
             data.z[following], readers.linear(inputs), readers.linear_std
         ),
         "nll_untrained": next_latent_nll(untrained, data),
+        "probe_speed_x_r2_untrained": measure.r_squared(data.speed[:, 0], speed[:, 0]),
+        "probe_speed_y_r2_untrained": measure.r_squared(data.speed[:, 1], speed[:, 1]),
         "reward_corr": measure.correlation(data.rewards, prediction.reward.numpy()),
         "end_auc": measure.auc(data.ends, prediction.end_logit.numpy()),
         "ends": int(data.ends.sum()),
@@ -214,7 +226,7 @@ def report(
         shards = [Shard(job.path) for job in jobs]
         rollouts[kind] = run_through(models, shards, models.config.reward.scale)
     fitted, judged = rollouts["train"].half(0), rollouts["train"].half(1)
-    readers = Readers.fit(fitted, models.memory.actions)
+    readers = Readers.fit(fitted, untrained)
     result = {
         "train": judge(models, judged, readers, untrained),
         "heldout": judge(models, rollouts["heldout"], readers, untrained),

@@ -107,6 +107,18 @@ def chunks(array: np.ndarray, size: int) -> list[np.ndarray]:
     return [array[first : first + size] for first in range(0, len(array), size)]
 
 
+@torch.inference_mode()
+def hidden_before(memory: Memory, data: Rollouts) -> np.ndarray:
+    """Another M's hidden state before each timestep of the same rollouts, (N, H)."""
+    hidden = np.zeros((len(data.mean), memory.config.hidden), np.float32)
+    for first in np.unique(data.starts):
+        rows = np.flatnonzero(data.starts == first)
+        z, actions = torch.from_numpy(data.mean[rows]), torch.from_numpy(data.actions[rows])
+        after, _ = memory(z.unsqueeze(0), actions.unsqueeze(0), memory.initial_state(1))
+        hidden[rows[1:]] = after[0, :-1].numpy()
+    return hidden
+
+
 def transitions(data: Rollouts) -> tuple[np.ndarray, np.ndarray]:
     """Rows that have a next timestep, and the rows of those next timesteps."""
     now = np.flatnonzero(data.goes_on)

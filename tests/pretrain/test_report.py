@@ -28,6 +28,8 @@ KEYS = [
     "probe_speed_x_r2",
     "probe_speed_y_r2",
     "probe_on_ground_auc",
+    "probe_speed_x_r2_untrained",
+    "probe_speed_y_r2_untrained",
     "nll",
     "nll_same",
     "nll_linear",
@@ -107,6 +109,16 @@ def test_smoothing_starts_at_the_first_value_and_ends_near_the_last() -> None:
     smoothed = report_pictures.smooth(np.array([5.0, *[1.0] * 100]))
     assert smoothed[0] == pytest.approx(5) and smoothed[-1] == pytest.approx(1, abs=1e-3)
     assert (np.diff(smoothed) <= 0).all()
+
+
+def test_hidden_states_of_another_memory(config: PretrainConfig, result: dict[str, Any]) -> None:
+    """Of the same M they are those that were recorded with it."""
+    paths = sorted((config.out / "report" / "heldout").glob("*.safetensors"))
+    models, _ = bundle.load(config.out / "bundle")
+    data = rollouts.run_through(models, [Shard(path) for path in paths], 1.0)
+    found = rollouts.hidden_before(models.memory, data)
+    np.testing.assert_allclose(found, data.before, atol=1e-6)
+    assert np.abs(found).max() > 0
 
 
 def test_half_of_the_episodes_are_whole(config: PretrainConfig, result: dict[str, Any]) -> None:
