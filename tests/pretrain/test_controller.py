@@ -299,7 +299,7 @@ def test_the_arms_get_the_same_number_of_timesteps() -> None:
     world_model = load(PretrainConfig, CONFIGS / "pangolin.yaml")
     paths = {path.stem: path for path in (CONFIGS / "pangolin").glob("*.yaml")}
     arms = {name: load(PretrainConfig, path) for name, path in paths.items()}
-    long = {"joint-ppo-pixels", "untrained-memory", "along", "untrained-memory-along"}
+    long = {"joint-ppo-pixels", "untrained-memory", "along", "untrained-memory-along", "scaled"}
     assert {total(arms[name]) for name in long} == {total(world_model)}
     assert {total(arms[name]) for name in arms.keys() - long} == {total(arms["short"])}
     assert total(arms["short"]) < total(world_model)
