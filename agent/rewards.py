@@ -35,8 +35,14 @@ class RewardShaper:
         self.best = np.zeros(envs)
         self.length = np.zeros(envs, dtype=np.int64)
 
-    def __call__(self, rewards: np.ndarray, ended: np.ndarray) -> np.ndarray:
-        """Shaped rewards (N,) float32 of the contest's rewards (N,) and ends bool (N,)."""
+    def __call__(
+        self, rewards: np.ndarray, ended: np.ndarray, truncated: np.ndarray | bool = False
+    ) -> np.ndarray:
+        """Shaped rewards (N,) float32 of the contest's rewards (N,) and ends bool (N,).
+
+        `truncated` (N,) tells which ends are no lost life, where that is known: the wire does not
+        say, but training episodes may be cut short.
+        """
         self.earned += rewards
         self.length += 1
         gained = rewards
@@ -45,7 +51,8 @@ class RewardShaper:
             self.best = np.maximum(self.best, self.earned)
         # The time limit comes at a known length; an end without it or the bonus is a lost life.
         bonus = level_end_bonus(self.length, self.time_limit)
-        died = ended & (rewards < 0.9 * bonus) & (self.length < self.time_limit)
+        early = ended & ~np.asarray(truncated) & (self.length < self.time_limit)
+        died = early & (rewards < 0.9 * bonus)
         shaped = gained * self.config.scale - died * self.config.death_penalty
         for counter in (self.earned, self.best, self.length):
             counter[ended] = 0

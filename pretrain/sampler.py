@@ -57,7 +57,6 @@ class Group:
         self.env, self.player, self.shaper, self.buttons = env, player, shaper, buttons
         self.columns, self.level_numbers = columns, level_numbers
         self.novelty, self.critic = novelty, critic
-        self.death_penalty = player.models.config.reward.death_penalty
         self.waited = 0.0
         """seconds spent waiting for emulators"""
 
@@ -85,9 +84,7 @@ class Group:
         following, rewards, terminated, truncated, info = self.env.step_wait()
         self.waited += time.perf_counter() - began
         ended = terminated | truncated
-        cut_short = truncated & (self.shaper.length + 1 < self.shaper.time_limit)
-        shaped = self.shaper(rewards, ended)
-        shaped[cut_short] += self.death_penalty  # the shaper took that for a lost life
+        shaped = self.shaper(rewards, ended, truncated)
         rollout.store(t, self.features, self.frames, self.decision, shaped, ended)
         self.player.remember(self.features, self.decision.actions, ended)
         self.frames, self.info = following, info
