@@ -1,4 +1,4 @@
-# The agent image: what a submission is. It holds agent/, gym_remote/, their pinned requirements and
+# The agent image: what a submission is. It holds agent/, gym_remote/, retro_common/, their pinned requirements and
 # one bundle; no emulator, no ROM, no compiler, no test or training code.
 #
 #   docker build -t my-agent --build-arg BUNDLE=runs/demo/bundle .
@@ -37,6 +37,7 @@ COPY --from=libraries /opt/venv /opt/venv
 # Where the contest of 2018 looks for an agent's socket (tmp/sock) and its output (out).
 WORKDIR /agent
 COPY gym_remote gym_remote
+COPY retro_common retro_common
 COPY agent agent
 ARG BUNDLE=bundles/pangolin
 COPY ${BUNDLE} bundle

@@ -8,14 +8,14 @@ PYTHON := $(VENV)/bin/python
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
 
-$(VENV)/installed: requirements-dev.txt requirements.txt agent/requirements.txt contest/requirements.txt
+$(VENV)/installed: requirements-dev.txt requirements.txt agent/requirements.txt retro_contest/requirements.txt
 	@echo "Making the virtual environment in $(VENV) (once; a few minutes) ..."
 	@test -x $(PYTHON) || python3 -m venv $(VENV)
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
 demo: $(VENV)/installed  ## the shipped agent on a level it never saw: a table and a film
-	$(PYTHON) -m benchmarks.demo
+	$(PYTHON) -m analysis.demo
 
 pretrain: $(VENV)/installed  ## train V, M and C from zero on Pangolin Dash (about 100 minutes on 2 cores)
 	$(PYTHON) -m pretrain all --config configs/pangolin.yaml
@@ -34,7 +34,7 @@ bench: $(VENV)/installed  ## every speed benchmark against its peer (quick versi
 	$(PYTHON) -m benchmarks.training --quick
 
 game: $(VENV)/installed  ## rebuild Pangolin Dash: ROM, save-states, integration (needs gcc-m68k-linux-gnu)
-	$(PYTHON) -m game.build
+	$(PYTHON) -m pangolin_dash.build
 
 clean:  ## throw away runs and results
 	rm -rf runs results

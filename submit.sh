@@ -8,7 +8,7 @@ usage() {
 usage: ./submit.sh [options] [-- DOCKER BUILD ARGUMENTS]
 
 Build the agent image, let it play a short check evaluation in containers, push it, and write a
-record that `python -m contest leaderboard` reads. An image that fails its check is not pushed.
+record that `python -m retro_contest leaderboard` reads. An image that fails its check is not pushed.
 
   --registry HOST/REPO  where to push it (without: it stays on this machine)
   --tag TAG             its tag (default: version and commit)
@@ -61,7 +61,7 @@ run() {
 python=${PYTHON:-.venv/bin/python}
 command -v "$python" >/dev/null || python=python3
 "$python" -c 'import docker, yaml' 2>/dev/null ||
-  fail 2 "$python lacks what the contest needs: pip install -r contest/requirements.txt"
+  fail 2 "$python lacks what the contest needs: pip install -r retro_contest/requirements.txt"
 command -v docker >/dev/null || fail 2 "there is no program 'docker': install Docker first"
 if ! problem=$(docker version --format '{{.Server.Version}}' 2>&1); then
   fail 2 "the Docker engine cannot be reached: $(tail -n 1 <<<"$problem")"
@@ -82,7 +82,7 @@ results=${results:-results/submissions/$tag}
 # --- build, check, push, record ---
 
 echo "building $image"
-run docker build --quiet --file contest/Dockerfile --tag retro-contest-environment \
+run docker build --quiet --file retro_contest/Dockerfile --tag retro-contest-environment \
   --build-arg "COMMIT=$commit" ${build_arguments[@]+"${build_arguments[@]}"} . ||
   fail 1 "the environment image could not be built"
 run docker build --quiet --tag "$image" --build-arg "BUNDLE=$bundle" \
@@ -115,7 +115,7 @@ if [ -n "$registry" ]; then
   fi
 fi
 
-run "$python" -m contest.submissions --results "$results" --image "$image" --commit "$commit" \
+run "$python" -m retro_contest.board.submissions --results "$results" --image "$image" --commit "$commit" \
   --bundle "$bundle" --digest "$digest"
 if [ -n "$dry_run" ]; then
   echo "nothing was done"

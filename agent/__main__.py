@@ -16,12 +16,12 @@ import torch
 import tyro
 from tyro import MISSING
 
-from agent import bundle, online
-from agent.errors import UsageError
-from agent.learner import start
-from agent.planner import Budget
+from agent import bundle, play
+from agent.learner.handle import start
+from agent.learning.planner import Budget
 from gym_remote.client import RemoteEnv
 from gym_remote.exceptions import GymRemoteError
+from retro_common.errors import UsageError
 
 
 @dataclasses.dataclass
@@ -72,7 +72,7 @@ def main() -> int:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         asked.append(signal.Signals(signum).name)
-        raise online.Stopped(asked[0])
+        raise play.Stopped(asked[0])
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
@@ -87,19 +87,19 @@ def main() -> int:
         learner = start(models, args.seed, args.learner) if args.learn else None
         try:
             with contextlib.closing(RemoteEnv(str(args.socket), timeout=args.timeout)) as env:
-                progress = online.run(
+                progress = play.run(
                     env,
                     models,
                     Budget(args.timesteps, args.wallclock),
                     learner=learner,
                     seed=args.seed,
-                    save=online.saver(models, manifest, args.out, args.seed),
+                    save=play.saver(models, manifest, args.out, args.seed),
                     asked_to_stop=lambda: asked[0] if asked else None,
                 )
         finally:
             if learner is not None:
                 learner.finish(0.0)
-    except online.Stopped as signal_name:
+    except play.Stopped as signal_name:
         log.info("stopped by %s; what was learnt is saved", signal_name)
         return 0
     except (GymRemoteError, ConnectionError, FileNotFoundError, TimeoutError) as error:

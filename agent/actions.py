@@ -6,10 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from agent.errors import UsageError
-
-BUTTONS = ("B", "A", "MODE", "START", "UP", "DOWN", "LEFT", "RIGHT", "C", "Y", "X", "Z")
-"""order of the buttons in stable-retro's and the contest's MultiBinary(12) actions"""
+from gym_remote.spaces import BUTTONS
+from retro_common.errors import UsageError
 
 
 def action_table(combinations: Sequence[str]) -> np.ndarray:

@@ -17,10 +17,11 @@ import torch
 import yaml
 from safetensors import SafetensorError
 
-from agent.config import FORBID_UNKNOWN, AgentConfig, to_dict, validate
-from agent.errors import UsageError
-from agent.files import write_atomically
-from agent.player import Models
+from agent.config import AgentConfig
+from agent.models.actor import Models
+from retro_common.config import FORBID_UNKNOWN, to_dict, validate
+from retro_common.errors import UsageError
+from retro_common.files import write_atomically
 
 FORMAT = 1
 CONFIG = "config.yaml"

@@ -2,7 +2,7 @@
 
 The agent is `hold-right`, which costs next to nothing: what remains is the emulator, the wire
 and what lies around them. Both take turns, so that whatever else the machine does hits both, and
-the medians are reported. Needs a Docker engine and the environment image (contest/Dockerfile).
+the medians are reported. Needs a Docker engine and the environment image (retro_contest/Dockerfile).
 
     python -m benchmarks.containers [--quick]
 """
@@ -19,15 +19,15 @@ from pathlib import Path
 import tyro
 
 from benchmarks.report import report
-from contest.containers import ENVIRONMENT_IMAGE, ContainerRunner
-from contest.engine import connect, find_image
-from contest.errors import UsageError
-from contest.levels import find
-from contest.match import Run, play
-from contest.processes import ProcessRunner
+from retro_common.errors import UsageError
+from retro_contest.levels import find
+from retro_contest.runs.containers import ENVIRONMENT_IMAGE, ContainerRunner
+from retro_contest.runs.engine import connect, find_image
+from retro_contest.runs.match import Run, play
+from retro_contest.runs.processes import ProcessRunner
 
 LEVEL = "airstriker"
-DOCKERFILE = f'FROM {ENVIRONMENT_IMAGE}\nCMD ["python", "-m", "contest.agents.hold_right"]\n'
+DOCKERFILE = f'FROM {ENVIRONMENT_IMAGE}\nCMD ["python", "-m", "retro_contest.agents.hold_right"]\n'
 
 
 @dataclass
@@ -40,7 +40,7 @@ def main() -> None:
     config = tyro.cli(Config, description=__doc__)
     timesteps, turns = (2000, 3) if config.quick else (5000, 5)
     client = connect()
-    hint = f"docker build -t {ENVIRONMENT_IMAGE} -f contest/Dockerfile ."
+    hint = f"docker build -t {ENVIRONMENT_IMAGE} -f retro_contest/Dockerfile ."
     find_image(client, ENVIRONMENT_IMAGE, hint)
     image, _ = client.images.build(fileobj=io.BytesIO(DOCKERFILE.encode()), rm=True)
     rates: dict[str, list[float]] = {"process": [], "container": []}

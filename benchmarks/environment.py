@@ -28,9 +28,10 @@ import stable_retro
 from gymnasium.vector import AsyncVectorEnv
 
 from benchmarks.report import report
-from contest import levels, undrawn
-from contest.environment import STICKY, TIME_LIMIT, GameFiles, make
-from contest.vector import VectorEnv
+from retro_contest import levels
+from retro_contest.emulator import undrawn
+from retro_contest.emulator.environment import STICKY, TIME_LIMIT, GameFiles, make
+from retro_contest.emulator.vector import VectorEnv
 
 LEVEL = "Airstriker-Genesis-v0/Level1"
 

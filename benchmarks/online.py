@@ -22,9 +22,9 @@ import tyro
 
 from agent import bundle
 from agent.config import AgentConfig, ControllerConfig
-from agent.player import Models
+from agent.models.actor import Models
 from benchmarks.report import report
-from contest.server import Status
+from retro_contest.runs.serve import Status
 
 
 @dataclass
@@ -65,7 +65,7 @@ def play(config: Config, agent_bundle: Path, learn: bool) -> Contest:
         folder = Path(name)
         socket, results, out = folder / "sock", folder / "results", folder / "out"
         server = _start(
-            *("contest", "serve", config.level, "--socket", str(socket)),
+            *("retro_contest", "serve", config.level, "--socket", str(socket)),
             *("--results", str(results), "--timesteps", str(config.timesteps), "--seed", "0"),
         )
         agent = _start(

@@ -34,19 +34,19 @@ from stable_baselines3 import PPO as PeerPPO
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import SubprocVecEnv, VecFrameStack, VecTransposeImage
 
-import contest.levels
+import retro_contest.levels
 from agent import bundle
 from agent.config import AgentConfig, ControllerConfig, PPOConfig
-from agent.controller import Controller
-from agent.errors import UsageError
-from agent.player import Models
-from agent.ppo import PPO, Rollout
+from agent.learning.ppo import PPO, Rollout
+from agent.models.actor import Models
+from agent.models.controller import Controller
 from benchmarks import environment
 from benchmarks.agents.sb3 import wrapped
 from benchmarks.report import report
-from contest.levels import Level
 from pretrain.sampler import Sampler
 from pretrain.stage import choose_device
+from retro_common.errors import UsageError
+from retro_contest.levels import Level
 
 ENVS, TURN = 8, 2048
 """environments of each arm, and timesteps of a turn"""
@@ -216,7 +216,7 @@ def median_ratio(slow: list[float], fast: list[float]) -> float:
 
 def main() -> None:
     args = tyro.cli(Args, prog="python -m benchmarks.training", description=__doc__)
-    (level,) = contest.levels.find(args.level)
+    (level,) = retro_contest.levels.find(args.level)
     device = choose_device(args.device)
     turns = 3 if args.quick else max(3, args.timesteps // TURN)
     seen = world_model(args.bundle, args.seed)

@@ -1,4 +1,4 @@
-"""Two loops that train a V: the published one, written out plainly, and `pretrain.vision`'s."""
+"""Two loops that train a V: the published one, written out plainly, and `pretrain.stages.vision`'s."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from agent.precision import computes_in_bfloat16
-from agent.vision import Vision, kl_per_unit, sample, to_input, vision_loss
+from agent.models.precision import computes_in_bfloat16
+from agent.models.vision import Vision, kl_per_unit, sample, to_input, vision_loss
 from pretrain.config import PretrainConfig
 from pretrain.stage import cosine, set_learning_rate
-from pretrain.vision import focus
+from pretrain.stages.vision import focus
 
 REFERENCE_BATCH = 32
 
@@ -65,7 +65,7 @@ class ReferenceLoop:
 
 
 class OurLoop:
-    """The loop of `pretrain.vision`, as if `frames` were all that this run will ever see."""
+    """The loop of `pretrain.stages.vision`, as if `frames` were all that this run will ever see."""
 
     def __init__(self, config: PretrainConfig, frames: int, device: torch.device):
         self.config, self.settings, self.device = config, config.vision, device

@@ -31,19 +31,19 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-import contest.levels
-from agent.config import load
-from agent.errors import UsageError
-from agent.precision import computes_in_bfloat16
-from agent.vision import Vision
+import retro_contest.levels
+from agent.models.precision import computes_in_bfloat16
+from agent.models.vision import Vision
 from benchmarks.report import report
 from benchmarks.vision_loops import OurLoop, ReferenceLoop
-from pretrain import collect, memory
 from pretrain.config import PretrainConfig
-from pretrain.latents import Lanes, Sequences, encode_shards
-from pretrain.shards import ShardSet
+from pretrain.data.latents import Lanes, Sequences, encode_shards
+from pretrain.data.shards import ShardSet
 from pretrain.stage import choose_device
-from pretrain.vision import validate
+from pretrain.stages import collect, memory
+from pretrain.stages.vision import validate
+from retro_common.config import load
+from retro_common.errors import UsageError
 
 TURN = 1024
 """frames that one of the two V's learns from before it is the other's turn"""
@@ -284,7 +284,7 @@ def measure_ceiling(rounds: int, device: torch.device, precision: torch.dtype) -
 def recorded(config: PretrainConfig, per_level: int) -> Iterator[Path]:
     """A folder of shards, recorded now: two of each training level."""
     with tempfile.TemporaryDirectory() as folder:
-        levels = len(contest.levels.find(config.levels))
+        levels = len(retro_contest.levels.find(config.levels))
         settings = dataclasses.replace(
             config.collect, timesteps=2 * levels * per_level, shard=per_level, workers=2
         )

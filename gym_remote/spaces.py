@@ -16,6 +16,9 @@ from .channels import Channel, IntChannel, IntFoldChannel, NpChannel
 from .exceptions import ProtocolError
 from .messages import shorten
 
+BUTTONS = ("B", "A", "MODE", "START", "UP", "DOWN", "LEFT", "RIGHT", "C", "Y", "X", "Z")
+"""the Mega Drive pad in the order of the contest's MultiBinary(12) actions"""
+
 MAX_LISTED_BOUNDS = 1024  # a Box with more different bounds is described by its outermost ones
 
 

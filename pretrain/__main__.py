@@ -10,11 +10,11 @@ from pathlib import Path
 
 import tyro
 
-from agent.config import load, to_dict, validate
-from agent.errors import UsageError
-from contest.errors import UsageError as ContestUsageError
 from pretrain.config import PretrainConfig
 from pretrain.errors import Diverged, Stopped
+from retro_common.config import load, to_dict, validate
+from retro_common.errors import UsageError
+from retro_common.errors import UsageError as ContestUsageError
 
 # Before torch is loaded: its threads should sleep, not spin, while they wait for each other. On
 # a machine with other work (emulators, say) spinning costs half of the speed and more.
@@ -22,7 +22,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 STAGES = {
     "collect": "play the training levels and record rollout shards",
-    "search": "find the thing that is played in the frames (only for a V with a glimpse)",
+    "find_player": "find the thing that is played in the frames (only for a V with a glimpse)",
     "vision": "train V on the frames",
     "memory": "train M on latents and actions",
     "joint": "train V and M together (only where joint.steps is set)",
@@ -34,7 +34,7 @@ Pretrain the agent: python -m pretrain STAGE --config FILE [--KEY VALUE ...]
 
 Stages, in order; each goes on where it was stopped when the same command is run again:
   collect      {collect}
-  search       {search}
+  find_player  {find_player}
   vision       {vision}
   memory       {memory}
   joint        {joint}
@@ -87,7 +87,7 @@ def main(arguments: list[str]) -> int:
         return 0
     for stage in stages(known.stage, config):
         # Each stage is imported when it is run: torch and the emulator take seconds to load.
-        importlib.import_module(f"pretrain.{stage}").run(config, fresh=known.fresh)
+        importlib.import_module(f"pretrain.stages.{stage}").run(config, fresh=known.fresh)
     return 0
 
 
@@ -108,7 +108,7 @@ def use_tool(known: argparse.Namespace, config: PretrainConfig) -> None:
     """Look at what a run has made."""
     if known.timesteps < 1:
         raise UsageError("--timesteps must be at least 1")
-    tool = importlib.import_module(f"pretrain.{known.stage}")
+    tool = importlib.import_module(f"analysis.{known.stage}")
     bundle = importlib.import_module("agent.bundle")
     models, manifest = bundle.load(known.bundle or config.out / "bundle")
     if known.stage == "report":

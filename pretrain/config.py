@@ -8,16 +8,8 @@ from typing import Annotated, Literal
 
 import pydantic
 
-from agent.config import (
-    FORBID_UNKNOWN,
-    AgentConfig,
-    Fraction,
-    NotNegative,
-    Positive,
-    PPOConfig,
-    Precision,
-    Rate,
-)
+from agent.config import AgentConfig, PPOConfig, Precision
+from retro_common.config import FORBID_UNKNOWN, Fraction, NotNegative, Positive, Rate
 
 Device = Literal["auto", "cpu", "cuda"]
 Behaviour = Literal["random", "hold-right", "jerk", "noisy-movie", "policy"]
@@ -40,7 +32,7 @@ class CollectConfig:
     distribution with this concentration, so that it favours a few actions"""
 
     movies: Path | None = None
-    """folder of input movies that finish the levels (game/movies); episodes then also begin
+    """folder of input movies that finish the levels (pangolin_dash/movies); episodes then also begin
     somewhere along a movie, so that the frames come from everywhere in a level"""
     movie_share: Annotated[float, pydantic.Field(ge=0, le=1)] = 0.8
     """share of the episodes that begin along a movie, where there is one"""
@@ -62,7 +54,7 @@ class CollectConfig:
 
 @dataclasses.dataclass
 class SearchTraining:
-    """How V learns where the thing that is played is (V with a glimpse); see `pretrain.search`."""
+    """How V learns where the thing that is played is (V with a glimpse); see `pretrain.stages.find_player`."""
 
     steps: Positive = 800
     """gradient steps on the frames in which it is the only thing that moves"""
@@ -95,7 +87,7 @@ class VisionTraining:
     free_nats: NotNegative = 0.1
     """KL per unit that is free of charge, in nats"""
     error_weight: NotNegative = 1.0
-    """how much more badly drawn pixels count; see `agent.vision.vision_loss`"""
+    """how much more badly drawn pixels count; see `agent.models.vision.vision_loss`"""
     focus: NotNegative = 3.0
     """how much more the pixels around the thing that is played count (V with a glimpse)"""
     precision: Precision = "auto"
@@ -134,7 +126,7 @@ class MemoryTraining:
 
 @dataclasses.dataclass
 class JointTraining:
-    """How V and M are trained together, after each on its own; see `pretrain.joint`.
+    """How V and M are trained together, after each on its own; see `pretrain.stages.joint`.
 
     The weights are of losses per latent unit; they should fall in the order in which the parts
     depend on each other.
@@ -184,7 +176,7 @@ class ControllerTraining:
     """timesteps without new ground after which an episode ends; 0 is no such end"""
     novelty: NotNegative = 0.0
     """scale of the bonus for what was seen seldom on its level: scale / sqrt(visits), in units of
-    scaled reward; what is counted is `agent.online.level`'s to say"""
+    scaled reward; what is counted is `agent.play.level`'s to say"""
     entropy_floor: NotNegative = 0.0
     """nats; while the policy's entropy lies below, the weight of the entropy bonus grows by a tenth
     per update, and goes back as slowly; 0 is no floor"""
@@ -200,7 +192,7 @@ class PretrainConfig:
     out: Path
     """folder of the run: shards, checkpoints, TensorBoard logs and the finished bundle"""
     levels: str
-    """training levels: a level set's name, or levels (see `python -m contest levels`)"""
+    """training levels: a level set's name, or levels (see `python -m retro_contest levels`)"""
     heldout: str | None = None
     """held-out levels that `report` measures V and M on; nothing is ever trained on them"""
     report_timesteps: Positive = 2048

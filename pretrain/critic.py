@@ -15,9 +15,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from agent.config import PPOConfig
-from agent.controller import Features
-from agent.ppo import Rollout, gae
-from contest.levels import Level
+from agent.learning.ppo import Rollout, gae
+from agent.models.controller import Features
+from retro_contest.levels import Level
 
 WIDEST = 5.0
 """standard deviations at which a normalised variable is cut off"""

@@ -16,15 +16,15 @@ import torch
 
 from agent.actions import action_table
 from agent.config import LevelMemoryConfig
-from agent.frames import ShrinkFrames
-from agent.level_memory import Novelty
-from agent.player import Models, Player
-from agent.ppo import Rollout
-from agent.rewards import RewardShaper
-from contest.levels import Level
-from contest.vector import Episode, VectorEnv
+from agent.learning.level_memory import Novelty
+from agent.learning.ppo import Rollout
+from agent.learning.rewards import RewardShaper
+from agent.models.actor import Models, Player
+from agent.models.frames import ShrinkFrames
 from pretrain.critic import Knowledge, PrivilegedCritic
 from pretrain.stage import seed_of
+from retro_contest.emulator.vector import Episode, VectorEnv
+from retro_contest.levels import Level
 
 GROUPS = 2
 

@@ -19,9 +19,9 @@ import rich.progress
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
-from agent.errors import UsageError
-from agent.files import write_atomically
-from agent.provenance import provenance
+from retro_common.errors import UsageError
+from retro_common.files import write_atomically
+from retro_common.provenance import provenance
 
 CHECKPOINT_SECONDS = 60.0
 LINE_SECONDS = 10.0

@@ -18,9 +18,9 @@ import gymnasium
 import numpy as np
 import zstandard
 
-from agent.frames import ShrinkFrames
-from contest.environment import ContestEnv
-from pretrain.movies import find_movie
+from agent.models.frames import ShrinkFrames
+from pretrain.data.movies import find_movie
+from retro_contest.emulator.environment import ContestEnv
 
 SPACING = 8
 """timesteps between two places of a movie where episodes can begin"""
@@ -47,7 +47,7 @@ def states_along(env: ContestEnv, movie: np.ndarray) -> list[bytes]:
 
 
 def wrapper(movies: Path | None, chance: float, patience: int) -> Callable:
-    """What `contest.vector.VectorEnv` wraps training environments with; see `Starts`."""
+    """What `retro_contest.emulator.vector.VectorEnv` wraps training environments with; see `Starts`."""
     return lambda env: Starts(ShrinkFrames(env), movies, chance, patience)
 
 

@@ -14,8 +14,8 @@ import yaml
 
 from agent import bundle
 from agent.config import AgentConfig, ControllerConfig, MemoryConfig, VisionConfig
-from agent.errors import UsageError
-from agent.player import Models, Player
+from agent.models.actor import Models, Player
+from retro_common.errors import UsageError
 
 CONFIG = AgentConfig(
     actions=("", "RIGHT"),

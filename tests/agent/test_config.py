@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.actions import action_table
-from agent.config import AgentConfig, load, to_dict, validate
-from agent.errors import UsageError
+from agent.config import AgentConfig
 from pretrain.config import PretrainConfig
+from retro_common.config import load, to_dict, validate
+from retro_common.errors import UsageError
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 CONFIGS = [path for path in CONFIGS if "arms:" not in path.read_text()]  # not the benchmark's

@@ -5,7 +5,7 @@ import dataclasses
 import torch
 
 from agent.config import AgentConfig, ControllerConfig
-from agent.controller import Controller, Features
+from agent.models.controller import Controller, Features
 
 
 def test_scales_are_factors_on_the_features() -> None:

@@ -13,17 +13,16 @@ from agent.config import (
     MemoryConfig,
     OnlineConfig,
     VisionConfig,
-    to_dict,
-    validate,
 )
-from agent.controller import Features
-from agent.errors import UsageError
-from agent.imagination import Imagination
-from agent.memory import State
-from agent.planner import Plan
-from agent.player import Models, Player
-from agent.ppo import PPO, Rollout, Terms
-from agent.trainer import Trainer
+from agent.learner.trainer import Trainer
+from agent.learning.imagination import Imagination
+from agent.learning.planner import Plan
+from agent.learning.ppo import PPO, Rollout, Terms
+from agent.models.actor import Models, Player
+from agent.models.controller import Features
+from agent.models.memory import State
+from retro_common.config import to_dict, validate
+from retro_common.errors import UsageError
 
 CPU = torch.device("cpu")
 PLAN = Plan(rollout=128, progress=0.0, entropy=0.0, anchor=0.0, critic_only=False)

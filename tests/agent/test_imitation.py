@@ -17,12 +17,12 @@ from agent.config import (
     OnlineConfig,
     VisionConfig,
 )
-from agent.controller import Features
-from agent.imitation import SelfImitation
-from agent.planner import Plan
-from agent.player import Decision, Models
-from agent.ppo import PPO, Rollout, Terms
-from agent.trainer import Trainer
+from agent.learner.trainer import Trainer
+from agent.learning.imitation import SelfImitation
+from agent.learning.planner import Plan
+from agent.learning.ppo import PPO, Rollout, Terms
+from agent.models.actor import Decision, Models
+from agent.models.controller import Features
 
 CPU = torch.device("cpu")
 PLAN = Plan(rollout=64, progress=0.0, entropy=0.0, anchor=0.0, critic_only=False)

@@ -19,8 +19,7 @@ import numpy as np
 import pytest
 import torch
 
-from agent import learner as learners
-from agent import online
+from agent import play
 from agent.config import (
     AgentConfig,
     ControllerConfig,
@@ -31,11 +30,12 @@ from agent.config import (
     OnlineConfig,
     VisionConfig,
 )
-from agent.exchange import Exchange, in_order
-from agent.learner import InlineLearner, ProcessLearner
-from agent.planner import Budget, Plan
-from agent.player import Models
-from agent.ppo import Rollout
+from agent.learner import handle as learners
+from agent.learner.handle import InlineLearner, ProcessLearner
+from agent.learner.shared import Exchange, in_order
+from agent.learning.planner import Budget, Plan
+from agent.learning.ppo import Rollout
+from agent.models.actor import Models
 from gym_remote.exceptions import TimestepTimeoutError
 
 PLAN = Plan(rollout=64, progress=0.1, entropy=0.01, anchor=0.1, critic_only=False)
@@ -213,7 +213,7 @@ def test_a_batch_without_memory_is_halved(process_learner) -> None:
 
 PUBLISH = """
 import sys, torch
-from agent.exchange import Exchange
+from agent.learner.shared import Exchange
 from tests.agent.test_learner import build
 from agent.config import OnlineConfig
 models = build(OnlineConfig())
@@ -279,9 +279,9 @@ class Corridor(gymnasium.Env):
         return self._use(), self.rewards[-1] * 100, self.t == 50, False, {}
 
 
-def play(models: Models, env: gymnasium.Env, learner, timesteps: int, saved: list):
+def play_contest(models: Models, env: gymnasium.Env, learner, timesteps: int, saved: list):
     budget = Budget(timesteps, 3600.0)
-    return online.run(env, models, budget, learner=learner, seed=0, save=saved.append)
+    return play.run(env, models, budget, learner=learner, seed=0, save=saved.append)
 
 
 FAST = OnlineConfig(
@@ -308,7 +308,7 @@ def test_it_plays_through_all_misfortunes_and_learns(process_learner, caplog) ->
         },
     )
     saved = []
-    progress = play(models, env, learner, 3000, saved)
+    progress = play_contest(models, env, learner, 3000, saved)
     assert progress.timesteps == 3000 and len(progress.rewards) > 50
     assert progress.updates > 5 and len(saved) > 2
     assert "crashed" in caplog.text and "playing on" not in caplog.text
@@ -328,7 +328,7 @@ def test_what_a_busy_learner_cannot_take_is_overwritten_and_counted(process_lear
         },
     )
     began = time.monotonic()
-    progress = play(models, env, learner, 1500, [])
+    progress = play_contest(models, env, learner, 1500, [])
     assert time.monotonic() - began < 60
     assert progress.overwritten > 500 and progress.updates >= 2
 
@@ -338,7 +338,7 @@ def test_inline_runs_are_reproducible() -> None:
     for _ in range(2):
         models = build(copy.deepcopy(FAST))
         env = Corridor(600)
-        progress = play(models, env, InlineLearner(models, 0, 128), 600, [])
+        progress = play_contest(models, env, InlineLearner(models, 0, 128), 600, [])
         results.append((progress.rewards, weights(models)))
     assert results[0][0] == results[1][0] and same(results[0][1], results[1][1])
     assert progress.updates == 4
@@ -356,7 +356,7 @@ def test_replayed_timesteps_reach_the_learner_for_imitation_only(steps: int) -> 
     config = dataclasses.replace(FAST, level=level, imitation=ImitationConfig(steps=steps))
     models = build(config)
     env = Corridor(1500)
-    progress = play(models, env, Watched(models, 0, 256), 1500, [])
+    progress = play_contest(models, env, Watched(models, 0, 256), 1500, [])
     rows = sum(int(replayed.sum()) for replayed, _ in handed)
     assert (rows > 100) == (steps > 0)
     assert rows < progress.learnt_from == sum(len(replayed) for replayed, _ in handed)
@@ -366,5 +366,5 @@ def test_replayed_timesteps_reach_the_learner_for_imitation_only(steps: int) -> 
 def test_without_a_learner_nothing_is_learnt_or_saved() -> None:
     models = build(FAST)
     before, saved = weights(models), []
-    progress = play(models, Corridor(300), None, 300, saved)
+    progress = play_contest(models, Corridor(300), None, 300, saved)
     assert progress.timesteps == 300 and not saved and same(before, weights(models))

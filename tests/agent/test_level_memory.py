@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from agent.config import LevelMemoryConfig
-from agent.level_memory import Novelty
+from agent.learning.level_memory import Novelty
 
 RNG = np.random.default_rng(0)
 SHADES = [RNG.integers(8, size=(8, 8, 1)) * 32 + 16 for _ in range(2)]

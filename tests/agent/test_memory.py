@@ -5,7 +5,7 @@ import torch
 from torch.distributions import Categorical, MixtureSameFamily, Normal
 
 from agent.config import MemoryConfig, VisionConfig
-from agent.memory import Memory, Prediction, State, memory_loss
+from agent.models.memory import Memory, Prediction, State, memory_loss
 
 VISION = VisionConfig(latent=20, grid=4, glimpse=4)
 LATENT, ACTIONS = VISION.latent, 4

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.config import OnlineConfig
-from agent.planner import Budget, Planner, longest_rollout
+from agent.learning.planner import Budget, Planner, longest_rollout
 
 
 class Clock:

@@ -8,9 +8,9 @@ import torch
 from torch.nn import functional as F
 
 from agent.config import AgentConfig, ControllerConfig, MemoryConfig, PPOConfig, VisionConfig
-from agent.controller import Controller, Features
-from agent.player import Decision, Models, Player
-from agent.ppo import PPO, Rollout, Terms, gae
+from agent.learning.ppo import PPO, Rollout, Terms, gae
+from agent.models.actor import Decision, Models, Player
+from agent.models.controller import Controller, Features
 
 CONFIG = AgentConfig(
     actions=("", "RIGHT", "LEFT"),

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.config import LevelMemoryConfig
-from agent.replays import KEPT, STATION, TRACK, Replays, Way, station_ends
+from agent.learning.routes import KEPT, STATION, TRACK, Replays, Way, station_ends
 
 ALWAYS = LevelMemoryConfig(replay=1.0, replay_ramp=0.01, replay_window=5)
 

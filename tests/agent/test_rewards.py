@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.config import RewardConfig
-from agent.rewards import RewardShaper
+from agent.learning.rewards import RewardShaper
 
 ALIVE, ENDED = np.array([False]), np.array([True])
 

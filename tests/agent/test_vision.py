@@ -7,10 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.distributions import Normal, kl_divergence
 
-from agent.config import VisionConfig, validate
-from agent.errors import UsageError
-from agent.frames import shrink
-from agent.vision import (
+from agent.config import VisionConfig
+from agent.models.frames import shrink
+from agent.models.vision import (
     MIN_LOGVAR,
     SEARCHED,
     Vision,
@@ -24,6 +23,8 @@ from agent.vision import (
     to_input,
     vision_loss,
 )
+from retro_common.config import validate
+from retro_common.errors import UsageError
 
 SMALL = VisionConfig(latent=40, grid=4, glimpse=8, channels=(8, 16))
 

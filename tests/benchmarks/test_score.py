@@ -17,10 +17,12 @@ import yaml
 
 from agent import bundle
 from agent.config import AgentConfig, ControllerConfig, MemoryConfig, VisionConfig
-from agent.errors import UsageError
-from agent.player import Models
-from benchmarks import score, score_results, score_summary
-from benchmarks.score_arms import Arm, ScoreConfig, contestant
+from agent.models.actor import Models
+from benchmarks.score import __main__ as score
+from benchmarks.score import results as score_results
+from benchmarks.score import summary as score_summary
+from benchmarks.score.arms import Arm, ScoreConfig, contestant
+from retro_common.errors import UsageError
 
 ROOT = Path(__file__).parents[2]
 LEVEL = "FernHollow.Act3"
@@ -316,7 +318,7 @@ def test_the_shipped_configuration_names_the_arms_of_the_proof():
 
 def start(folder: Path, timesteps: int = 1500) -> subprocess.Popen:
     config = write_config(folder, {"random": {"agent": "random"}})
-    command = [sys.executable, "-m", "benchmarks.score", "--config", str(config)]
+    command = [sys.executable, "-m", "benchmarks.score.__main__", "--config", str(config)]
     command += ["--levels", LEVEL, "--timesteps", str(timesteps), "--seeds", "2"]
     command += ["--results", str(folder / "results"), "--work", str(folder / "work")]
     return subprocess.Popen(

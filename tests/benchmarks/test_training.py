@@ -4,12 +4,12 @@ import pytest
 import torch
 
 import benchmarks.agents.sb3
-import contest.levels
+import retro_contest.levels
 from agent.config import AgentConfig, MemoryConfig, VisionConfig
-from agent.player import Models
+from agent.models.actor import Models
 from benchmarks import training
 
-LEVEL = contest.levels.find("PangolinDash-Genesis-v0/EmberWorks.Act1")[0]
+LEVEL = retro_contest.levels.find("PangolinDash-Genesis-v0/EmberWorks.Act1")[0]
 SMALL = AgentConfig(
     vision=VisionConfig(latent=16, grid=4, glimpse=0, channels=(4, 8)),
     memory=MemoryConfig(hidden=16, mixtures=2),

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from agent.config import AgentConfig, MemoryConfig, VisionConfig
-from agent.errors import UsageError
 from benchmarks import world_model
 from benchmarks.vision_loops import Reference
 from pretrain.config import MemoryTraining, PretrainConfig, VisionTraining
-from pretrain.shards import ShardWriter
+from pretrain.data.shards import ShardWriter
+from retro_common.errors import UsageError
 
 CPU = torch.device("cpu")
 

@@ -11,12 +11,12 @@ import pytest
 from container_kit import HERE, leftovers
 from rich.console import Console
 
-from contest import engine
-from contest.containers import ContainerRunner
-from contest.errors import UsageError
-from contest.evaluate import Evaluation, evaluate
-from contest.levels import find
-from contest.progress import Progress
+from retro_common.errors import UsageError
+from retro_contest.levels import find
+from retro_contest.runs import engine
+from retro_contest.runs.containers import ContainerRunner
+from retro_contest.runs.evaluate import Evaluation, evaluate
+from retro_contest.runs.progress import Progress
 
 REQUIRED = os.environ.get("RETRO_REQUIRE_DOCKER") == "1"
 AGENT_IMAGE = os.environ.get("RETRO_AGENT_IMAGE", "retro-contest-agent")
@@ -45,7 +45,7 @@ def images(client):
         try:
             engine.find_image(client, name, "")
         except UsageError:
-            file = file or "contest/Dockerfile"
+            file = file or "retro_contest/Dockerfile"
             miss(f"container tests need the image: docker build -t {name} -f {file} .")
     return AGENT_IMAGE
 

@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from contest import engine
+from retro_contest.runs import engine
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 from container_kit import HERE, ROOT, docker, hostile, leftovers
 
-from contest.containers import ContainerRunner
-from contest.errors import UsageError
-from contest.evaluate import Evaluation, evaluate
-from contest.levels import find
-from contest.processes import ProcessRunner
+from retro_common.errors import UsageError
+from retro_contest.levels import find
+from retro_contest.runs.containers import ContainerRunner
+from retro_contest.runs.evaluate import Evaluation, evaluate
+from retro_contest.runs.processes import ProcessRunner
 
 RUN = "Airstriker-Genesis-v0/Level1/seed-0"
 ACTS = ("FernHollow.Act1", "AmberDunes.Act1")
@@ -110,17 +110,32 @@ def test_the_agent_image_holds_the_agent_and_nothing_else(client, images):
         "for tool in gcc cc c++ make git pip; do command -v $tool; done; "
         "find / -xdev -name 'rom.*' -o -name '*Act*.state' -o -path '*/.cache/pip'; "
         "find /agent -name '*test*'; ls /agent; python -c 'import importlib.util as u; "
-        'print([n for n in ("contest", "game", "pretrain", "benchmarks", "stable_retro", "pytest") '
+        'print([n for n in ("retro_contest", "pangolin_dash", "pretrain", "benchmarks", "stable_retro", "pytest") '
         "if u.find_spec(n)])'"
     )
     done = docker("run", "--rm", "--network", "none", images, "sh", "-c", look)
-    assert done.stdout.split("\n") == ["agent", "bundle", "gym_remote", "out", "tmp", "[]", ""]
+    assert done.stdout.split("\n") == [
+        "agent",
+        "bundle",
+        "gym_remote",
+        "out",
+        "retro_common",
+        "tmp",
+        "[]",
+        "",
+    ]
 
 
 def test_the_environment_image_holds_no_agent(client, images):
     look = "ls; python -c 'import importlib.util as u; print(u.find_spec(\"torch\"))'"
     done = docker("run", "--rm", "--network", "none", "retro-contest-environment", "sh", "-c", look)
-    assert done.stdout.split() == ["contest", "game", "gym_remote", "None"]
+    assert done.stdout.split() == [
+        "gym_remote",
+        "pangolin_dash",
+        "retro_common",
+        "retro_contest",
+        "None",
+    ]
 
 
 def test_an_image_of_2018_works_unchanged(build, play, tmp_path):
@@ -145,7 +160,7 @@ def test_an_image_rebuilt_under_the_same_name_is_another_agent(build, client, im
     ("options", "says"),
     [
         ({"image": "no-such-image"}, "no image 'no-such-image' here"),
-        ({"environment": "no-such-image"}, "contest/Dockerfile"),
+        ({"environment": "no-such-image"}, "retro_contest/Dockerfile"),
         ({"memory": "lots"}, "--memory 'lots'"),
         ({"cpus": -1.0}, "--cpus"),
         ({"gpus": "some"}, "--gpus 'some'"),
@@ -169,7 +184,7 @@ def test_gpus_that_are_not_there_are_not_the_agents_fault(client, build, play, t
 
 def cli(*words: str, timeout: float = 60, **environment: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-m", "contest", *words],
+        [sys.executable, "-m", "retro_contest", *words],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -180,7 +195,7 @@ def cli(*words: str, timeout: float = 60, **environment: str) -> subprocess.Comp
 
 def start(image: str, results: Path) -> subprocess.Popen:
     """An evaluation that goes on until somebody stops it; returns once it plays."""
-    command = [sys.executable, "-m", "contest", "evaluate", "--levels", "airstriker"]
+    command = [sys.executable, "-m", "retro_contest", "evaluate", "--levels", "airstriker"]
     command += ["--image", image, "--results", str(results), "--timesteps", "10000000"]
     evaluator = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -6,7 +6,7 @@ import time
 import pytest
 from container_kit import hostile
 
-from contest.processes import LOG_LIMIT
+from retro_contest.runs.processes import LOG_LIMIT
 
 SEEDS = "Airstriker-Genesis-v0/Level1/seed-"
 
@@ -132,7 +132,7 @@ def test_leaves_without_a_word(attack):
 
 
 def test_ignores_sigterm(attack, monkeypatch):
-    monkeypatch.setattr("contest.containers.STOP_SECONDS", 2.0)
+    monkeypatch.setattr("retro_contest.runs.containers.STOP_SECONDS", 2.0)
     verdict, reason, _ = attack("stubborn", exit_timeout=1.0)
     assert verdict == "completed" and "did not exit and was stopped" in reason
 

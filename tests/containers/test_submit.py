@@ -13,7 +13,7 @@ import urllib.request
 import pytest
 from container_kit import ROOT, docker, hostile
 
-from contest.leaderboard import load_boards
+from retro_contest.board.leaderboard import load_boards
 
 NO_DOCKER = {"DOCKER_HOST": "unix:///nonexistent/docker.sock"}
 # "contest:secret", by htpasswd -B

@@ -14,7 +14,7 @@ import torch
 
 from agent import bundle
 from agent.config import AgentConfig, ControllerConfig, MemoryConfig, OnlineConfig, VisionConfig
-from agent.player import Models
+from agent.models.actor import Models
 
 LEVEL = "Airstriker-Genesis-v0/Level1"
 
@@ -37,7 +37,7 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def evaluate(results: Path, agent: str) -> dict:
     result = subprocess.run(
         [
-            *(sys.executable, "-m", "contest", "evaluate", "--levels", "airstriker"),
+            *(sys.executable, "-m", "retro_contest", "evaluate", "--levels", "airstriker"),
             *("--agent", agent, "--timesteps", "700", "--results", str(results)),
         ],
         capture_output=True,
@@ -89,7 +89,7 @@ def start_contest(folder: Path, bundle: Path) -> tuple[subprocess.Popen, subproc
     """A server and an agent of a long contest; the agent saves into ``folder/out``."""
     socket = str(folder / "sock")
     server = start(
-        *("contest", "serve", LEVEL, "--socket", socket, "--timesteps", "100000"),
+        *("retro_contest", "serve", LEVEL, "--socket", socket, "--timesteps", "100000"),
         *("--results", str(folder / "results")),
     )
     agent = start(

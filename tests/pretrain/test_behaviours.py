@@ -6,17 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import contest.levels
+import retro_contest.levels
 from agent import bundle
 from agent.actions import action_table
 from agent.config import AgentConfig, MemoryConfig, VisionConfig
-from agent.errors import UsageError
-from agent.player import Models
-from pretrain import recorder
-from pretrain.behaviours import Behaviours, HoldRight, Jerk, NoisyMovie, nearest_actions
+from agent.models.actor import Models
 from pretrain.config import CollectConfig
-from pretrain.movies import find_movie
-from pretrain.shards import Shard
+from pretrain.data import recorder
+from pretrain.data.behaviours import Behaviours, HoldRight, Jerk, NoisyMovie, nearest_actions
+from pretrain.data.movies import find_movie
+from pretrain.data.shards import Shard
+from retro_common.errors import UsageError
 
 ACTIONS = ("", "RIGHT", "RIGHT B", "B", "LEFT", "LEFT B", "DOWN", "RIGHT DOWN")
 RIGHT, LEFT = {1, 2}, {4, 5}
@@ -103,8 +103,8 @@ def one_emulator() -> Iterator[None]:
 
 @pytest.mark.usefixtures("one_emulator")
 def test_the_mix_and_a_bundles_policy_are_recorded_in_the_emulator(tmp_path: Path) -> None:
-    level = contest.levels.find("PangolinDash-Genesis-v0/FernHollow.Act1")[0]
-    movies = Path(__file__).parents[2] / "game" / "movies"
+    level = retro_contest.levels.find("PangolinDash-Genesis-v0/FernHollow.Act1")[0]
+    movies = Path(__file__).parents[2] / "pangolin_dash" / "movies"
     vision = VisionConfig(latent=16, grid=4, glimpse=0, channels=(2, 4))
     agent = AgentConfig(actions=ACTIONS, vision=vision, memory=MemoryConfig(hidden=4, maps=4))
     bundle.save(Models.build(agent), tmp_path / "bundle", {})

@@ -10,21 +10,23 @@ import numpy as np
 import pytest
 import torch
 
-import contest.levels
+import retro_contest.levels
 from agent import bundle
-from agent.config import AgentConfig, ControllerConfig, MemoryConfig, PPOConfig, VisionConfig, load
-from agent.controller import Features
-from agent.errors import UsageError
-from agent.memory import State
-from agent.player import Models
-from agent.ppo import Rollout
+from agent.config import AgentConfig, ControllerConfig, MemoryConfig, PPOConfig, VisionConfig
+from agent.learning.ppo import Rollout
+from agent.models.actor import Models
+from agent.models.controller import Features
+from agent.models.memory import State
 from pretrain import __main__ as command
-from pretrain import controller, starts
-from pretrain.collect import collected_timesteps
+from pretrain import starts
 from pretrain.config import PretrainConfig
 from pretrain.critic import Knowledge, PrivilegedCritic, variables_of
 from pretrain.errors import Stopped
 from pretrain.sampler import Sampler
+from pretrain.stages import controller
+from pretrain.stages.collect import collected_timesteps
+from retro_common.config import load
+from retro_common.errors import UsageError
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 BASE = """
@@ -186,7 +188,7 @@ CPU = torch.device("cpu")
 def sampled(length: int, envs: int, novelty: float = 0.0) -> tuple[Models, Sampler, Rollout]:
     torch.manual_seed(0)
     models = Models.build(AGENT)
-    levels = contest.levels.find("pangolin-train")
+    levels = retro_contest.levels.find("pangolin-train")
     sampler = Sampler(models, levels, envs, seed=3, device=CPU, novelty=novelty)
     rollout = Rollout(length, envs, 16, 5, keep_frames=False)
     with sampler:
@@ -221,7 +223,7 @@ def test_both_groups_fill_their_columns_with_what_the_networks_saw() -> None:
 
 
 def test_levels_played_least_come_first() -> None:
-    levels = contest.levels.find("pangolin-train")
+    levels = retro_contest.levels.find("pangolin-train")
     played = {level.name: 1000 for level in levels} | {levels[5].name: 10}
     torch.manual_seed(0)
     models = Models.build(AGENT)
@@ -232,7 +234,7 @@ def test_levels_played_least_come_first() -> None:
 
 def test_an_episode_cut_short_is_no_lost_life() -> None:
     models = Models.build(dataclasses.replace(AGENT, actions=("",)))  # stands still
-    levels = contest.levels.find("PangolinDash-Genesis-v0/FernHollow.Act1")
+    levels = retro_contest.levels.find("PangolinDash-Genesis-v0/FernHollow.Act1")
     rollout = Rollout(8, 1, 16, 5, keep_frames=False)
     wrap = starts.wrapper(None, 0.0, patience=5)
     with Sampler(models, levels, 1, seed=0, device=CPU, wrap=wrap) as sampler:
@@ -273,7 +275,9 @@ def test_the_critic_learns_what_only_the_variables_tell() -> None:
 
 
 def test_variables_are_those_of_all_games() -> None:
-    names = variables_of(contest.levels.find("pangolin-train") + contest.levels.find("airstriker"))
+    names = variables_of(
+        retro_contest.levels.find("pangolin-train") + retro_contest.levels.find("airstriker")
+    )
     assert {"x", "progress", "gameover"} <= set(names)
 
 

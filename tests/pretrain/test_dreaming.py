@@ -3,12 +3,13 @@
 import pytest
 import torch
 
-from agent.config import MemoryConfig, VisionConfig, validate
-from agent.errors import UsageError
-from agent.memory import Memory
+from agent.config import MemoryConfig, VisionConfig
+from agent.models.memory import Memory
+from analysis.episodes import CONTEXT
 from pretrain.config import PretrainConfig
-from pretrain.memory import dream
-from pretrain.rollouts import CONTEXT
+from pretrain.stages.memory import dream
+from retro_common.config import validate
+from retro_common.errors import UsageError
 
 VISION = VisionConfig(latent=20, grid=4, glimpse=4)
 ACTIONS = 3

@@ -12,12 +12,12 @@ import torch
 
 from agent import bundle
 from agent.config import AgentConfig, MemoryConfig, VisionConfig
-from agent.errors import UsageError
 from pretrain import __main__ as command
-from pretrain import joint
 from pretrain.config import JointTraining, PretrainConfig
+from pretrain.data.shards import ShardSet, ShardWriter
 from pretrain.errors import Diverged, Stopped
-from pretrain.shards import ShardSet, ShardWriter
+from pretrain.stages import joint
+from retro_common.errors import UsageError
 
 TINY = """
 out: {out}

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.errors import UsageError
-from pretrain.latents import Lanes
-from pretrain.movies import find_movie
-from pretrain.shards import DamagedShard, Shard, ShardSet, ShardWriter
+from pretrain.data.latents import Lanes
+from pretrain.data.movies import find_movie
+from pretrain.data.shards import DamagedShard, Shard, ShardSet, ShardWriter
+from retro_common.errors import UsageError
 
 
 def frames(count: int, seed: int = 0) -> np.ndarray:

@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from agent import bundle
-from agent.errors import UsageError
-from contest.errors import UsageError as ContestUsageError
 from pretrain import __main__ as command
-from pretrain.shards import Shard
+from pretrain.data.shards import Shard
 from pretrain.stage import StopRequest
+from retro_common.errors import UsageError
+from retro_common.errors import UsageError as ContestUsageError
 
 TINY = """
 out: {out}
@@ -54,7 +54,7 @@ def test_all_makes_a_bundle_that_says_where_it_came_from(whole_run: Path) -> Non
     models, manifest = bundle.load(whole_run / "run" / "bundle")
     assert manifest.origin["levels"] == ["Airstriker-Genesis-v0/Level1"]
     assert manifest.origin["pretraining_timesteps"] == {"collect": 512, "controller": 256}
-    assert manifest.origin["torch"] == torch.__version__.split("+")[0] or manifest.origin["torch"]
+    assert manifest.origin["versions"]["torch"].split("+")[0] == torch.__version__.split("+")[0]
     # V, M and C are the ones that the stages trained.
     for name, module in models.parts().items():
         checkpoint = torch.load(

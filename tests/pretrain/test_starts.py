@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import contest.levels
-from contest import environment
-from contest.environment import ContestEnv
-from contest.vector import VectorEnv
+import retro_contest.levels
 from pretrain import starts
-from pretrain.movies import find_movie
+from pretrain.data.movies import find_movie
+from retro_contest.emulator import environment
+from retro_contest.emulator.environment import ContestEnv
+from retro_contest.emulator.vector import VectorEnv
 
-MOVIES = Path(__file__).parents[2] / "game/movies"
-LEVELS = contest.levels.find("pangolin-train")
+MOVIES = Path(__file__).parents[2] / "pangolin_dash/movies"
+LEVELS = retro_contest.levels.find("pangolin-train")
 RIGHT = np.eye(12, dtype=np.int8)[7]
 NOTHING = np.zeros(12, np.int8)
 

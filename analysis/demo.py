@@ -1,0 +1,121 @@
+"""``make demo``: a contest on a level that the agent never saw, each step a command of the kit.
+
+Takes the bundle that ships with the kit (or pretrains one, with `--pretrain CONFIG`), and plays:
+random play, holding right, the pretrained agent as it is, the agent fine-tuning itself, and what
+came of that. Every score comes over the socket from the contest's server. Then it films the agent
+beside what its world model sees and expects. Run it again and it goes on where it was stopped;
+finished parts are not done again, unless the bundle has changed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import rich.console
+import rich.table
+import tyro
+
+from benchmarks.score.arms import identity
+from pretrain.config import PretrainConfig
+from retro_common.config import load
+
+CONSOLE = rich.console.Console()
+
+
+@dataclasses.dataclass
+class Args:
+    """Evaluate, fine-tune, compare, look."""
+
+    bundle: Path = Path("bundles/pangolin")
+    """the pretrained agent"""
+    config: Path = Path("configs/pangolin.yaml")
+    """the run that the bundle comes from"""
+    pretrain: Path | None = None
+    """configuration of a run that makes another bundle first, for example configs/demo.yaml"""
+    level: str = "PangolinDash-Genesis-v0/FernHollow.Act3"
+    """held-out level of the contest"""
+    timesteps: int = 12_000
+    """budget of the fine-tuning contest"""
+    measure: int = 6_000
+    """budget of each of the other contests"""
+    results: Path = Path("results/demo")
+    """where scores and pictures go, in a folder for each bundle"""
+    draw_all: bool = False
+    """let the emulator draw the frames that nobody sees, too: slower, with the same results"""
+
+
+def command(*words: str) -> None:
+    """Run one of the kit's commands, after showing it; end the demo if it fails."""
+    shown = shlex.join(["python", *words])
+    CONSOLE.print(f"\n[bold cyan]$ {shown}[/]", highlight=False, soft_wrap=True)
+    result = subprocess.run([sys.executable, *words], check=False)
+    if result.returncode != 0:
+        print(f"demo: `{shown}` ended with exit code {result.returncode}", file=sys.stderr)
+        sys.exit(result.returncode)
+
+
+def evaluate(args: Args, name: str, agent: str, timesteps: int) -> dict:
+    """Play one contest; its summary."""
+    folder = args.results / name
+    command(
+        *("-m", "retro_contest", "evaluate", "--levels", args.level, "--agent", agent),
+        *("--timesteps", str(timesteps), "--results", str(folder)),
+        *(["--draw-all"] if args.draw_all else []),
+    )
+    return json.loads((folder / "summary.json").read_text())
+
+
+def main() -> None:
+    args = tyro.cli(Args, prog="python -m analysis.demo", description=__doc__)
+    began = time.monotonic()
+    bundle, config = args.bundle, args.config
+    if args.pretrain is not None:
+        config = args.pretrain
+        bundle = load(PretrainConfig, config).out / "bundle"
+        command(
+            *("-m", "pretrain", "all", "--config", str(config)),
+            *(["--draw-all"] if args.draw_all else []),
+        )
+
+    args.results /= identity(bundle)[:8]  # another bundle's scores must not pass for this one's
+    play = f"python -m agent --bundle {bundle}"
+    tuned = str(args.results / "fine-tuning" / args.level / "seed-0" / "out")
+    rows = [
+        ("random", evaluate(args, "random", "random", args.measure)),
+        ("hold right, jump", evaluate(args, "hold-right", "hold-right", args.measure)),
+        ("agent, before fine-tuning", evaluate(args, "before", f"{play} --no-learn", args.measure)),
+        ("agent, while it fine-tunes", evaluate(args, "fine-tuning", play, args.timesteps)),
+        (
+            "agent, after fine-tuning",
+            evaluate(args, "after", f"python -m agent --bundle {tuned} --no-learn", args.measure),
+        ),
+    ]
+    film = args.results / "watch.mp4"
+    if not film.exists():
+        command(
+            *("-m", "pretrain", "watch", "--config", str(config), "--bundle", tuned),
+            *("--source", args.level, "--timesteps", "300", "--to", str(film)),
+        )
+
+    table = rich.table.Table(title=f"{args.level}: mean reward per episode")
+    table.add_column("submission")
+    for column in ("score", "episodes", "timesteps"):
+        table.add_column(column, justify="right")
+    for name, summary in rows:
+        (level,) = summary["levels"]
+        score = "-" if level["score"] is None else f"{level['score']:.0f}"
+        table.add_row(name, score, str(level["episodes"]), str(level["timesteps"]))
+    CONSOLE.print()
+    CONSOLE.print(table)
+    CONSOLE.print(f"What V sees and what M expects, a film: {film}", highlight=False)
+    CONSOLE.print(f"Done in {(time.monotonic() - began) / 60:.1f} minutes.", highlight=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""Watch the agent's mind: the game beside what V draws of it and what M expected to see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import retro_contest.emulator.environment
+import retro_contest.levels
+from agent.actions import action_table
+from agent.models.actor import Models, Player
+from agent.models.controller import Features
+from agent.models.frames import shrink
+from agent.models.vision import to_input
+from analysis.film import Film
+from analysis.keyboard import nearest_action
+from analysis.recordings import SUFFIXES, Recording, play, read_recording
+from pretrain.config import PretrainConfig
+from pretrain.data.shards import Shard
+from retro_common.errors import UsageError
+
+
+@dataclass
+class Moment:
+    """One timestep of the game, before it is played on.
+
+    Attributes:
+        frame: as the game shows it, uint8 (224, 320, 3), or shrunk (64, 64, 3).
+        action: index of the action taken on it.
+        reward: what that earned. ended: whether the episode ended with it.
+    """
+
+    frame: np.ndarray
+    action: int
+    reward: float
+    ended: bool
+
+
+def from_shard(shard: Shard) -> Iterator[Moment]:
+    """A recorded rollout."""
+    for t in range(len(shard)):
+        reward, ended = float(shard.rewards[t]), bool(shard.ends[t])
+        following = t + 1 < len(shard) and bool(shard.starts[t + 1])
+        yield Moment(shard.frame(t), int(shard.actions[t]), reward, ended or following)
+
+
+def from_game(models: Models, level: retro_contest.levels.Level, seed: int) -> Iterator[Moment]:
+    """The agent playing a level, live."""
+    buttons = action_table(models.config.actions)
+    player = Player(models, envs=1, seed=seed)
+    env = retro_contest.emulator.environment.make(level, seed=seed)
+    try:
+        frame, _ = env.reset(seed=seed)
+        while True:
+            features = player.observe(shrink(frame)[None])
+            decision = player.act(features)
+            action = int(decision.actions)
+            seen = frame
+            frame, reward, terminated, truncated, _ = env.step(buttons[action])
+            ended = terminated or truncated
+            player.remember(features, decision.actions, np.array([ended]))
+            yield Moment(seen, action, reward, ended)
+            if ended:
+                frame, _ = env.reset()
+    finally:
+        env.close()
+
+
+def from_movie(models: Models, recording: Recording) -> Iterator[Moment]:
+    """A movie, played again; M is told the agent's action that is most like what was pressed."""
+    table = action_table(models.config.actions)
+    for timestep in play(recording):
+        action = nearest_action(table, timestep.buttons)
+        yield Moment(timestep.frame, action, timestep.reward, timestep.ended)
+
+
+@torch.inference_mode()
+def film(models: Models, moments: Iterator[Moment], path: Path, timesteps: int) -> None:
+    """Write the film of at most `timesteps` timesteps."""
+    memory = models.memory
+    state, expected = memory.initial_state(1), None
+    total = 0.0
+    with Film(path) as reel:
+        for moment, _ in zip(moments, range(timesteps), strict=False):
+            small = moment.frame if moment.frame.shape[0] == 64 else shrink(moment.frame)
+            z, _ = models.vision.encode(to_input(small[None]))
+            drawn = picture(models, z)
+            surprise = 0.0
+            foreseen, foreseen_z = np.zeros_like(small), torch.zeros_like(z)
+            if expected is not None:
+                foreseen_z = expected.mean()
+                foreseen = picture(models, foreseen_z)
+                surprise = -float(expected.log_prob(z).mean())
+            difference = np.abs(foreseen.astype(np.int16) - small).max(axis=2).astype(np.uint8)
+            features = Features(z, state.h, to_input(small[None]))
+            value = float(models.controller(features)[1])
+            total += moment.reward
+            reel.add(
+                {
+                    "game": moment.frame,
+                    "V: reconstruction": drawn,
+                    "M: prediction of this frame": foreseen,
+                    "error of the prediction": np.repeat(difference[..., None], 3, axis=2),
+                },
+                {"z": z[0].numpy(), "z as M predicted it": foreseen_z[0].numpy()},
+                {"reward": total, "value": value, "surprise (nats per unit)": surprise},
+                caption=models.config.actions[moment.action] or "no button",
+                rings={
+                    "game": place_in(models, z),
+                    "M: prediction of this frame": place_in(models, foreseen_z),
+                },
+            )
+            action = torch.tensor([moment.action])
+            state = memory.step(z, action, state)
+            expected = memory.predict(state.h, z)
+            if moment.ended:
+                state, expected, total = memory.initial_state(1), None, 0.0
+
+
+def place_in(models: Models, z: torch.Tensor) -> tuple[float, float] | None:
+    """Where the thing that is played is in a latent (1, Z); None for a V without a glimpse."""
+    places = models.vision.places(z)
+    return None if places is None else tuple(places[0].tolist())
+
+
+def picture(models: Models, z: torch.Tensor) -> np.ndarray:
+    """A latent (1, Z), decoded, uint8 (64, 64, 3)."""
+    return (models.vision.decode(z)[0].permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
+
+
+def watch(
+    config: PretrainConfig, models: Models, source: str | None, path: Path, timesteps: int
+) -> None:
+    """Write a film of a shard or a movie (paths), or of the run's agent on a level (its name).
+
+    Raises:
+        UsageError: none of these, or the level of a movie is not there.
+    """
+    source = source or config.heldout or config.levels
+    if source.endswith(".safetensors"):
+        moments = from_shard(Shard(Path(source)))
+    elif source.endswith(SUFFIXES):
+        moments = from_movie(models, read_recording(Path(source)))
+    else:
+        levels = retro_contest.levels.find(source)
+        if not levels:
+            raise UsageError(f"watch: {source!r} is no level")
+        moments = from_game(models, levels[0], config.seed)
+    film(models, moments, path, timesteps)
+    print(f"watch: {path}")

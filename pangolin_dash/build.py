@@ -1,0 +1,271 @@
+"""``python -m pangolin_dash.build``: art + levels -> ROM -> save-states -> stable-retro integration.
+
+Without arguments it makes the 18 acts of the shipped game again, byte for byte, in
+``pangolin_dash/integration``. With ``--seed`` and ``--name`` it makes a game of unseen acts. Either way
+every act is then finished once in the emulator, by a stored movie or by one that is searched.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import tyro
+
+from pangolin_dash import ram, toolchain
+from pangolin_dash.check import check
+from pangolin_dash.levels.generator import Act, difficulty, generate
+from pangolin_dash.levels.themes import THEMES
+from pangolin_dash.movies import FOLDER as MOVIES
+from pangolin_dash.movies import Movie
+
+HERE = Path(__file__).parent
+SHIPPED = "PangolinDash-Genesis-v0"
+SHIPPED_SEED = 1
+
+CONTEST = {
+    # 9000 points for the whole way: `progress` counts 1/4096 points.
+    # 1000 x (1 - frames / 18000) at the end: `time_left` is 18000 - frames.
+    "reward": {
+        "variables": {
+            "progress": {"measurement": "delta", "reward": 1 / 4096, "penalty": 1 / 4096},
+            "time_left": {"measurement": "delta", "reward": 1 / 18},
+        }
+    },
+    "done": {
+        "condition": "any",
+        "variables": {
+            "lives": {"measurement": "delta", "op": "negative"},
+            "level_end": {"op": "nonzero"},
+        },
+    },
+}
+#: Bytes of a save-state that the core (Genesis Plus GX 1.7.5 in stable-retro 1.0.1) writes for this
+#: machine; the rest of its megabyte is whatever was in memory. So are 24 bytes inside it: the core
+#: saves 24 numbers of 8 bits as 16.
+STATE_USED = 144_681
+STATE_UNSET = slice(144_228, 144_275, 2)
+
+SCENARIO = {
+    "reward": {"variables": {"score": {"measurement": "delta", "reward": 1.0}}},
+    "done": {"variables": {"lives": {"op": "zero"}}},
+}
+
+
+class UsageError(ValueError):
+    """What a person asked for cannot be; the message says why."""
+
+
+@dataclass
+class Options:
+    """Build Pangolin Dash.
+
+    Attributes:
+        seed: which levels to generate.
+        zones: zones of a custom game, in order; every zone gets ``acts`` acts.
+        acts: acts per zone.
+        hard: difficulty of a custom game's acts, 0 to 1; by default it rises from act to act.
+        name: name of the integration, for example PangolinDashCustom7.
+        out: the folder in which the integration's folder is made.
+    """
+
+    seed: int = SHIPPED_SEED
+    zones: tuple[str, ...] = field(default_factory=lambda: tuple(THEMES))
+    acts: int = 3
+    hard: float | None = None
+    name: str = SHIPPED
+    out: Path = HERE / "integration"
+
+
+def make_acts(options: Options) -> list[Act]:
+    """The acts of a game, in order."""
+    acts = []
+    for zone in options.zones:
+        for act in range(1, options.acts + 1):
+            hard = options.hard
+            if hard is None:
+                hard = difficulty(list(THEMES).index(zone), act)
+            acts.append(generate(zone, act, options.seed, hard))
+    return acts
+
+
+def canonical(state: bytes) -> bytes:
+    """The save-state without what differs from run to run and is not read back.
+
+    The emulator leaves old memory behind the used part, and its own addresses (of tables and
+    functions, which it sets again on loading) inside it.
+    """
+    import numpy as np
+
+    data = np.frombuffer(state[:STATE_USED], np.uint8).copy()
+    values = np.lib.stride_tricks.sliding_window_view(data, 8).copy().view("<u8").ravel()
+    address = np.zeros(len(values), bool)
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        low, high = (int(part, 16) for part in line.split()[0].split("-"))
+        address |= (values >= max(low, 1 << 32)) & (values < high)
+    for start in np.flatnonzero(address):
+        data[start : start + 8] = 0
+    data[STATE_UNSET] = 0
+    return data.tobytes().ljust(len(state), b"\0")
+
+
+def make_states(game: str, parent: Path, acts: list[Act]) -> None:
+    """Boot the ROM, choose each act on the title screen and save its first frame."""
+    import numpy as np
+    import stable_retro as retro
+
+    retro.data.Integrations.add_custom_path(str(parent.resolve()))
+    env = retro.make(
+        game,
+        state=retro.State.NONE,
+        inttype=retro.data.Integrations.CUSTOM_ONLY,
+        render_mode="rgb_array",
+    )
+    try:
+        buttons = {name: i for i, name in enumerate(env.buttons) if name}
+
+        def hold(*names: str, frames: int) -> None:
+            mask = np.zeros(len(env.buttons), np.uint8)
+            mask[[buttons[name] for name in names]] = 1
+            for _ in range(frames):
+                env.em.set_button_mask(mask, 0)
+                env.em.step()
+
+        env.reset()
+        hold(frames=60)
+        title = env.em.get_state()
+        for i, act in enumerate(acts):
+            hold("START", frames=2)
+            for _ in range(400):  # until the title card is gone
+                hold(frames=1)
+                env.data.update_ram()
+                if env.data.lookup_value("playing"):
+                    break
+            else:
+                raise toolchain.BuildError(f"{act.name}: the act did not start")
+            if env.data.lookup_value("frame") != 0:
+                raise toolchain.BuildError(f"{act.name}: the state was taken too late")
+            state = env.em.get_state()
+            with gzip.GzipFile(
+                filename="", mode="wb", fileobj=(parent / game / f"{act.name}.state").open("wb"),
+                compresslevel=9, mtime=0,
+            ) as file:  # fmt: skip
+                file.write(canonical(state))
+            env.em.set_state(title)
+            hold(frames=2)
+            for _ in range(i + 1):
+                hold("RIGHT", frames=2)
+                hold(frames=4)
+            hold(frames=20)
+    finally:
+        env.close()
+
+
+def build(options: Options) -> Path:
+    """Make the integration's folder; returns it."""
+    acts = make_acts(options)
+    folder = options.out / options.name
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        generated = Path(temporary)
+        toolchain.write_sources(acts, generated)
+        rom = toolchain.build_rom(generated)
+    for old in folder.glob("*.state"):
+        old.unlink()
+    (folder / "rom.md").write_bytes(rom)
+    (folder / "rom.sha").write_text(hashlib.sha1(rom).hexdigest() + "\n")
+    for name, content in (
+        ("data", ram.data_json()),
+        ("contest", CONTEST),
+        ("scenario", SCENARIO),
+        ("metadata", {"default_state": acts[0].name, "acts": _summary(acts, options)}),
+    ):
+        (folder / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n")
+    make_states(options.name, options.out, acts)
+    return folder
+
+
+def _summary(acts: list[Act], options: Options) -> dict:
+    """What the game was made from, for whoever finds the folder."""
+    return {
+        act.name: {
+            "seed": options.seed,
+            "length": act.end_x - act.start[0],
+            "sections": [name for _, name in act.sections],
+        }
+        for act in acts
+    }
+
+
+def movies_of(options: Options, acts: list[Act]) -> dict[str, Movie]:
+    """A movie of every act: the stored ones of the shipped game, new ones of a custom game.
+
+    Raises:
+        BuildError: an act has no movie, or the search finds no way through it.
+    """
+    from pangolin_dash.solve import solve_all
+
+    if options == Options(out=options.out):
+        movies = {act.name: MOVIES / f"{act.name}.json" for act in acts}
+        missing = [name for name, path in movies.items() if not path.exists()]
+        if missing:
+            raise toolchain.BuildError(
+                f"{missing[0]} has no movie: run python -m pangolin_dash.solve"
+            )
+        return {name: Movie.load(path) for name, path in movies.items()}
+    found = solve_all(acts)
+    for name, movie in found.items():
+        if movie is None:
+            raise toolchain.BuildError(f"no way found through {name}: choose another seed")
+    return {name: movie for name, movie in found.items() if movie is not None}
+
+
+def main() -> int:
+    """The command line; returns its exit code."""
+    options = tyro.cli(Options)
+    try:
+        check_options(options)
+        folder = build(options)
+        problems = check(folder, movies_of(options, make_acts(options)))
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except (toolchain.BuildError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(folder)
+    for line in problems:
+        print(line, file=sys.stderr)
+    return 1 if problems else 0
+
+
+def check_options(options: Options) -> None:
+    """Raises UsageError for what cannot be built."""
+    unknown = [zone for zone in options.zones if zone not in THEMES]
+    if unknown:
+        raise UsageError(f"unknown zone {unknown[0]}: choose from {', '.join(THEMES)}")
+    if len(set(options.zones)) < len(options.zones):
+        raise UsageError("a zone is named twice: use --acts for more acts of a zone")
+    if not 1 <= options.acts <= 9:
+        raise UsageError("--acts must be 1 to 9")
+    if not options.zones:
+        raise UsageError("--zones names no zone")
+    if options.seed < 0:
+        raise UsageError("--seed must not be negative")
+    if options.hard is not None and not 0 <= options.hard <= 1:
+        raise UsageError("--hard must be 0 to 1")
+    if options.name == SHIPPED and options != Options(out=options.out):
+        raise UsageError(f"--name {SHIPPED} is the shipped game: give a custom game its own name")
+    if "/" in options.name or not options.name.strip("."):
+        raise UsageError("--name must be the name of a folder")
+    if not options.out.parent.exists() and not options.out.exists():
+        raise UsageError(f"--out: the folder {options.out.parent} does not exist")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

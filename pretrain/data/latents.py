@@ -1,0 +1,154 @@
+"""Frames turned into latents once, so that M's training never has to encode, and cut into lanes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from agent.models.vision import Vision, to_input
+from pretrain.data.shards import Episode, ShardSet, open_arrays, save_arrays
+from pretrain.errors import Stopped
+from pretrain.stage import Meter, StopRequest
+
+ENCODE_BATCH = 256
+
+
+@torch.inference_mode()
+def encode_shards(
+    vision: Vision, shards: ShardSet, folder: Path, device: torch.device
+) -> list[dict[str, np.ndarray]]:
+    """The posterior of every frame: per shard ``mean`` and ``logvar``, float16 (T, Z), in files.
+
+    Shards that are encoded already are not encoded again.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    vision = vision.to(device).eval()
+    total = sum(len(shard) for shard in shards.shards)
+    done, latents = 0, []
+    with StopRequest() as stop, Meter("encode", total, "frames") as meter:
+        for shard in shards.shards:
+            path = folder / shard.path.name
+            if not path.exists():
+                parts = []
+                for first in range(0, len(shard), ENCODE_BATCH):
+                    frames = shard.frames(first, min(first + ENCODE_BATCH, len(shard)))
+                    parts.append([x.cpu() for x in vision.encode(to_input(frames, device))])
+                mean, logvar = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
+                arrays = {"mean": mean.astype(np.float16), "logvar": logvar.astype(np.float16)}
+                save_arrays(path, arrays, {"shard": shard.path.name})
+            latents.append(open_arrays(path)[0])
+            done += len(shard)
+            meter.update(done)
+            if stop.asked:
+                raise Stopped
+    return latents
+
+
+@dataclass
+class Chunk:
+    """At most `sequence` timesteps of one episode."""
+
+    episode: Episode
+    first: int
+    """index in the shard"""
+    last: int
+
+    @property
+    def fresh(self) -> bool:
+        """The episode begins here: M starts with an empty state."""
+        return self.first == self.episode.first
+
+
+@dataclass
+class Sequences:
+    """A batch of chunks, padded to T timesteps; B lanes.
+
+    Attributes:
+        mean, logvar: (B, T + 1, Z), posteriors of the timesteps and of the one after.
+        actions: int64 (B, T). rewards, ends, mask: float (B, T); `mask` is 0 where there is
+            padding, or where the shard stops in the middle of an episode.
+        fresh: float (B, 1), 1 where a lane starts a new episode.
+    """
+
+    mean: torch.Tensor
+    logvar: torch.Tensor
+    actions: torch.Tensor
+    rewards: torch.Tensor
+    ends: torch.Tensor
+    mask: torch.Tensor
+    fresh: torch.Tensor
+
+    def to(self, device: torch.device) -> Sequences:
+        return Sequences(*(tensor.to(device) for tensor in vars(self).values()))
+
+
+class Lanes:
+    """Deals episodes out to B lanes; each lane plays its episodes one after the other in chunks.
+
+    A lane's LSTM state is carried from a chunk to the next one of the same episode, so gradients
+    are cut after `sequence` timesteps, but memory is not (truncated backpropagation through time).
+    """
+
+    def __init__(
+        self,
+        shards: ShardSet,
+        indices: Sequence[int],
+        latents: list[dict[str, np.ndarray]],
+        lanes: int,
+        sequence: int,
+        seed: int,
+    ):
+        self.shards, self.latents = shards, latents
+        self.lanes, self.sequence, self.seed = lanes, sequence, seed
+        self.episodes = [e for i in indices for e in shards.shards[i].episodes(i)]
+        self._epoch, self._plan = -1, []
+
+    def plan(self, epoch: int) -> list[list[Chunk | None]]:
+        """Which chunk each lane plays at each step of an epoch; None where a lane has run out."""
+        if epoch != self._epoch:
+            rng = np.random.default_rng([self.seed, epoch])
+            lanes: list[list[Chunk]] = [[] for _ in range(self.lanes)]
+            for which in rng.permutation(len(self.episodes)):
+                episode = self.episodes[which]
+                lane = min(lanes, key=len)
+                for first in range(episode.first, episode.last, self.sequence):
+                    last = min(first + self.sequence, episode.last)
+                    lane.append(Chunk(episode, first, last))
+            steps = max(map(len, lanes))
+            self._plan = [
+                [lane[step] if step < len(lane) else None for lane in lanes]
+                for step in range(steps)
+            ]
+            self._epoch = epoch
+        return self._plan
+
+    def batch(self, chunks: Sequence[Chunk | None]) -> Sequences:
+        """Read one step of a plan."""
+        lanes, length = len(chunks), self.sequence
+        latent = self.latents[0]["mean"].shape[1]
+        mean = np.zeros((lanes, length + 1, latent), np.float32)
+        logvar = np.zeros_like(mean)
+        actions = np.zeros((lanes, length), np.int64)
+        rewards, ends, mask = (np.zeros((lanes, length), np.float32) for _ in range(3))
+        fresh = np.ones((lanes, 1), np.float32)
+        for lane, chunk in enumerate(chunks):
+            if chunk is None:
+                continue
+            episode, count = chunk.episode, chunk.last - chunk.first
+            shard, latents = self.shards.shards[episode.shard], self.latents[episode.shard]
+            reach = min(chunk.last + 1, episode.last)
+            mean[lane, : reach - chunk.first] = latents["mean"][chunk.first : reach]
+            logvar[lane, : reach - chunk.first] = latents["logvar"][chunk.first : reach]
+            actions[lane, :count] = shard.actions[chunk.first : chunk.last]
+            rewards[lane, :count] = shard.rewards[chunk.first : chunk.last]
+            ends[lane, :count] = shard.ends[chunk.first : chunk.last]
+            mask[lane, :count] = 1
+            if chunk.last == episode.last and not episode.ended:
+                mask[lane, count - 1] = 0  # what came next was not recorded
+            fresh[lane] = chunk.fresh
+        arrays = (mean, logvar, actions, rewards, ends, mask, fresh)
+        return Sequences(*map(torch.from_numpy, arrays))

@@ -1,0 +1,68 @@
+"""What V and M come from: the configured run itself, or its `base`, another run or a bundle."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+from agent import bundle
+from agent.models.memory import Memory
+from agent.models.vision import Vision
+from pretrain.config import PretrainConfig
+from pretrain.stages import joint
+from retro_common.config import to_dict
+from retro_common.errors import UsageError
+
+
+def is_bundle(config: PretrainConfig) -> bool:
+    """Whether the base is a bundle: the V and M of an agent that is finished, without rollouts."""
+    return config.base is not None and (config.base / bundle.CONFIG).exists()
+
+
+def base_of(config: PretrainConfig) -> PretrainConfig:
+    """The configuration of the run that rollouts, V and M come from.
+
+    It has the base's folder and seed, and all else as configured here: where the base was made with
+    other settings, its stages complain when they are opened.
+
+    Raises:
+        UsageError: the base is not there, or its world model is not finished.
+    """
+    if config.base is None:
+        return config
+    last = "joint" if config.joint.steps else "memory"
+    if not (config.base / last / "done.json").exists():
+        raise UsageError(f"base: {config.base}: {last} is not done: finish that run first")
+    collected = json.loads((config.base / "collect" / "settings.json").read_text())
+    return dataclasses.replace(config, out=config.base, base=None, seed=collected["seed"])
+
+
+def fingerprint(config: PretrainConfig) -> str:
+    """Tells this world model from others."""
+    if is_bundle(config):
+        weights = bundle.read_manifest(config.base).weights
+        return " ".join(weights[part].sha256[:16] for part in ("vision", "memory"))
+    return joint.last_stage(base_of(config)).fingerprint
+
+
+def load(config: PretrainConfig) -> tuple[Vision, Memory]:
+    """The trained V and M.
+
+    Raises:
+        UsageError: they are not there, or another V and M are configured here.
+    """
+    if not is_bundle(config):
+        return joint.load(base_of(config))
+    models, manifest = bundle.load(config.base)
+    theirs, ours = to_dict(manifest.agent), to_dict(config.agent)
+    for key in ("actions", "vision", "memory"):
+        if theirs[key] != ours[key]:
+            raise UsageError(f"agent.{key}: {ours[key]}, but base {config.base} has {theirs[key]}")
+    return models.vision, models.memory
+
+
+def rollout_timesteps(config: PretrainConfig) -> int | None:
+    """Timesteps of the rollouts that a base which is a bundle was trained on; None otherwise."""
+    if not is_bundle(config):
+        return None
+    return bundle.read_manifest(config.base).origin["pretraining_timesteps"]["collect"]

@@ -1,0 +1,91 @@
+"""The record of a submission, ``submission.json`` beside the ``summary.json`` of its check.
+
+``submit.sh`` writes it with ``python -m retro_contest.board.submissions``; the leaderboard reads it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+import yaml
+
+from retro_common.errors import UsageError
+from retro_common.files import read_json, write_json
+from retro_contest.runs.results import SUMMARY_FILE
+
+RECORD_FILE = "submission.json"
+
+
+@dataclass(frozen=True)
+class Args:
+    """Write the record of a submission whose check is in a results folder."""
+
+    results: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    """Results folder of the check."""
+    image: str
+    """The image's name and tag."""
+    commit: str
+    """What the image was built from."""
+    bundle: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    """The bundle that the image holds."""
+    digest: str = ""
+    """The image's digest in the registry; nothing for an image that was not pushed."""
+
+
+def write_record(args: Args) -> dict[str, Any]:
+    """Write ``submission.json``; its content.
+
+    Raises:
+        UsageError: the check's summary or the bundle's configuration cannot be read.
+    """
+    summary = read_json(args.results / SUMMARY_FILE)
+    path = args.bundle / "config.yaml"
+    try:
+        content = path.read_bytes()
+        config = yaml.safe_load(content)
+    except (OSError, yaml.YAMLError) as error:
+        raise UsageError(f"cannot read {path}: {error}") from error
+    record = {
+        "image": args.image,
+        "digest": args.digest or None,
+        "commit": args.commit,
+        "bundle_sha256": hashlib.sha256(content).hexdigest(),
+        "config": config.get("agent") if isinstance(config, dict) else None,
+        "check": {
+            key: summary[key] for key in ("score", "level_set", "timesteps", "runs", "complete")
+        },
+        "submitted": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    write_json(args.results / RECORD_FILE, record)
+    return record
+
+
+def read_record(results: Path) -> dict[str, Any] | None:
+    """The record in a results folder; None if what it holds was not submitted.
+
+    Raises:
+        UsageError: it is there but damaged.
+    """
+    path = results / RECORD_FILE
+    return read_json(path) if path.exists() else None
+
+
+def main() -> int:
+    try:
+        args = tyro.cli(Args, prog="python -m retro_contest.board.submissions")
+        write_record(args)
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"wrote {args.results / RECORD_FILE}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

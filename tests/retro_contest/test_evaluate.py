@@ -1,0 +1,353 @@
+"""Evaluations with real servers, real agents and the real emulator."""
+
+import csv
+import io
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from rich.console import Console
+
+from retro_common.errors import UsageError
+from retro_contest.levels import find
+from retro_contest.runs import processes
+from retro_contest.runs.evaluate import Evaluation, clean, evaluate
+from retro_contest.runs.processes import LOG_LIMIT, ProcessRunner
+from retro_contest.runs.progress import Progress, failures, summary_table
+
+ROOT = Path(__file__).parents[2]
+BAD = f"{shlex.quote(sys.executable)} {shlex.quote(str(Path(__file__).with_name('bad_agents.py')))}"
+RUN = Path("Airstriker-Genesis-v0/Level1/seed-0")
+
+
+def run(tmp_path: Path, agent: str, *, timesteps: int = 120, **options) -> dict:
+    """Evaluate an agent on Airstriker in this process; the summary."""
+    settings = {"wallclock": 60.0, "exit_timeout": 2.0, **options}
+    evaluation = Evaluation(
+        name="test",
+        level_set="airstriker",
+        levels=find("airstriker"),
+        results=tmp_path / "results",
+        timesteps=timesteps,
+        **settings,
+    )
+    with Progress(Console(file=io.StringIO())) as progress:
+        return evaluate(evaluation, ProcessRunner(agent), threading.Event(), progress)
+
+
+def alive(pid: int) -> bool:
+    # Nobody may be there to collect a killed orphan: it stays as a zombie.
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def rewards(path: Path) -> list[float]:
+    with path.open() as file:
+        return [float(row["r"]) for row in csv.DictReader(file)]
+
+
+def test_a_run_leaves_everything_that_the_issue_names(tmp_path):
+    summary = run(tmp_path, "random", timesteps=700)
+    folder = tmp_path / "results" / RUN
+    (level,) = summary["levels"]
+    assert level["verdict"] == "completed"
+    assert level["timesteps"] == 700
+    assert 0 < level["seconds"] < 60
+
+    played = rewards(folder / "monitor.csv")
+    assert level["episodes"] == len(played) >= 2
+    assert level["score"] == summary["score"] == pytest.approx(sum(played) / len(played))
+    with (folder / "monitor.csv").open() as file:
+        lengths = [int(row["l"]) for row in csv.DictReader(file)]
+    assert sum(lengths) + len(lengths) == 700, "resets and steps of all episodes, the last too"
+
+    result = json.loads((folder / "result.json").read_text())
+    assert {key: result[key] for key in level} == level
+    assert result["agent"] == "random"
+    assert result["versions"]["stable-retro"] and result["emulator_timesteps_per_second"] > 0
+    assert json.loads((tmp_path / "results/summary.json").read_text()) == summary
+    assert clean(summary) and summary["complete"] and failures(summary) == []
+    console = Console(file=io.StringIO(), width=120)
+    console.print(summary_table(summary))
+    assert "Level1" in console.file.getvalue() and "completed" in console.file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("way", "verdict", "says", "episodes"),
+    [
+        ("crash", "crashed", "exited with code 1: RuntimeError: the agent has a bug", 1),
+        ("killed", "crashed", "exited with code 137", 1),
+        ("crash_at_once", "never connected", "RuntimeError: no such bundle", 0),
+        ("end_early", "ended early", "exited with code 0, after 31 of 120 timesteps", 1),
+        ("end_unasked", "completed", "then the agent exited with code 1", 1),
+        ("hang", "hung", "no request", 1),
+        ("connect_and_sleep", "hung", "no request", 0),
+        ("never_connect", "never connected", "the agent ran, and waited", 0),
+        ("garbage", "protocol error", "after 0 of 120 timesteps", 0),
+    ],
+)
+def test_an_agent_that_misbehaves_gets_its_verdict(tmp_path, way, verdict, says, episodes):
+    before = set(psutil.Process().children(recursive=True))
+    patience = 1.0 if way == "never_connect" else 30.0
+    summary = run(tmp_path, f"{BAD} {way}", idle_timeout=1.5, connect_timeout=patience)
+    (level,) = summary["levels"]
+    assert (level["verdict"], level["episodes"]) == (verdict, episodes), level["reason"]
+    assert says in level["reason"]
+    assert "\n" not in level["reason"]
+    assert len(rewards(tmp_path / "results" / RUN / "monitor.csv")) == episodes
+    assert summary["complete"], "the agent's failure is a result"
+    assert summary["score"] == (level["score"] or 0.0)
+    assert clean(summary) == (verdict in ("completed", "ended early"))
+    assert set(psutil.Process().children(recursive=True)) == before
+
+
+def test_time_can_be_up_first(tmp_path):
+    summary = run(tmp_path, f"{BAD} forever", timesteps=1_000_000, wallclock=2.0)
+    (level,) = summary["levels"]
+    assert level["verdict"] == "wall-clock"
+    assert 1.9 < level["seconds"] < 4
+    assert level["episodes"] >= 1 and clean(summary)
+
+
+def test_a_stubborn_agent_is_killed_with_all_that_it_started(tmp_path, monkeypatch):
+    monkeypatch.setattr(processes, "STOP_SECONDS", 0.5)
+    summary = run(tmp_path, f"{BAD} stubborn", exit_timeout=0.5)
+    (level,) = summary["levels"]
+    assert level["verdict"] == "completed"
+    assert "did not exit and was stopped" in level["reason"]
+    pids = (tmp_path / "results" / RUN / "out/pids").read_text().split()
+    assert len(pids) == 2 and not any(alive(int(pid)) for pid in pids)
+
+
+def test_a_log_without_end_is_cut_in_the_middle(tmp_path):
+    summary = run(tmp_path, f"{BAD} shout")
+    log = (tmp_path / "results" / RUN / "agent.log").read_bytes()
+    assert LOG_LIMIT <= len(log) <= LOG_LIMIT + 100
+    assert log.startswith(b"first line\n")
+    assert b"bytes left out" in log
+    assert b"\nlast line\n" in log
+    assert summary["levels"][0]["verdict"] == "completed"
+
+
+def test_the_same_seed_gives_the_same_episodes(tmp_path):
+    first = run(tmp_path / "a", "hold-right", timesteps=400, seeds=2, jobs=2)
+    second = run(tmp_path / "b", "hold-right", timesteps=400, seeds=2, jobs=1)
+    frames = []
+    for name in ("a", "b"):
+        folder = tmp_path / name / "results" / RUN
+        with (folder / "monitor.csv").open() as file:
+            frames.append([(row["r"], row["l"]) for row in csv.DictReader(file)])
+    assert frames[0] == frames[1]
+    scores = [[run["score"] for run in summary["levels"]] for summary in (first, second)]
+    assert scores[0] == scores[1]
+    assert [run["seed"] for run in first["levels"]] == [0, 1]
+
+
+def test_a_finished_run_is_kept_and_another_evaluation_is_refused(tmp_path):
+    first = run(tmp_path, "random", timesteps=20)
+    result = tmp_path / "results" / RUN / "result.json"
+    before = result.stat().st_mtime_ns
+    second = run(tmp_path, "random", timesteps=20, seeds=2)
+    assert result.stat().st_mtime_ns == before
+    assert second["levels"][0] == first["levels"][0]
+    assert len(second["levels"]) == 2
+
+    interrupted = json.loads(result.read_text()) | {"verdict": "interrupted"}
+    result.write_text(json.dumps(interrupted))
+    assert run(tmp_path, "random", timesteps=20, seeds=2)["complete"]
+    assert result.stat().st_mtime_ns != before, "an interrupted run is played anew"
+
+    with pytest.raises(UsageError, match=r"agent was 'random', now 'hold-right'.*--fresh"):
+        run(tmp_path, "hold-right", timesteps=20)
+    with pytest.raises(UsageError, match="timesteps was 20, now 21"):
+        run(tmp_path, "random", timesteps=21)
+    run(tmp_path, "hold-right", timesteps=20, fresh=True)
+    assert json.loads(result.read_text())["agent"] == "hold-right"
+
+
+def test_placeholders_and_environment_say_the_same(tmp_path):
+    code = (
+        "import os, sys; names = ['SOCKET', 'OUT', 'SEED', 'TIMESTEPS', 'WALLCLOCK'];"
+        "assert sys.argv[1:] == [os.environ['RETRO_CONTEST_' + name] for name in names], sys.argv;"
+        "assert os.path.isdir(sys.argv[1]) and os.path.isdir(sys.argv[2]);"
+        "print('both say', *sys.argv[3:])"
+    )
+    words = "{socket} {out} {seed} {timesteps} {wallclock}"
+    summary = run(tmp_path, f"python -c {shlex.quote(code)} {words}")
+    assert summary["levels"][0]["verdict"] == "never connected"
+    assert summary["levels"][0]["reason"] == "the agent exited with code 0"
+    assert (tmp_path / "results" / RUN / "agent.log").read_text() == "both say 0 120 60\n"
+
+
+@pytest.mark.parametrize(
+    ("agent", "says"),
+    [("", "empty"), ("no-such-program --fast", "no program 'no-such-program'"), ("'", "quotation")],
+)
+def test_an_agent_that_cannot_be_started_is_a_usage_error(agent, says):
+    with pytest.raises(UsageError, match=says):
+        ProcessRunner(agent)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"timesteps": 0}, "at least 1"),
+        ({"wallclock": 0.0}, "more than 0"),
+        ({"jobs": 0}, "at least 1"),
+    ],
+)
+def test_impossible_budgets_are_refused(tmp_path, options, says):
+    with pytest.raises(UsageError, match=says):
+        run(tmp_path, "random", **options)
+
+
+def test_a_results_folder_that_cannot_be_made_or_is_busy_is_refused(tmp_path):
+    (tmp_path / "results").write_text("a file")
+    with pytest.raises(UsageError, match="cannot write to"):
+        run(tmp_path, "random")
+
+    first = start(tmp_path / "busy", "random", timesteps=100_000)
+    try:
+        wait_for(tmp_path / "busy/summary.json")
+        done = cli("evaluate", *arguments(tmp_path / "busy", "random", 100_000))
+        assert done.returncode == 2
+        assert "another evaluation is writing" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+    finally:
+        first.send_signal(signal.SIGINT)
+        first.wait(30)
+
+
+# --- the command in a process of its own ---
+
+
+def arguments(results: Path, agent: str, timesteps: int) -> list[str]:
+    words = ["--levels", "airstriker", "--agent", agent]
+    return [*words, "--timesteps", str(timesteps), "--results", str(results)]
+
+
+def cli(*words: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "retro_contest", *words]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+
+def start(results: Path, agent: str, timesteps: int) -> subprocess.Popen:
+    command = [sys.executable, "-m", "retro_contest", "evaluate"]
+    command += arguments(results, agent, timesteps)
+    return subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def wait_for(path: Path, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} did not come"
+        time.sleep(0.05)
+
+
+def wait_until_gone(processes_: list[psutil.Process], seconds: float = 20) -> None:
+    _, alive = psutil.wait_procs(processes_, timeout=seconds)
+    assert alive == []
+
+
+def wait_for_timesteps(folder: Path, timesteps: int) -> None:
+    wait_for(folder / "server.json")
+    deadline = time.monotonic() + 30
+    while json.loads((folder / "server.json").read_text())["timesteps"] < timesteps:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_ctrl_c_stops_both_sides_and_keeps_what_was_measured(tmp_path):
+    evaluator = start(tmp_path, f"{BAD} forever", timesteps=1_000_000)
+    wait_for_timesteps(tmp_path / RUN, 500)
+    started = psutil.Process(evaluator.pid).children(recursive=True)
+    assert len(started) == 4, "two supervisors, a server and an agent"
+    evaluator.send_signal(signal.SIGINT)
+    out, error = evaluator.communicate(timeout=30)
+    assert evaluator.returncode == 1
+    wait_until_gone(started)
+    assert "the same command goes on from here" in error and "Traceback" not in out + error
+
+    result = json.loads((tmp_path / RUN / "result.json").read_text())
+    assert result["verdict"] == "interrupted"
+    played = rewards(tmp_path / RUN / "monitor.csv")
+    assert result["episodes"] == len(played) >= 1
+    assert result["score"] == pytest.approx(sum(played) / len(played))
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert not summary["complete"] and summary["score"] is None
+
+
+def test_nothing_survives_an_evaluator_that_is_killed(tmp_path):
+    evaluator = start(tmp_path, f"{BAD} forever", timesteps=1_000_000)
+    wait_for_timesteps(tmp_path / RUN, 100)
+    started = psutil.Process(evaluator.pid).children(recursive=True)
+    assert len(started) == 4
+    evaluator.kill()
+    evaluator.communicate()
+    wait_until_gone(started)
+    played = rewards(tmp_path / RUN / "monitor.csv")
+    assert len(played) >= 1, "the server wrote what was measured"
+
+
+def test_a_server_that_is_killed_is_not_the_agents_fault(tmp_path):
+    evaluator = start(tmp_path, f"{BAD} forever", timesteps=1_000_000)
+    wait_for_timesteps(tmp_path / RUN, 500)
+    reported = json.loads((tmp_path / RUN / "server.json").read_text())
+    for process in psutil.Process(evaluator.pid).children(recursive=True):
+        if "serve" in process.cmdline() and "supervisor" not in " ".join(process.cmdline()):
+            process.send_signal(signal.SIGKILL)
+    out, error = evaluator.communicate(timeout=30)
+    assert evaluator.returncode == 1
+    result = json.loads((tmp_path / RUN / "result.json").read_text())
+    assert result["verdict"] == "server failed", result
+    assert "code 137" in result["reason"]
+    assert result["timesteps"] >= reported["timesteps"]
+    assert json.loads((tmp_path / "summary.json").read_text())["score"] is None
+    assert "server failed" in out + error
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["evaluate", *arguments(Path("x"), "random", 10), "--levels", "nope"], "'nope'"),
+        (["evaluate", *arguments(Path("x"), "random", 10), "--levels", "sonic-train"], "no ROM"),
+        (["levels", "airstrike"], "did you mean 'airstriker'"),
+        (["leaderboard", "/nowhere/at/all"], "no folder"),
+        (["leaderboard"], "at least one"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_2(words, says):
+    done = cli(*words)
+    assert done.returncode == 2
+    assert says in done.stderr and len(done.stderr.splitlines()) == 1
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("command", ["", "levels", "serve", "evaluate", "leaderboard"])
+def test_help_reads_to_the_end(command):
+    done = cli(*command.split(), "--help")
+    assert done.returncode == 0 and done.stderr == ""
+    assert "None}" not in done.stdout, "no placeholder of the library's own"
+
+
+def test_the_levels_command_lists_sets_and_levels():
+    assert "airstriker" in cli("levels").stdout
+    assert "Level1" in cli("levels", "airstriker").stdout
+
+
+def test_no_socket_directory_is_left(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    import tempfile
+
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    run(tmp_path, "random", timesteps=5)
+    assert os.listdir(tmp_path) == ["results"]

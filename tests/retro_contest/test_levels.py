@@ -1,0 +1,170 @@
+from pathlib import Path
+
+import pytest
+
+from retro_common.errors import UsageError
+from retro_contest.levels import (
+    Level,
+    check_playable,
+    find,
+    load_sets,
+    rom_file,
+    sha1,
+    stable_retro_games,
+    states,
+)
+
+AIRSTRIKER = Level("Airstriker-Genesis-v0", "Level1")
+ONE_SET = """
+mine:
+  split: test
+  description: one level
+  integrations: games
+  levels:
+    - game: Mine-Genesis-v0
+      states: [Act1, Act2]
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A custom integration folder with a set that uses it; the ROM is missing."""
+    game = tmp_path / "games/Mine-Genesis-v0"
+    game.mkdir(parents=True)
+    (game / "data.json").write_text("{}")
+    (game / "rom.sha").write_text("0" * 40 + "\n")
+    for state in ("Act1", "Act2", "Act3"):
+        (game / f"{state}.state").touch()
+    (tmp_path / "levels.yaml").write_text(ONE_SET)
+    return tmp_path
+
+
+def test_every_listed_level_has_its_state():
+    for levels in load_sets().values():
+        for level in levels.levels:
+            assert (level.folder / f"{level.state}.state").is_file(), level.name
+
+
+def test_sets_of_2018_have_the_published_sizes():
+    sets = load_sets()
+    sizes = {name: len(sets[name].levels) for name in sets if name.startswith("sonic")}
+    assert sizes == {
+        "sonic-train": 47,
+        "sonic-validation": 11,
+        "sonic-leaderboard-2018": 5,
+        "sonic-final-2018": 11,
+    }
+    per_game: dict[str, int] = {}
+    for level in sets["sonic-train"].levels:
+        per_game[level.game] = per_game.get(level.game, 0) + 1
+    assert list(per_game.values()) == [13, 15, 19]
+
+
+def test_no_level_is_in_two_splits():
+    split: dict[Level, str] = {}
+    for levels in load_sets().values():
+        for level in levels.levels:
+            assert split.setdefault(level, levels.split) == levels.split, level.name
+
+
+def test_find_by_set_level_and_folder(folder):
+    file = folder / "levels.yaml"
+    games = folder / "games"
+    acts = [Level("Mine-Genesis-v0", f"Act{n}", games) for n in (1, 2, 3)]
+    assert find("mine", file) == acts[:2]
+    assert find("Mine-Genesis-v0/Act1", file) == acts[:1]
+    assert find("Mine-Genesis-v0/Act3", file) == acts[2:], "a state that no set lists"
+    assert find(f"{games}/Mine-Genesis-v0", file) == acts
+    assert find(f"{games}/Mine-Genesis-v0/", file) == acts
+    assert find(f"{games}/Mine-Genesis-v0/Act2", file) == [acts[1]]
+    assert find(f"mine, {AIRSTRIKER.name},mine", file) == [*acts[:2], AIRSTRIKER]
+    assert find("airstriker") == [AIRSTRIKER]
+
+
+def test_a_relative_folder_is_found_from_where_one_stands(folder, monkeypatch):
+    monkeypatch.chdir(folder / "games")
+    (level,) = find("Mine-Genesis-v0/Act3")
+    assert level == Level("Mine-Genesis-v0", "Act3", folder / "games")
+
+
+def test_a_contrib_game_is_found_in_stable_retro():
+    (level,) = find("SonicTheHedgehogCustomCathy-Genesis/StarLightZone.Custom")
+    assert level.integrations == stable_retro_games("contrib")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("airstrikr", "did you mean 'airstriker'"),
+        ("Airstriker-Genesis-v0/Level2", "has no state 'Level2'; did you mean 'Level1'"),
+        ("Airstriker-Genesis-v0/Zzz", "it has: Level1"),
+        ("Nope-Genesis-v0/Level1", "no level or level set"),
+        ("/nowhere/Game/Act1", "no level or level set"),
+        ("airstriker,", "empty name"),
+        ("", "empty name"),
+    ],
+)
+def test_unknown_levels_say_what_was_perhaps_meant(text, says):
+    with pytest.raises(UsageError) as error:
+        find(text)
+    assert says in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("split: test", "splitt: test"), "set 'mine': unknown key 'splitt'"),
+        (("split: test", "split: secret"), "key 'split' is 'secret'"),
+        (("split: test", "split: 3"), "key 'split' must be text, not 3"),
+        (("  description: one level\n", ""), "key 'description' is missing"),
+        (("states: [Act1, Act2]", "states: Act1"), "entry 1: key 'states' must be a list"),
+        (("states: [Act1, Act2]", "states: [1]"), "key 'states' must hold names, not 1"),
+        (("states: [Act1, Act2]", "states: []"), "holds no level"),
+        (("states: [Act1, Act2]", "states: [Act1, Act1]"), "names a level twice"),
+        (("    - game: Mine-Genesis-v0\n      ", "    - "), "entry 1: key 'game' is missing"),
+        (("mine:", "mine/yours:"), "without '/'"),
+        ((ONE_SET, "[1, 2]"), "one mapping"),
+        ((ONE_SET, "mine: text"), "must be a mapping with the keys"),
+        (("split: test", "split: [test"), "is not YAML"),
+    ],
+)
+def test_a_mistake_in_the_file_is_named(folder, change, says):
+    file = folder / "levels.yaml"
+    assert change[0] in ONE_SET
+    file.write_text(ONE_SET.replace(*change))
+    with pytest.raises(UsageError) as error:
+        load_sets(file)
+    assert says in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(UsageError, match=r"cannot read .*no\.yaml: No such file"):
+        load_sets(tmp_path / "no.yaml")
+
+
+def test_a_missing_rom_is_named_with_the_way_to_get_it(folder):
+    with pytest.raises(UsageError, match=r"SHA-1 69e102855d.*python -m stable_retro\.import DIR"):
+        check_playable(find("SonicTheHedgehog-Genesis-v0/GreenHillZone.Act1"))
+    with pytest.raises(UsageError, match=r"xdelta3 -d -s .*rom\.delta"):
+        check_playable(find("sonic-final-2018"))
+    levels = find("mine", folder / "levels.yaml")
+    with pytest.raises(UsageError, match=rf"put it into {levels[0].folder} as rom\.md"):
+        check_playable(levels)
+    (levels[0].folder / "rom.md").touch()
+    check_playable(levels)
+
+
+def test_a_state_that_was_removed_is_noticed(folder):
+    levels = find("mine", folder / "levels.yaml")
+    (levels[1].folder / "rom.md").touch()
+    (levels[1].folder / "Act2.state").unlink()
+    with pytest.raises(UsageError, match="no state 'Act2'"):
+        check_playable(levels)
+
+
+def test_the_rom_that_ships_is_the_one_its_hash_names():
+    rom = rom_file(AIRSTRIKER)
+    assert rom is not None
+    assert sha1(rom) == (AIRSTRIKER.folder / "rom.sha").read_text().strip()
+    assert states(AIRSTRIKER.folder) == ["Level1"]
+    assert isinstance(AIRSTRIKER.folder, Path)

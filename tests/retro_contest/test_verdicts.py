@@ -1,0 +1,51 @@
+"""The verdicts that test_evaluate has no real run for."""
+
+import pytest
+
+from gym_remote.server import Reason
+from retro_contest.runs import verdicts
+from retro_contest.runs.verdicts import Ending, judge
+
+ENDING = Ending(
+    stopped=None,
+    server_ended=Reason.TIMESTEP_LIMIT,
+    server_detail="",
+    server_code=0,
+    server_line="",
+    connected=True,
+    timesteps=1000,
+    budget=1000,
+    agent_code=0,
+    agent_line="",
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "word", "says"),
+    [
+        ({}, "completed", "all 1,000 timesteps played"),
+        ({"agent_code": None}, "completed", "did not exit and was stopped"),
+        ({"server_ended": Reason.CLIENT_CLOSED, "agent_code": None}, "ended early", "without"),
+        ({"server_ended": Reason.CLIENT_DIED, "agent_code": 1}, "crashed", "no output"),
+        ({"server_ended": None, "server_code": 137}, "server failed", "exit code 137"),
+        (
+            {"server_ended": "failed", "server_detail": "OSError: disk full", "server_code": 1},
+            "server failed",
+            "disk full",
+        ),
+        ({"stopped": verdicts.OVERDUE}, "server failed", "did not end when its time was up"),
+        ({"stopped": verdicts.INTERRUPT}, "interrupted", "after 1,000 of 1,000"),
+        ({"stopped": verdicts.AGENT_GONE, "agent_code": 2, "agent_line": "x"}, "crashed", "2: x"),
+        ({"stopped": verdicts.AGENT_GONE, "connected": False}, "never connected", "code 0"),
+    ],
+)
+def test_judge(change, word, says):
+    verdict = judge(Ending(**(vars(ENDING) | change)))
+    assert verdict.word == word
+    assert says in verdict.reason
+
+
+def test_every_way_a_server_can_end_has_a_verdict():
+    for reason in Reason:
+        word = judge(Ending(**(vars(ENDING) | {"server_ended": reason}))).word
+        assert (word == verdicts.SERVER_FAILED) == (reason == Reason.STOPPED), reason
