@@ -28,12 +28,20 @@ ROOT = Path(__file__).parents[2]
 LEVEL = "FernHollow.Act3"
 AGENT = "python -m agent --bundle {bundle}"
 TINY = AgentConfig(
-    vision=VisionConfig(latent=16, grid=4, glimpse=0, channels=(2, 4)),
+    vision=VisionConfig(
+        latent=16, grid=4, player_units=0, channels=(2, 4), decoder_channels=(2, 4)
+    ),
     memory=MemoryConfig(4, 2),
     controller=ControllerConfig(hidden=4),
 )
 UNTRAINED = {
-    "vision": {"latent": 16, "grid": 4, "glimpse": 0, "channels": [2, 4]},
+    "vision": {
+        "latent": 16,
+        "grid": 4,
+        "player_units": 0,
+        "channels": [2, 4],
+        "decoder_channels": [2, 4],
+    },
     "memory": {"hidden": 4},
     "controller": {"features": ["pixels"], "hidden": 4},
 }

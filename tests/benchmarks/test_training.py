@@ -11,7 +11,9 @@ from benchmarks import training
 
 LEVEL = retro_contest.levels.find("PangolinDash-Genesis-v0/EmberWorks.Act1")[0]
 SMALL = AgentConfig(
-    vision=VisionConfig(latent=16, grid=4, glimpse=0, channels=(4, 8)),
+    vision=VisionConfig(
+        latent=16, grid=4, player_units=0, channels=(4, 8), decoder_channels=(4, 8)
+    ),
     memory=MemoryConfig(hidden=16, mixtures=2),
 )
 

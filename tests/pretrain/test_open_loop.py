@@ -5,13 +5,9 @@ import torch
 
 from agent.config import MemoryConfig, VisionConfig
 from agent.models.memory import Memory
-from analysis.episodes import CONTEXT
-from pretrain.config import PretrainConfig
-from pretrain.stages.memory import dream
-from retro_common.config import validate
-from retro_common.errors import UsageError
+from pretrain.stages.memory import CONTEXT, dream
 
-VISION = VisionConfig(latent=20, grid=4, glimpse=4)
+VISION = VisionConfig(latent=20, grid=4, player_units=4)
 ACTIONS = 3
 LENGTH = CONTEXT + 4
 
@@ -55,11 +51,3 @@ def test_the_gradient_reaches_back_through_the_dream(model: Memory) -> None:
     hidden[:, -1].sum().backward()
     assert latents.grad[:, :CONTEXT].abs().sum() > 0
     assert latents.grad[:, CONTEXT:].abs().sum() == 0
-
-
-def test_a_place_is_weighed_only_where_there_is_one() -> None:
-    values = {"out": "x", "levels": "y", "memory": {"place_weight": 0.2}}
-    assert validate(PretrainConfig, values, "file").memory.place_weight == 0.2
-    without = {"vision": {"latent": 64, "glimpse": 0}}
-    with pytest.raises(UsageError, match=r"set agent\.vision\.glimpse"):
-        validate(PretrainConfig, {**values, "agent": without}, "file")
