@@ -10,6 +10,7 @@ finished parts are not done again, unless the bundle has changed.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import shlex
 import subprocess
@@ -21,9 +22,10 @@ import rich.console
 import rich.table
 import tyro
 
-from benchmarks.score.arms import identity
+from agent.bundle import CONFIG, read_manifest
 from pretrain.config import PretrainConfig
 from retro_common.config import load
+from retro_common.errors import UsageError
 
 CONSOLE = rich.console.Console()
 
@@ -71,6 +73,18 @@ def evaluate(args: Args, name: str, agent: str, timesteps: int) -> dict:
     return json.loads((folder / "summary.json").read_text())
 
 
+def fingerprint(folder: Path) -> str:
+    """Eight hexadecimal digits that differ from those of every other bundle.
+
+    They are of the bundle's `config.yaml`, which holds the hashes of the weights.
+
+    Raises:
+        UsageError: there is no bundle.
+    """
+    read_manifest(folder)
+    return hashlib.sha256((folder / CONFIG).read_bytes()).hexdigest()[:8]
+
+
 def main() -> None:
     args = tyro.cli(Args, prog="python -m analysis.demo", description=__doc__)
     began = time.monotonic()
@@ -83,7 +97,7 @@ def main() -> None:
             *(["--draw-all"] if args.draw_all else []),
         )
 
-    args.results /= identity(bundle)[:8]  # another bundle's scores must not pass for this one's
+    args.results /= fingerprint(bundle)  # another bundle's scores must not pass for this one's
     play = f"python -m agent --bundle {bundle}"
     tuned = str(args.results / "fine-tuning" / args.level / "seed-0" / "out")
     rows = [
@@ -118,4 +132,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -1,6 +1,6 @@
 """How fast does our PPO train in the emulator, and does it learn as much per timestep?
 
-    python -m benchmarks.training [--quick] [--bundle DIR]
+    python -m benchmarks.training [--quick] [--bundle DIR] [--json FILE]
 
 Trained in turns on the same level, each with 8 environments, until all have had the same timesteps:
 
@@ -20,7 +20,6 @@ import dataclasses
 import itertools
 import os
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -34,7 +33,6 @@ from stable_baselines3 import PPO as PeerPPO
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import SubprocVecEnv, VecFrameStack, VecTransposeImage
 
-import retro_contest.levels
 from agent import bundle
 from agent.config import AgentConfig, ControllerConfig, PPOConfig
 from agent.learning.ppo import PPO, Rollout
@@ -42,10 +40,10 @@ from agent.models.actor import Models
 from agent.models.controller import Controller
 from benchmarks import environment
 from benchmarks.agents.sb3 import wrapped
+from benchmarks.command import one_level, run
 from benchmarks.report import report
 from pretrain.sampler import Sampler
 from pretrain.stage import choose_device
-from retro_common.errors import UsageError
 from retro_contest.levels import Level
 
 ENVS, TURN = 8, 2048
@@ -70,6 +68,9 @@ class Args:
     device: str = "auto"
     """where our networks and stable-baselines3's compute"""
     seed: int = 0
+    """of the networks, the environments and the policies' choices"""
+    json: Path | None = None
+    """file that the figures are written to, with commit and versions"""
 
 
 @dataclasses.dataclass
@@ -216,7 +217,7 @@ def median_ratio(slow: list[float], fast: list[float]) -> float:
 
 def main() -> None:
     args = tyro.cli(Args, prog="python -m benchmarks.training", description=__doc__)
-    (level,) = retro_contest.levels.find(args.level)
+    level = one_level(args.level)
     device = choose_device(args.device)
     turns = 3 if args.quick else max(3, args.timesteps // TURN)
     seen = world_model(args.bundle, args.seed)
@@ -263,12 +264,8 @@ def main() -> None:
     for key, share in shares.items():
         figures[f"shares_{key}"] = share
         figures[f"limited_by_{key}"] = max(share, key=share.get)
-    report(f"Training by PPO, {ENVS} environments, {level.name}", rows, figures)
+    report(f"Training by PPO, {ENVS} environments, {level.name}", rows, figures, args.json)
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UsageError as error:
-        print(f"python -m benchmarks.training: {error}", file=sys.stderr)
-        sys.exit(2)
+    run(main)

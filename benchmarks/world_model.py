@@ -1,6 +1,6 @@
 """How fast do V and M learn, and as well per frame as the published V?
 
-    python -m benchmarks.world_model [--quick] [--shards FOLDER] [--config FILE]
+    python -m benchmarks.world_model [--quick] [--shards FOLDER] [--config FILE] [--json FILE]
 
 V (`pretrain vision`: our network, loss, batch and optimizer, as configured) learns in turns with a
 reference loop: the network of World Models (arXiv 1803.10122, appendix A.1), float32, batch 32,
@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -34,6 +33,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import retro_contest.levels
 from agent.models.precision import computes_in_bfloat16
 from agent.models.vision import Vision
+from benchmarks.command import run
 from benchmarks.report import report
 from benchmarks.vision_loops import OurLoop, ReferenceLoop
 from pretrain.config import PretrainConfig
@@ -305,19 +305,21 @@ class Options:
     """folder of rollout shards; without it, frames are recorded on the preset's levels"""
     frames: int | None = None
     """frames that each V learns from"""
+    json: Path | None = None
+    """file that the figures are written to, with commit and versions"""
 
 
 def main() -> None:
-    options = tyro.cli(Options, description=__doc__)
+    options = tyro.cli(Options, prog="python -m benchmarks.world_model", description=__doc__)
     config = load(PretrainConfig, options.config)
     device = choose_device(config.device)
     frames = options.frames or (4 * TURN if options.quick else 40 * TURN)
     rounds = 5 if options.quick else 30
     if options.shards is None:
         with recorded(config, 64 if options.quick else 512) as folder:
-            measure(config, folder, frames, rounds, device, options.quick)
+            measure(config, folder, frames, rounds, device, options.quick, options.json)
     else:
-        measure(config, options.shards, frames, rounds, device, options.quick)
+        measure(config, options.shards, frames, rounds, device, options.quick, options.json)
 
 
 def measure(
@@ -327,8 +329,16 @@ def measure(
     rounds: int,
     device: torch.device,
     quick: bool,
+    to: Path | None = None,
 ) -> dict:
-    """Measure all on the shards of `folder`, and print the tables and the line of JSON."""
+    """Measure all on the shards of `folder`, and report.
+
+    Args:
+        to: a file for the figures.
+
+    Raises:
+        UsageError: the folder has fewer than two shards.
+    """
     names = sorted(path.name for path in folder.glob("*.safetensors"))
     if len(names) < 2:
         raise UsageError(f"{folder}: not a folder of shards: it has {len(names)}")
@@ -355,13 +365,9 @@ def measure(
         figures[f"{name}_share_of_ceiling"] = round(figures[f"{name}_gflops"] / highest, 3)
     header = ["frames seen", "published, PSNR", "ours, PSNR", "squared error, ours / published"]
     report("V on frames held back", [header, *quality], {"vision": figures["vision_quality"]})
-    report("Training V and M", [["", ""], *speed], figures)
+    report("Training V and M", [["", ""], *speed], figures, to)
     return figures
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UsageError as error:
-        print(f"python -m benchmarks.world_model: {error}", file=sys.stderr)
-        sys.exit(2)
+    run(main)
