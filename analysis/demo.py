@@ -1,10 +1,10 @@
 """``make demo``: a contest on a level that the agent never saw, each step a command of the kit.
 
 Takes the bundle that ships with the kit (or pretrains one, with `--pretrain CONFIG`), and plays:
-random play, holding right, the pretrained agent as it is, the agent fine-tuning itself, and what
-came of that. Every score comes over the socket from the contest's server. Then it films the agent
-beside what its world model sees and expects. Run it again and it goes on where it was stopped;
-finished parts are not done again, unless the bundle has changed.
+random play, holding right, the pretrained agent without learning, the agent while it fine-tunes,
+and the fine-tuned agent without learning. Every score comes over the socket from the contest's
+server. Then it films the agent beside the reconstructions and predictions of its world model. The
+same command goes on where it was stopped; finished parts are kept, unless the bundle has changed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Args:
     bundle: Path = Path("bundles/pangolin")
     """the pretrained agent"""
     config: Path = Path("configs/pangolin.yaml")
-    """the run that the bundle comes from"""
+    """configuration of the pretraining that made the bundle"""
     pretrain: Path | None = None
     """configuration of a run that makes another bundle first, for example configs/demo.yaml"""
     level: str = "PangolinDash-Genesis-v0/FernHollow.Act3"
@@ -49,7 +49,7 @@ class Args:
     results: Path = Path("results/demo")
     """where scores and pictures go, in a folder for each bundle"""
     draw_all: bool = False
-    """let the emulator draw the frames that nobody sees, too: slower, with the same results"""
+    """let the emulator also draw the frames that the agent does not see: slower, same results"""
 
 
 def command(*words: str) -> None:
@@ -127,7 +127,7 @@ def main() -> None:
         table.add_row(name, score, str(level["episodes"]), str(level["timesteps"]))
     CONSOLE.print()
     CONSOLE.print(table)
-    CONSOLE.print(f"What V sees and what M expects, a film: {film}", highlight=False)
+    CONSOLE.print(f"A film of V's reconstructions and M's predictions: {film}", highlight=False)
     CONSOLE.print(f"Done in {(time.monotonic() - began) / 60:.1f} minutes.", highlight=False)
 
 

@@ -1,8 +1,8 @@
 """What containers cost: timesteps per second of the same agent as processes and as containers.
 
-The agent is `hold-right`, which costs next to nothing: what remains is the emulator, the wire
-and what lies around them. Both take turns, so that whatever else the machine does hits both, and
-the medians are reported. Needs a Docker engine and the environment image
+The agent is `hold-right`, which costs next to nothing, so that emulator, wire and container are
+measured. Both take turns, so that other work on the machine disturbs both, and the medians are
+reported. Needs a Docker engine and the environment image
 (retro_contest/Dockerfile).
 
     python -m benchmarks.containers [--quick] [--json FILE]

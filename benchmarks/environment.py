@@ -31,6 +31,7 @@ from gymnasium.vector import AsyncVectorEnv
 
 from benchmarks.command import one_level, run
 from benchmarks.report import report
+from benchmarks.timing import median_ratio
 from retro_contest import levels
 from retro_contest.emulator import undrawn
 from retro_contest.emulator.environment import STICKY, TIME_LIMIT, GameFiles, make
@@ -42,7 +43,7 @@ class Args:
     """Measure the environment against its peers."""
 
     level: str = "Airstriker-Genesis-v0/Level1"
-    """what is played, as GAME/STATE"""
+    """the level that is played, as GAME/STATE"""
     quick: bool = False
     """under a minute, with more noise"""
     json: Path | None = None
@@ -146,10 +147,6 @@ def cpu_seconds(processes: list[psutil.Process]) -> float:
 
 def workers(envs: VectorEnv) -> list[psutil.Process]:
     return [psutil.Process(worker.popen.pid) for worker in envs._workers]
-
-
-def median_ratio(slow: list[float], fast: list[float]) -> float:
-    return round(statistics.median(a / b for a, b in zip(slow, fast, strict=True)), 3)
 
 
 def measure_single(level: levels.Level, rounds: int, timesteps: int) -> tuple[list, dict]:

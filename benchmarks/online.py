@@ -36,7 +36,7 @@ class Config:
     """in place of the bundle an untrained agent of the default size that trains an encoder of its
     own: the most work for the learner"""
     level: str = "PangolinDash-Genesis-v0/FernHollow.Act3"
-    """what is played"""
+    """the level that is played"""
     timesteps: int = 8000
     """budget of each contest"""
     repeats: int = 7

@@ -42,6 +42,7 @@ from benchmarks import environment
 from benchmarks.agents.sb3 import wrapped
 from benchmarks.command import one_level, run
 from benchmarks.report import report
+from benchmarks.timing import median_ratio
 from pretrain.sampler import Sampler
 from pretrain.stage import choose_device
 from retro_contest.levels import Level
@@ -58,13 +59,13 @@ class Args:
     """Train against stable-baselines3."""
 
     level: str = "PangolinDash-Genesis-v0/FernHollow.Act1"
-    """what all arms train on"""
+    """the level that all arms train on"""
     bundle: Path | None = Path("bundles/pangolin")
-    """whose V and M the arm on [z, h] takes; `None` takes untrained ones (of the default size)"""
+    """bundle with V and M for the arm on [z, h]; `None` takes untrained ones of the default size"""
     timesteps: int = 30_720
     """of each arm"""
     quick: bool = False
-    """three turns only: a speed, and no learning to speak of"""
+    """three turns only: enough for a speed, not for a comparison of learning"""
     device: str = "auto"
     """where our networks and stable-baselines3's compute"""
     seed: int = 0
@@ -75,7 +76,7 @@ class Args:
 
 @dataclasses.dataclass
 class Arm:
-    """What is measured of one trainer."""
+    """The measurements of one trainer."""
 
     name: str
     turn: Callable[[], list[float]]
@@ -83,7 +84,7 @@ class Arm:
     wall: list[float] = dataclasses.field(default_factory=list)
     """seconds of each turn"""
     cpu: list[float] = dataclasses.field(default_factory=list)
-    """seconds of each turn, over all processes"""
+    """CPU seconds of each turn, over all processes"""
     episodes: list[tuple[int, float]] = dataclasses.field(default_factory=list)
     """(timestep, reward) of every episode that ended"""
 
@@ -184,7 +185,7 @@ class Ours:
         return [episode.reward for _, episode in episodes]
 
     def shares(self, total: float) -> dict[str, float]:
-        """What the seconds went into: emulators waited for, networks that play, the update."""
+        """Shares of `total` seconds: waiting for emulators, networks that play, the update."""
         waited, updating = self.sampler.waited / total, self.updating / total
         return {
             "emulators": round(waited, 3),
@@ -209,10 +210,6 @@ def pixels(config: AgentConfig, seed: int) -> Models:
     torch.manual_seed(seed)
     config = dataclasses.replace(config, controller=ControllerConfig(features=("pixels",)))
     return Models.build(config)
-
-
-def median_ratio(slow: list[float], fast: list[float]) -> float:
-    return round(statistics.median(a / b for a, b in zip(slow[1:], fast[1:], strict=True)), 2)
 
 
 def main() -> None:
@@ -247,15 +244,15 @@ def main() -> None:
         "cores": len(os.sched_getaffinity(0)),
         "world_model": None if args.bundle is None else str(args.bundle),
         "timesteps": turns * TURN,
-        "ratio_to_sb3": median_ratio(reference.wall, arms["ours"].wall),
-        "ratio_to_sb3_cpu": median_ratio(reference.cpu, arms["ours"].cpu),
-        "ratio_to_sb3_pixels": median_ratio(reference.wall, arms["ours_pixels"].wall),
-        "ratio_to_sb3_pixels_cpu": median_ratio(reference.cpu, arms["ours_pixels"].cpu),
+        "ratio_to_sb3": median_ratio(reference.wall[1:], arms["ours"].wall[1:]),
+        "ratio_to_sb3_cpu": median_ratio(reference.cpu[1:], arms["ours"].cpu[1:]),
+        "ratio_to_sb3_pixels": median_ratio(reference.wall[1:], arms["ours_pixels"].wall[1:]),
+        "ratio_to_sb3_pixels_cpu": median_ratio(reference.cpu[1:], arms["ours_pixels"].cpu[1:]),
     }
     rows: list[list] = [["", "timesteps/s", "CPU ms/timestep", "ratio", "late episode reward"]]
     for key, arm in arms.items():
         cpu = round(1000 * statistics.median(arm.cpu[1:]) / TURN, 2)
-        ratio = median_ratio(reference.wall, arm.wall)
+        ratio = median_ratio(reference.wall[1:], arm.wall[1:])
         rows.append([arm.name, round(arm.rate), cpu, ratio, arm.learnt()])
         figures[f"timesteps_per_second_{key}"] = round(arm.rate, 1)
         figures[f"cpu_ms_per_timestep_{key}"] = cpu

@@ -38,7 +38,7 @@ class Config:
 
 
 class ConstantFrame(gymnasium.Env):
-    """Costs nothing: what remains is the wire."""
+    """An environment that costs no time, so that only the wire is measured."""
 
     action_space = spaces.MultiBinary(12)
     observation_space = spaces.Box(0, 255, FRAME_SHAPE, np.uint8)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.report import report
+from benchmarks.timing import median_ratio
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,3 +53,7 @@ def test_figures_are_printed_and_kept_with_their_origin(tmp_path, capsys):
     kept = json.loads(file.read_text())
     assert kept == json.loads(out.splitlines()[-1])
     assert kept["ratio"] == 1.5 and kept["commit"] and kept["created"] and kept["versions"]["numpy"]
+
+
+def test_ratios_are_medians_over_rounds():
+    assert median_ratio([9, 4, 6], [9, 2, 2]) == 2.0
