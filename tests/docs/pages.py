@@ -6,6 +6,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -44,7 +45,7 @@ def anchors(page: Path) -> set[str]:
     found: dict[str, int] = {}
     names: set[str] = set()
     parsed = tokens(page)
-    for token, inline in zip(parsed, parsed[1:], strict=False):
+    for token, inline in pairwise(parsed):
         if token.type == "heading_open":
             text = "".join(child.content for child in inline.children or ())
             name = re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-")

@@ -1,10 +1,10 @@
 """The commands and sample agents of README.md and docs/compete.md work.
 
-Each fenced `sh` and `python` block of these pages has a comment above it that says how it is tested:
+A comment above each fenced `sh` and `python` block of these pages says how it is tested:
 
 - `check: run`: its commands run here, in an empty folder, with small budgets;
 - `check: file NAME`: the block is saved there under this name, and the page's commands use it;
-- `check: help`: its commands run with --help, for what takes hours (tests/pretrain runs the stages);
+- `check: help`: its commands run with --help, for what takes hours (tests/pretrain runs stages);
 - `check: make`: its targets are in the Makefile;
 - `check: tests/containers`: it needs Docker; COVERED says which test does the same.
 """
@@ -74,7 +74,7 @@ def run(lines: list[str], folder: Path) -> None:
         if "# in another terminal" in "".join(lines[number + 1 : number + 2]):
             continue
         for command, process in running:
-            output, _ = process.communicate(timeout=120)
+            output, _ = process.communicate(timeout=200)
             assert process.returncode == 0, f"{command}\n{output}"
         running.clear()
 
@@ -131,7 +131,7 @@ def test_the_front_pages_agent_runs_unchanged_under_serve(folder: Path) -> None:
         folder,
     )
     status = json.loads((folder / "served/server.json").read_text())
-    assert status["timesteps"] == int(TIMESTEPS) and status["connected"]
+    assert status["timesteps"] == int(TIMESTEPS) and status["episodes"] >= 1
 
 
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
