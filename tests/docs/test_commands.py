@@ -154,6 +154,9 @@ def test_make_has_the_targets(page: Path) -> None:
     for block in marked(page, "make"):
         for line in block.commands():
             command = shlex.split(line, comments=True)
+            if command == [".", ".venv/bin/activate"]:
+                assert "VENV   := .venv\n" in (ROOT / "Makefile").read_text()
+                continue
             assert command[0] == "make"
             result = subprocess.run(
                 [*command, "--dry-run"], cwd=ROOT, capture_output=True, text=True, timeout=30
