@@ -49,7 +49,7 @@ from retro_contest.levels import Level
 
 ENVS, TURN = 8, 2048
 """environments of each arm, and timesteps of a turn"""
-OURS = PPOConfig(rollout=TURN, anneal=False)
+OURS = PPOConfig(rollout_length=TURN)
 POINTS = 10
 """points of a learning curve"""
 
@@ -177,12 +177,12 @@ class Ours:
 
     def turn(self) -> list[float]:
         torch.set_num_threads(1)
-        episodes = self.sampler.play(self.rollout)
+        finished = self.sampler.play(self.rollout)
         torch.set_num_threads(self.threads)
         began = time.perf_counter()
         self.ppo.update(self.rollout, progress=0.0)
         self.updating += time.perf_counter() - began
-        return [episode.reward for _, episode in episodes]
+        return [reward for _, reward in finished]
 
     def shares(self, total: float) -> dict[str, float]:
         """Shares of `total` seconds: waiting for emulators, networks that play, the update."""

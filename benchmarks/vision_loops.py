@@ -9,7 +9,7 @@ from torch import nn
 from agent.models.precision import computes_in_bfloat16
 from agent.models.vision import Vision, kl_per_unit, sample, to_input, vision_loss
 from pretrain.config import PretrainConfig
-from pretrain.stage import cosine, set_learning_rate
+from pretrain.loop import cosine
 from pretrain.stages.vision import focus
 
 REFERENCE_BATCH = 32
@@ -82,7 +82,8 @@ class OurLoop:
         """Learn from one batch, uint8 (B, 64, 64, 3)."""
         inputs = to_input(frames, self.device)
         rate = self.settings.learning_rate * cosine(min(self.done, self.steps), self.steps)
-        set_learning_rate(self.optimizer, rate)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             drawn, mean, logvar = self.model(inputs)
         self.done += 1
