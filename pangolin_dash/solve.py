@@ -1,4 +1,4 @@
-"""``python -m pangolin_dash.solve``: find a way through acts, as input movies.
+"""`python -m pangolin_dash.solve`: find a way through acts, as input movies.
 
 The search keeps one save-state for every small cell of the level that it has reached (position,
 direction, on the ground or not, levers pulled), picks a state that was tried little and lies far
@@ -17,10 +17,13 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from pangolin_dash.build import Options, make_acts
+from pangolin_dash.acts import Options, make_acts
+from pangolin_dash.cli import exit_code
 from pangolin_dash.levels.generator import Act
-from pangolin_dash.movies import FOLDER, Movie
-from pangolin_dash.simulator import DOWN, LEFT, RIGHT, B, Simulator
+from pangolin_dash.movies import FOLDER
+from pangolin_dash.simulator import DOWN, LEFT, RIGHT, B, Simulator, buttons
+from retro_common.errors import UsageError
+from retro_common.movies import Movie
 
 FRAME_LIMIT = 18_000
 CELL = 24  # pixels
@@ -50,7 +53,7 @@ def solve(
     effort: int = 400_000,
     polish: float = 0.3,
 ) -> Movie | None:
-    """Search a way through act ``index``; None when ``effort`` presses did not find one.
+    """Search a way through act `index`; None when `effort` presses did not find one.
 
     Args:
         simulator: the game.
@@ -151,7 +154,8 @@ def _movie(simulator: Simulator, index: int, nodes: list[_Node], best: tuple) ->
     variables = simulator.variables
     if not variables.level_end:
         raise AssertionError("a solution did not replay")
-    return Movie(tuple(runs), variables.progress / 4096 + variables.time_left / 18)
+    inputs = tuple((buttons(pad), frames) for pad, frames in runs)
+    return Movie(inputs, variables.progress / 4096 + variables.time_left / 18)
 
 
 def _job(acts: list[Act], index: int, seed: int, effort: int) -> Movie | None:
@@ -169,38 +173,39 @@ def solve_all(
 
 @dataclass
 class Arguments:
-    """Search the 18 acts of the shipped game and store the movies.
+    """Search a route through the acts of the shipped game and store it as input movies.
 
-    Attributes:
-        only: names of acts; all by default.
-        seed: of the search.
-        effort: presses to try for an act, at most.
+    Exit code 0 when every act has a route, 1 when one has none.
     """
 
     only: tuple[str, ...] = ()
+    """names of acts; all by default"""
     seed: int = 0
+    """of the search"""
     effort: int = 400_000
+    """button presses to try for an act, at most"""
 
 
 def main() -> int:
     """The command line; returns its exit code."""
-    arguments = tyro.cli(Arguments)
-    acts = [a for a in make_acts(Options()) if not arguments.only or a.name in arguments.only]
-    unknown = set(arguments.only) - {act.name for act in acts}
+    arguments = tyro.cli(Arguments, prog="python -m pangolin_dash.solve")
+    acts = make_acts(Options())
+    names = [act.name for act in acts]
+    unknown = [name for name in arguments.only if name not in names]
     if unknown:
-        print(f"unknown act {sorted(unknown)[0]}", file=sys.stderr)
-        return 2
-    movies = solve_all(acts, seed=arguments.seed, effort=arguments.effort)
+        raise UsageError(f"unknown act {unknown[0]}: choose from {', '.join(names)}")
+    acts = [act for act in acts if not arguments.only or act.name in arguments.only]
+    found = solve_all(acts, seed=arguments.seed, effort=arguments.effort)
     table = Table("act", "frames", "reward")
-    for name, movie in movies.items():
+    for name, movie in found.items():
         if movie is None:
-            table.add_row(name, "-", "no way found")
+            table.add_row(name, "-", "no route found")
         else:
             movie.save(FOLDER / f"{name}.json")
             table.add_row(name, str(movie.frames), f"{movie.reward:.1f}")
     Console().print(table)
-    return 0 if all(movies.values()) else 1
+    return 0 if all(found.values()) else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))

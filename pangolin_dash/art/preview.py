@@ -1,7 +1,7 @@
 """Mock screens of every zone, as the Mega Drive would show them.
 
-`python -m pangolin_dash.art.preview OUT.png` draws six 320x224 screens (planes B and A, sprites, HUD) with
-the hardware's limits: 4 palette lines of 16 9-bit colours, every 8x8 tile in one line.
+`python -m pangolin_dash.art.preview OUT.png` draws six 320x224 screens (planes B and A, sprites,
+HUD) with the hardware's limits: 4 palette lines of 16 9-bit colours, every 8x8 tile in one line.
 `--sheet` draws the sprites four times enlarged instead; `--small` adds the 64x64 picture that a
 learner sees; `--zone` draws one zone only; `--scale` enlarges.
 """
@@ -15,9 +15,17 @@ import numpy as np
 import tyro
 from PIL import Image
 
-from . import ZONES, background, background_strips, palettes, sprites, terrain, zone_sprites
-from .canvas import blank, distinct_tiles, over
-from .palettes import to_rgb
+from pangolin_dash.art import (
+    ZONES,
+    background,
+    background_strips,
+    palettes,
+    sprites,
+    terrain,
+    zone_sprites,
+)
+from pangolin_dash.art.canvas import blank, distinct_tiles, over
+from pangolin_dash.art.palettes import to_rgb
 
 SCREEN = (224, 320)
 

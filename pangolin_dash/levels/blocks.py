@@ -1,6 +1,6 @@
 """The 16 x 16 pixel blocks a level is made of: their numbers, pictures and what they do.
 
-The numbers are the same in every zone; only the pictures (``pangolin_dash.art.terrain``) differ.
+The numbers are the same in every zone; only the pictures (`pangolin_dash.art.terrain`) differ.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Block:
     """One kind of block.
 
     Attributes:
-        picture: its name in ``pangolin_dash.art.terrain``, None for nothing.
+        picture: its name in `pangolin_dash.art.terrain`, None for nothing.
         flags: what it does, a sum of the flags above.
         shape: its profile, a key of SHAPES.
         angle: -2 steep down to 2 steep up, seen from the left.
@@ -60,7 +60,7 @@ _DECORATIONS = (
     "deco1 deco2 deco3 deco4 deco5 deco6 deco_tall_top deco_tall_mid deco_tall_base"
     " goal_tl goal_tr goal_bl goal_br"
 )
-#: Pictures that ``canvas.dress`` chooses: far from the light, and below the foot of a slope.
+#: Pictures that `canvas.dress` chooses: far from the light, and below the foot of a slope.
 _DRESSING = (
     "ground_mid ground_deep ground_deep2 under_slope45_up under_slope45_down"
     " under_slope22_up_a under_slope22_down_b"

@@ -1,7 +1,7 @@
 """A level while it is drawn: a grid of blocks, objects, rings, and a cursor that walks right.
 
 Rows count from the top (0) to the bottom (31), columns from the left. The cursor stands on the
-ground: ``x`` is the next free column, ``row`` the top row of the ground there.
+ground: `x` is the next free column, `row` the top row of the ground there.
 """
 
 from __future__ import annotations
@@ -65,37 +65,37 @@ class Canvas:
         self.x += 1
 
     def up22(self, rows: int) -> None:
-        """A gentle slope that rises by ``rows``, 2 columns each."""
+        """A gentle slope that rises by `rows`, 2 columns each."""
         for _ in range(rows):
             self.row -= 1
             self._slope("slope22_up_a", self.row)
             self._slope("slope22_up_b", self.row)
 
     def down22(self, rows: int) -> None:
-        """A gentle slope that falls by ``rows``, 2 columns each."""
+        """A gentle slope that falls by `rows`, 2 columns each."""
         for _ in range(rows):
             self._slope("slope22_down_a", self.row)
             self._slope("slope22_down_b", self.row)
             self.row += 1
 
     def up45(self, rows: int) -> None:
-        """A steep slope that rises by ``rows``, 1 column each."""
+        """A steep slope that rises by `rows`, 1 column each."""
         for _ in range(rows):
             self.row -= 1
             self._slope("slope45_up", self.row)
 
     def down45(self, rows: int) -> None:
-        """A steep slope that falls by ``rows``, 1 column each."""
+        """A steep slope that falls by `rows`, 1 column each."""
         for _ in range(rows):
             self._slope("slope45_down", self.row)
             self.row += 1
 
     def step(self, rows: int) -> None:
-        """The ground goes on ``rows`` higher (negative: lower), with a vertical edge."""
+        """The ground goes on `rows` higher (negative: lower), with a vertical edge."""
         self.row -= rows
 
     def gap(self, columns: int, liquid: bool = False) -> int:
-        """No ground; ``liquid`` begins two rows below the edge. Returns the first column."""
+        """No ground; `liquid` begins two rows below the edge. Returns the first column."""
         start = self.x
         if liquid:
             self.liquid(start, start + columns, self.row + 2)
@@ -119,7 +119,7 @@ class Canvas:
         self.fill(x0, x1, row0, row1, "empty")
 
     def liquid(self, x0: int, x1: int, row: int, bottom: int = ROWS) -> None:
-        """Liquid with its surface in ``row``, in whatever is empty."""
+        """Liquid with its surface in `row`, in whatever is empty."""
         for x in range(x0, x1):
             for r in range(row, bottom):
                 if self.grid[x, r] == _EMPTY:
@@ -135,13 +135,13 @@ class Canvas:
     def put(
         self, type: int, x: float, row: float, param: int = 0, a: float = 0, b: float = 0
     ) -> None:
-        """An object with its centre at column ``x`` and its bottom on ``row``'s top."""
+        """An object with its centre at column `x` and its bottom on `row`'s top."""
         self.things.append(
             Thing(round(x * BLOCK), round(row * BLOCK), type, param, round(a), round(b))
         )
 
     def ring_line(self, x: float, row: float, count: int, pitch: float = 1.5) -> None:
-        """``count`` rings side by side, centres ``row`` blocks from the top."""
+        """`count` rings side by side, centres `row` blocks from the top."""
         for i in range(count):
             self.rings.append((round((x + i * pitch) * BLOCK), round(row * BLOCK)))
 

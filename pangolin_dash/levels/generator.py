@@ -44,7 +44,7 @@ class Act:
 
     @property
     def name(self) -> str:
-        """The save-state's name, ``ZoneName.ActN``."""
+        """The save-state's name, `ZoneName.ActN`."""
         return f"{self.zone}.Act{self.act}"
 
 
@@ -57,7 +57,7 @@ def target_length(hard: float, rng: np.random.Generator) -> int:
 def _plan(rng: np.random.Generator) -> list[str]:
     """Kinds of sections for one stretch of an act: gentle at first, then what needs thought.
 
-    ``own`` asks for one of the zone's own sections, of whatever kind.
+    `own` asks for one of the zone's own sections, of whatever kind.
     """
     first = rng.permutation(["own", "obstacle", "obstacle", "rest"]).tolist()
     then = rng.permutation(["own", "own", "back", "ways", "obstacle", "rest"]).tolist()

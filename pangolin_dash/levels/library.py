@@ -3,7 +3,7 @@
 A section starts and ends on level ground, draws itself at the canvas's cursor, and can be passed by
 construction: every jump in it is well inside what the pangolin can do (it jumps 5 blocks high, 11
 wide from a standstill and 20 wide at full speed, climbs 9 rows of steep slope with a full run-up).
-``hard`` runs from 0 (the first act) to 1 (the last).
+`hard` runs from 0 (the first act) to 1 (the last).
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Section:
 
     Attributes:
         name: the drawing function's name.
-        kind: ``rest`` is easy going, ``obstacle`` needs a jump, a wait or a run, ``back`` stops for
-            good who only holds right, ``ways`` has an upper and a lower route.
+        kind: `rest` is easy going, `obstacle` needs a jump, a wait or a run, `back` stops for
+            good who only holds right, `ways` has an upper and a lower route.
         hard: 0 to 1.
         sky, deep: rows it needs above and below the row it starts on.
         draw: puts it on a canvas.
@@ -62,5 +62,5 @@ def between(rng: Rng, low: int, high: int) -> int:
 
 
 def walker(c: Canvas, x: float, beat: int, hard: float) -> None:
-    """A walking enemy that keeps within ``beat`` columns of x."""
+    """A walking enemy that keeps within `beat` columns of x."""
     c.put(WALKER, x, c.row, param=beat * 16, a=1 if hard > 0.35 else 0)

@@ -1,4 +1,4 @@
-"""Sections that belong to one zone's own mechanic; same rules as ``pangolin_dash.levels.library``."""
+"""Sections that belong to one zone's own mechanic; same rules as `pangolin_dash.levels.library`."""
 
 from __future__ import annotations
 

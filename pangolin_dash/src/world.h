@@ -1,13 +1,13 @@
 /* The whole state of the game in one structure, and what the modules offer each other.
 
    Nothing here knows the video hardware: player.c, terrain.c, objects.c, camera.c and level.c also
-   compile for the build machine, where game/solve.py searches with them (a copy of `world` is a
+   compile for the build machine, where pangolin_dash/solve.py searches with them (a copy of `world` is a
    save-state there). */
 #ifndef WORLD_H
 #define WORLD_H
 
 #include "types.h"
-#include "vars.h" /* made by game/ram.py: struct Vars, what stable-retro reads */
+#include "vars.h" /* made by pangolin_dash/compile/ram.py: struct Vars, what stable-retro reads */
 
 #define MAP_ROWS 32      /* blocks; a level is 512 pixels high */
 #define MAP_MAX_COLS 672 /* blocks */

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pangolin_dash.build import Options, build, make_acts
+from pangolin_dash.acts import Options, make_acts
+from pangolin_dash.build import build
 from pangolin_dash.levels.blocks import NUMBER
 from pangolin_dash.levels.generator import LENGTHS, PROGRESS, generate
 from pangolin_dash.levels.themes import THEMES

@@ -1,4 +1,4 @@
-"""``python -m pangolin_dash.play`` says in one line what is missing."""
+"""`python -m pangolin_dash.play` says in one line what is missing."""
 
 from __future__ import annotations
 
@@ -26,5 +26,5 @@ def test_unknown_act() -> None:
 
 def test_without_a_display() -> None:
     done = _play()
-    assert done.returncode == 1
-    assert len(done.stderr.strip().splitlines()) == 1 and "window" in done.stderr
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1 and "DISPLAY is not set" in done.stderr

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from pangolin_dash import ram, toolchain
-from pangolin_dash.build import SHIPPED, Options, build
+from pangolin_dash.acts import SHIPPED, Options
+from pangolin_dash.build import build
+from pangolin_dash.compile import ram, toolchain
+from pangolin_dash.compile.errors import BuildError
 from pangolin_dash.levels.generator import Act
 from tests.pangolin_dash.conftest import FOLDER
 
@@ -59,7 +61,7 @@ def _link(source: str, folder: Path) -> Path:
         [*linker, "-o", folder / "scrap.elf"], capture_output=True, text=True, check=False
     )
     if done.returncode:
-        raise toolchain.BuildError(done.stderr)
+        raise BuildError(done.stderr)
     return folder / "scrap.elf"
 
 
@@ -71,7 +73,7 @@ def test_odd_accesses_are_found(tmp_path: Path) -> None:
         [toolchain.CROSS + "gcc", "-dumpversion"], capture_output=True, text=True, check=True
     )
     if version.stdout.startswith("12"):
-        with pytest.raises(toolchain.BuildError, match="odd"):
+        with pytest.raises(BuildError, match="odd"):
             toolchain.check_code(_link(source.format(8), tmp_path))
     toolchain.check_code(_link(source.format(16), tmp_path))
 
@@ -100,5 +102,5 @@ def test_every_form_of_odd_access_is_found(line: str, tmp_path: Path) -> None:
 
 @needs_compiler
 def test_undefined_symbols_fail_the_build(tmp_path: Path) -> None:
-    with pytest.raises(toolchain.BuildError, match="__modsi3"):  # it is in libgcc
+    with pytest.raises(BuildError, match="__modsi3"):  # it is in libgcc
         _link("int a, b; int f(void) { return a % b; }", tmp_path)

@@ -36,16 +36,16 @@ _SIZES = {">u4": 4, ">i2": 2, ">u2": 2, "|u1": 1}
 
 
 def header() -> str:
-    """The C header ``vars.h``."""
+    """The C header `vars.h`."""
     fields = "\n".join(f"    {_C_TYPES[kind]} {name};" for name, kind in VARIABLES.items())
     return (
-        "/* Made by game/ram.py. */\n#ifndef VARS_H\n#define VARS_H\n"
+        "/* Made by pangolin_dash/compile/ram.py. */\n#ifndef VARS_H\n#define VARS_H\n"
         f"struct Vars {{\n{fields}\n}};\n#endif\n"
     )
 
 
 def data_json() -> dict:
-    """The content of ``data.json``: address and type of every variable."""
+    """The content of `data.json`: address and type of every variable."""
     info, address = {}, RAM_START
     for name, kind in VARIABLES.items():
         info[name] = {"address": address, "type": kind}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .canvas import (
+from pangolin_dash.art.canvas import (
     blank,
     capsule,
     ellipse,
@@ -15,7 +15,7 @@ from .canvas import (
     parse,
     polygon,
 )
-from .palettes import HAZARD, LINE
+from pangolin_dash.art.palettes import HAZARD, LINE
 
 
 def jet(frame: int) -> np.ndarray:

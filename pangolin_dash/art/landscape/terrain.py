@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .canvas import grid, hashed, wave
-from .palettes import CAP, GROUND, LINE
+from pangolin_dash.art.canvas import grid, hashed, wave
+from pangolin_dash.art.palettes import CAP, GROUND, LINE
 
 BLOCK = (16, 16)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .canvas import (
+from pangolin_dash.art.canvas import (
     Point,
     blank,
     capsule,
@@ -26,7 +26,7 @@ from .canvas import (
     sin,
     tube,
 )
-from .palettes import (
+from pangolin_dash.art.palettes import (
     COPPER1,
     COPPER2,
     COPPER3,

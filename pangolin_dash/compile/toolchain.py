@@ -8,11 +8,13 @@ import struct
 import subprocess
 from pathlib import Path
 
-from pangolin_dash import assets, ram
+from pangolin_dash.compile import assets, ram
+from pangolin_dash.compile.errors import BuildError
 from pangolin_dash.levels.generator import PROGRESS, Act
 from pangolin_dash.levels.themes import HAZARD, LIQUID, SPECIAL, THEMES
+from retro_common.errors import UsageError
 
-SOURCES = Path(__file__).parent / "src"
+SOURCES = Path(__file__).parents[1] / "src"
 CROSS = "m68k-linux-gnu-"
 ROM_LIMIT = 1 << 20
 
@@ -29,10 +31,6 @@ CROSS_FLAGS = [
 HOST_FLAGS = ["-O2", "-std=gnu11", "-shared", "-fPIC", "-fwrapv", "-Wall", "-Wextra", "-Werror"]
 
 
-class BuildError(RuntimeError):
-    """The game could not be built; the message is what a person needs to know."""
-
-
 def have_cross_compiler() -> bool:
     """Is the Mega Drive compiler installed?"""
     return shutil.which(CROSS + "gcc") is not None
@@ -45,7 +43,9 @@ def _run(*command: str | Path) -> str:
         )
     except FileNotFoundError:
         package = "gcc-m68k-linux-gnu" if str(command[0]).startswith(CROSS) else "gcc"
-        raise BuildError(f"{command[0]} is not installed (Debian: {package})") from None
+        raise UsageError(
+            f"{command[0]} is not installed (on Debian: apt install {package})"
+        ) from None
     if done.returncode:
         raise BuildError(f"{Path(command[0]).name} failed:\n{done.stdout}{done.stderr}")
     return done.stdout
@@ -90,7 +90,8 @@ def build_rom(generated: Path) -> bytes:
     """Compile and link the ROM from the generated sources.
 
     Raises:
-        BuildError: no compiler, a compile error, a ROM over 1 MiB, or code that a 68000 cannot run.
+        UsageError: there is no cross compiler, or the ROM is over 1 MiB.
+        BuildError: a compile error, or code that a 68000 cannot run.
     """
     objects = []
     sources = [SOURCES / f"{name}.c" for name in (*LOGIC, *HARDWARE)]
@@ -109,7 +110,9 @@ def build_rom(generated: Path) -> bytes:
     rom = bytearray((generated / "game.bin").read_bytes())
     rom += b"\0" * (-len(rom) % 1024)
     if len(rom) > ROM_LIMIT:
-        raise BuildError(f"the ROM has {len(rom)} bytes, {ROM_LIMIT} are allowed")
+        raise UsageError(
+            f"the ROM has {len(rom)} bytes, {ROM_LIMIT} are allowed: build fewer acts or zones"
+        )
     struct.pack_into(">H", rom, 0x18E, header_checksum(rom))
     return bytes(rom)
 
@@ -147,7 +150,11 @@ def odd_accesses(elf: Path) -> list[str]:
 
 
 def check_code(elf: Path) -> None:
-    """Raises BuildError for undefined symbols and odd accesses."""
+    """Refuse code that a 68000 cannot run.
+
+    Raises:
+        BuildError: undefined symbols, or accesses at odd addresses.
+    """
     undefined = _run(CROSS + "nm", "--undefined-only", elf).strip()
     if undefined:
         raise BuildError(f"undefined symbols: {undefined}")
@@ -157,7 +164,12 @@ def check_code(elf: Path) -> None:
 
 
 def build_host_library(generated: Path) -> Path:
-    """Compile the game's logic for this machine; returns the shared library."""
+    """Compile the game's logic for this machine; returns the shared library's path.
+
+    Raises:
+        UsageError: gcc is not installed.
+        BuildError: a compile error.
+    """
     library = generated / "libgame.so"
     sources = [SOURCES / f"{name}.c" for name in LOGIC]
     sources += [SOURCES / "host.c", generated / "levels_data.c"]
