@@ -30,7 +30,7 @@ from retro_common.errors import UsageError
 from retro_common.movies import Movie
 
 CONTEST = {
-    # 9000 points for the whole way: `progress` counts 1/4096 points.
+    # 9000 points for the whole level: `progress` counts 1/4096 points.
     # 1000 x (1 - frames / 18000) at the end: `time_left` is 18000 - frames.
     "reward": {
         "variables": {
@@ -46,9 +46,9 @@ CONTEST = {
         },
     },
 }
-#: Bytes of a save-state that the core (Genesis Plus GX 1.7.5 in stable-retro 1.0.1) writes for this
-#: machine; the rest of its megabyte is whatever was in memory. So are 24 bytes inside it: the core
-#: saves 24 numbers of 8 bits as 16.
+# Bytes of a save-state that the core (Genesis Plus GX 1.7.5 in stable-retro 1.0.1) writes for this
+# machine; the rest of its megabyte is left over from earlier use of the memory. So are 24 bytes
+# inside it: the core saves 24 numbers of 8 bits as 16.
 STATE_USED = 144_681
 STATE_UNSET = slice(144_228, 144_275, 2)
 
@@ -59,7 +59,7 @@ SCENARIO = {
 
 
 def canonical(state: bytes) -> bytes:
-    """The save-state without what differs from run to run and is not read back.
+    """The save-state without the bytes that differ from run to run and are not read back.
 
     The emulator leaves old memory behind the used part, and its own addresses (of tables and
     functions, which it sets again on loading) inside it.
@@ -77,7 +77,11 @@ def canonical(state: bytes) -> bytes:
 
 
 def make_states(game: str, parent: Path, acts: list[Act]) -> None:
-    """Boot the ROM, choose each act on the title screen and save its first frame."""
+    """Boot the ROM, choose each act on the title screen and save its first frame.
+
+    Raises:
+        BuildError: an act does not start.
+    """
     retro.data.Integrations.add_custom_path(str(parent.resolve()))
     env = retro.make(
         game,
@@ -126,7 +130,12 @@ def make_states(game: str, parent: Path, acts: list[Act]) -> None:
 
 
 def build(options: Options) -> Path:
-    """Make the integration's folder; returns it."""
+    """Make the integration's folder; returns it.
+
+    Raises:
+        UsageError: a compiler is missing, or the ROM would be too large.
+        BuildError: the sources do not compile, or an act does not start.
+    """
     acts = make_acts(options)
     folder = options.out / options.name
     folder.mkdir(parents=True, exist_ok=True)
@@ -150,7 +159,7 @@ def build(options: Options) -> Path:
 
 
 def _summary(acts: list[Act], options: Options) -> dict:
-    """What the game was made from, for whoever finds the folder."""
+    """Seed, length in pixels and sections of every act, for `metadata.json`."""
     return {
         act.name: {
             "seed": options.seed,
@@ -181,6 +190,7 @@ def main() -> int:
     """The command line; returns its exit code."""
     options = tyro.cli(Options, prog="python -m pangolin_dash.build")
     check_options(options)
+    toolchain.require_compilers(search=not options.shipped)
     acts = make_acts(options)
     folder = build(options)
     found = movies_of(options, acts)

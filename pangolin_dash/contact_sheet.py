@@ -27,7 +27,7 @@ class Arguments:
 
 
 def variety(act: Act, info: dict[str, int]) -> float:
-    """A score for how much the screen shows: kinds of blocks and objects, rings, the pangolin on foot."""
+    """A score for what the screen shows: kinds of blocks and objects, rings, upright pangolin."""
     left, top = info["screen_x"], info["screen_y"]
     kinds = {t.type for t in act.things if 0 < t.x - left < 320 and 0 < t.y - top < 224}
     blocks = np.unique(act.map[left // 16 : left // 16 + 20, top // 16 : top // 16 + 14])

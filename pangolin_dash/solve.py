@@ -1,9 +1,10 @@
-"""`python -m pangolin_dash.solve`: find a way through acts, as input movies.
+"""`python -m pangolin_dash.solve`: find a route through acts, as input movies.
 
 The search keeps one save-state for every small cell of the level that it has reached (position,
-direction, on the ground or not, levers pulled), picks a state that was tried little and lies far
-on, and plays random button presses from it. It is the idea of Go-Explore (Ecoffet et al. 2019):
-return to a known place, then explore. It runs in the game's own logic compiled for this machine.
+speed, on the ground or not, levers pulled), picks a state that was tried seldom and lies far to the
+right, and plays random button presses from it. It is the idea of Go-Explore (Ecoffet et al. 2019,
+arXiv 1901.10995): return to a known state, then explore. It runs in the game's own logic compiled
+for this machine.
 """
 
 from __future__ import annotations
@@ -28,14 +29,15 @@ from retro_common.movies import Movie
 FRAME_LIMIT = 18_000
 CELL = 24  # pixels
 
-#: What the search presses: the contest's usual buttons. Every press lasts whole timesteps.
 PADS = (RIGHT, RIGHT, RIGHT | B, RIGHT | B, RIGHT | DOWN, LEFT, LEFT | B, B, 0, LEFT | DOWN)
+"""what the search presses, the likely buttons twice"""
 FRAMES = (4, 8, 8, 12, 16, 24, 40)
+"""lengths of a press in frames: whole timesteps of the contest"""
 
 
 @dataclass
 class _Node:
-    """A place reached: how to come back, and how often it was tried."""
+    """A state reached: its save-state, the inputs that led to it, and how often it was tried."""
 
     state: bytes
     parent: int
@@ -53,15 +55,15 @@ def solve(
     effort: int = 400_000,
     polish: float = 0.3,
 ) -> Movie | None:
-    """Search a way through act `index`; None when `effort` presses did not find one.
+    """Search a route through act `index`; None when `effort` presses did not find one.
 
     Args:
         simulator: the game.
         index: number of the act.
         seed: of the random presses; the same seed gives the same movie.
         effort: presses to try at most.
-        polish: after the first solution, go on for this part of the presses it took, for a shorter
-            way.
+        polish: after the first solution, go on for this part of the presses it took, to find a
+            shorter route.
     """
     rng = random.Random(seed)
     simulator.load(index)
@@ -120,11 +122,11 @@ def solve(
 
 
 def _pick(nodes: list[_Node], order: list[int], far: int, rng: random.Random) -> int:
-    """A place to go on from: of a few drawn at random the one tried least, further on preferred."""
+    """The next state to explore: of 8 drawn at random the least tried, further right preferred."""
     near_front = rng.random() < 0.7
     best, best_score = order[-1], None
     for _ in range(8):
-        # new places are at the end of the list: draw half of the candidates there
+        # new states are at the end of the list: draw half of the candidates there
         recent = rng.random() < 0.5
         low = max(0, len(order) - 300) if recent else 0
         candidate = order[rng.randrange(low, len(order))]

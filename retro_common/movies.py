@@ -1,8 +1,8 @@
 """Input movies: the buttons held in a level, from the first frame after a reset.
 
 A movie is one JSON file, `{"frames": ..., "reward": ..., "inputs": "R24 RB8 L4 -16 ..."}`. Each
-word of `inputs` is a run: the buttons held (R right, L left, D down, U up, B jump, `-` none) and for
-how many emulator frames.
+word of `inputs` is a run: the buttons held (R right, L left, D down, U up, B jump, `-` none) and
+the number of emulator frames.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 `python -m pangolin_dash.art.preview OUT.png` draws six 320x224 screens (planes B and A, sprites,
 HUD) with the hardware's limits: 4 palette lines of 16 9-bit colours, every 8x8 tile in one line.
-`--sheet` draws the sprites four times enlarged instead; `--small` adds the 64x64 picture that a
-learner sees; `--zone` draws one zone only; `--scale` enlarges.
+`--sheet` draws the sprites four times enlarged instead; `--small` adds the 64x64 picture that an
+agent sees; `--zone` draws one zone only; `--scale` enlarges.
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ def screen(zone: str, camera: int = 0) -> np.ndarray:
 
 
 def small(picture: np.ndarray) -> np.ndarray:
-    """The 64x64 picture of a learner (area average), enlarged to the screen's height."""
+    """The 64x64 picture of an agent (area average), enlarged to the screen's height."""
     image = Image.fromarray(picture).resize((64, 64), Image.Resampling.BOX)
     return np.asarray(image.resize((224, 224), Image.Resampling.NEAREST))
 
@@ -225,7 +225,7 @@ def budget(zone: str) -> str:
 
 
 def main() -> None:
-    args = tyro.cli(Args)
+    args = tyro.cli(Args, prog="python -m pangolin_dash.art.preview")
     zones = [args.zone] if args.zone else list(ZONES)
     pictures = []
     for zone in zones:

@@ -1,4 +1,4 @@
-"""Turns the art (`pangolin_dash.art`: arrays of colour indices) into C tables."""
+"""Turn the art (`pangolin_dash.art`: arrays of colour indices) into C tables."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pangolin_dash import art
 from pangolin_dash.compile.errors import BuildError
 from pangolin_dash.levels.blocks import BLOCKS, SHAPES
 
-#: Pictures of the player, streamed to video memory one at a time.
 PLAYER = ("stand", "walk", "run", "roll", "jump", "hurt", "skid", "win")
-#: Common sprites, always in video memory; digits and letters must lie in one run.
+"""pictures of the player sprite, streamed to video memory one at a time"""
 COMMON = (
     "ring", "sparkle", "spring_up", "spring_side", "spikes", "lever", "dust", "hud_ring",
     "digits", "letters",
 )  # fmt: skip
+"""common sprites, always in video memory; digits and letters must lie in one run"""
 ZONE = ("walker", "flyer", "platform", "crumble", "hazard")
 
 LAST_TILE = 0xC000 // 32  # plane A's name table begins here
@@ -29,7 +29,7 @@ class ArtError(BuildError):
 
 
 def words_of_tile(tile: np.ndarray) -> tuple[int, ...]:
-    """The 8 longs of one (8, 8) tile, 4 bits a pixel, leftmost pixel highest."""
+    """The 8 longs of one tile (8, 8), 4 bits a pixel, leftmost pixel highest."""
     return tuple(int("".join(f"{p:x}" for p in row), 16) for row in tile)
 
 

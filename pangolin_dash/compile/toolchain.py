@@ -1,4 +1,4 @@
-"""Compiles the game: to a Mega Drive ROM, and to a library for the search on this machine."""
+"""Compile the game: to a Mega Drive ROM, and to a library for the search on this machine."""
 
 from __future__ import annotations
 
@@ -32,8 +32,27 @@ HOST_FLAGS = ["-O2", "-std=gnu11", "-shared", "-fPIC", "-fwrapv", "-Wall", "-Wex
 
 
 def have_cross_compiler() -> bool:
-    """Is the Mega Drive compiler installed?"""
+    """Whether the Mega Drive compiler is installed."""
     return shutil.which(CROSS + "gcc") is not None
+
+
+def require_compilers(*, search: bool) -> None:
+    """Refuse to begin without the compilers.
+
+    Args:
+        search: whether the search runs, which needs this machine's own compiler.
+
+    Raises:
+        UsageError: a compiler is missing; the message names its package.
+    """
+    for command in (CROSS + "gcc", *(["gcc"] if search else [])):
+        if shutil.which(command) is None:
+            raise UsageError(_missing(command))
+
+
+def _missing(command: str) -> str:
+    package = "gcc-m68k-linux-gnu" if command.startswith(CROSS) else "gcc"
+    return f"{command} is not installed (on Debian: apt install {package})"
 
 
 def _run(*command: str | Path) -> str:
@@ -42,17 +61,18 @@ def _run(*command: str | Path) -> str:
             [str(part) for part in command], capture_output=True, text=True, check=False
         )
     except FileNotFoundError:
-        package = "gcc-m68k-linux-gnu" if str(command[0]).startswith(CROSS) else "gcc"
-        raise UsageError(
-            f"{command[0]} is not installed (on Debian: apt install {package})"
-        ) from None
+        raise UsageError(_missing(str(command[0]))) from None
     if done.returncode:
         raise BuildError(f"{Path(command[0]).name} failed:\n{done.stdout}{done.stderr}")
     return done.stdout
 
 
 def write_sources(acts: list[Act], folder: Path) -> None:
-    """Write everything that Python makes for the compiler: tables of levels, art and variables."""
+    """Write the C tables of levels, art and variables into a folder.
+
+    Raises:
+        BuildError: art or a level breaks a limit of the machine.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     pictures, art = assets.compile_art()
     (folder / "vars.h").write_text(ram.header())
@@ -103,7 +123,7 @@ def build_rom(generated: Path) -> bytes:
         _run(CROSS + "gcc", *CROSS_FLAGS, *includes, "-c", source, "-o", objects[-1])
     elf = generated / "game.elf"
     script = SOURCES.parent / "rom.ld"
-    # the linker refuses undefined symbols: libgcc, which has 68020 code in it, is not there
+    # Without libgcc, which contains 68020 code: the linker refuses undefined symbols.
     _run(CROSS + "ld", "-T", script, "--build-id=none", generated / "boot.o", *objects, "-o", elf)
     check_code(elf)
     _run(CROSS + "objcopy", "-O", "binary", "-j", ".text", elf, generated / "game.bin")

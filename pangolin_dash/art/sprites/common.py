@@ -277,7 +277,7 @@ def dust(size: int) -> np.ndarray:
 
 
 def sprites() -> dict[str, list[np.ndarray]]:
-    """Every common sprite's frames (see the folder's contract for sizes), palette line 0."""
+    """Every common sprite's frames palette line 0."""
     turned = parse(RING_TURNED)
     return {
         **pangolin.frames(),

@@ -1,4 +1,4 @@
-"""What hurts or carries away, one kind per zone (palette line 3): 16x32, two frames."""
+"""Hazards and teleports, one kind per zone (palette line 3): 16x32, two frames."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def bubbles(frame: int) -> np.ndarray:
 
 
 def beam(frame: int) -> np.ndarray:
-    """A beam of light that carries you away (32x16), with rings that rise in it."""
+    """A beam of light that teleports (32x16), with rings that rise in it."""
     picture = blank(32, 16)
     dark, mid, light = HAZARD
     x, y = grid(picture.shape)
