@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
+import pangolin_dash
+from pangolin_dash import movies
 from pangolin_dash.acts import SHIPPED, Options
 from pangolin_dash.build import build
 from pangolin_dash.compile import ram, toolchain
 from pangolin_dash.compile.errors import BuildError
 from pangolin_dash.levels.generator import Act
+from retro_common.movies import Movie
+from retro_contest import levels
 from tests.pangolin_dash.conftest import FOLDER
 
 needs_compiler = pytest.mark.skipif(
@@ -104,3 +109,19 @@ def test_every_form_of_odd_access_is_found(line: str, tmp_path: Path) -> None:
 def test_undefined_symbols_fail_the_build(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match="__modsi3"):  # it is in libgcc
         _link("int a, b; int f(void) { return a % b; }", tmp_path)
+
+
+def test_data_card_has_the_files_hashes_and_the_acts(acts: list[Act]) -> None:
+    card = (Path(pangolin_dash.__file__).parent / "DATA_CARD.md").read_text()
+    hashes = dict(reversed(pair) for pair in re.findall(r"^    ([0-9a-f]{64})  (\S+)$", card, re.M))
+    assert set(hashes) == {"rom.md", *(f"{act.name}.state" for act in acts)}
+    for name, digest in hashes.items():
+        assert hashlib.sha256((FOLDER / name).read_bytes()).hexdigest() == digest, name
+    test = {level.state for level in levels.find("pangolin-test")}
+    for act in acts:
+        movie = Movie.load(movies.FOLDER / f"{act.name}.json")
+        cells = (
+            *(act.name, "test" if act.name in test else "train", act.end_x - act.start[0]),
+            *(len(act.sections), len(act.things), len(act.rings), movie.frames),
+        )
+        assert f"| {' | '.join(map(str, cells))} |" in card, act.name
