@@ -350,7 +350,7 @@ static void land(s16 floor, u8 block)
     set_surface(block);
     P.ground = P.vx;
     if (P.angle == 2 || P.angle == -2) {
-        /* the part of the flight along the slope: nobody jumps up a steep ramp */
+        /* the part of the flight along the slope: the player cannot jump up a steep ramp */
         P.ground = along_x(P.angle < 0 ? P.vx + drop : P.vx - drop, 2);
     } else if (P.angle && absf(P.vx) < drop) {
         P.ground += P.angle < 0 ? drop >> 2 : -(drop >> 2);

@@ -15,7 +15,7 @@ from pangolin_dash.replay import open_act
 from retro_common.movies import Movie
 from tests.pangolin_dash.conftest import INTEGRATIONS
 
-# The rule, written down once more in Lua the way the contest states it: 9000 points for the whole
+# The rule written again in Lua, as the contest states it: 9000 points for the whole
 # way, back costs, at the end 1000 x (1 - frames / 18000); over at a lost life or the level's end.
 RULE = """
 data.before, data.lives_before = 0, 3
