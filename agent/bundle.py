@@ -1,8 +1,9 @@
-"""The bundle: one folder with everything the agent knows, ``config.yaml`` + ``*.safetensors``.
+"""The bundle: one folder that holds a whole agent, ``config.yaml`` + ``*.safetensors``.
 
-``config.yaml`` holds the agent's configuration, the name and SHA-256 of every weight file, and
-where the bundle came from. It is written last, in one step, and weight files carry their hash in
-their name: whoever is killed while saving leaves the old bundle or the new one, never a mixture.
+``config.yaml`` holds the agent's configuration, the name and SHA-256 of every weight file, and the
+bundle's origin. Only networks that the agent uses are saved. The file is written last, in one step,
+and weight files carry their hash in their name: a process that is killed while saving leaves the
+old bundle or the new one, never a mixture.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from retro_common.config import FORBID_UNKNOWN, to_dict, validate
 from retro_common.errors import UsageError
 from retro_common.files import write_atomically
 
-FORMAT = 1
+FORMAT = 2
 CONFIG = "config.yaml"
+PARTS = ("vision", "memory", "controller")
 
 
 @dataclasses.dataclass
@@ -69,7 +71,7 @@ def save(models: Models, folder: Path, origin: dict[str, Any]) -> None:
     manifest = to_dict(Manifest(FORMAT, models.config, weights, origin))
     write_atomically(folder / CONFIG, yaml.safe_dump(manifest, sort_keys=False).encode())
     current = {weight.file for weight in weights.values()}
-    for name in models.parts():
+    for name in PARTS:
         for stale in folder.glob(f"{name}-*.safetensors"):
             if stale.name not in current:
                 stale.unlink()
@@ -93,7 +95,10 @@ def read_manifest(folder: Path) -> Manifest:
     if not isinstance(values, dict) or "format" not in values:
         raise UsageError(f"{path}: not a bundle's configuration: no key `format`")
     if values["format"] != FORMAT:
-        raise UsageError(f"{path}: bundle format {values['format']!r}; this version reads {FORMAT}")
+        raise UsageError(
+            f"{path}: bundle format {values['format']!r}, but this version reads format {FORMAT}:"
+            " pretrain again, or use the version of the kit that wrote it"
+        )
     return validate(Manifest, values, str(path))
 
 

@@ -15,7 +15,7 @@ from agent.actions import action_table
 from agent.learner.handle import Learner
 from agent.learning.fine_tuning import FineTuning
 from agent.learning.planner import Budget, Planner
-from agent.models.actor import Models, Player
+from agent.models.actor import Actor, Models
 from agent.models.frames import shrink
 from agent.progress import Progress
 from gym_remote.exceptions import TimestepTimeoutError, WallClockTimeoutError
@@ -94,7 +94,7 @@ def _play(
 ) -> None:
     """Timestep after timestep, until the environment raises that the contest ended."""
     buttons = action_table(models.config.actions)
-    player = Player(models, envs=1, seed=seed)
+    actor = Actor(models, envs=1, seed=seed)
     if tuning is not None:
         tuning.begin()
     frame = _reset(env, progress, tuning)
@@ -105,12 +105,12 @@ def _play(
         if tuning is not None:
             tuning.before_timestep()
         frames = shrink(frame)[None]
-        features = player.observe(frames)
-        decision = player.act(features)
+        features = actor.observe(frames)
+        decision = actor.act(features)
         actions, replayed = decision.actions, None
         if tuning is not None:
             tuning.hand_over(decision.values)
-            replayed = tuning.replays.action()
+            replayed = tuning.routes.action()
             if replayed is not None:
                 actions = torch.tensor([replayed])
                 decision = decision._replace(actions=actions)
@@ -120,9 +120,9 @@ def _play(
         earned += float(reward)
         ended = bool(terminated or truncated)
         if tuning is not None:
-            tuning.replays.record(action, float(reward), ended)
+            tuning.routes.record(action, float(reward), ended)
             tuning.record(features, frames, decision, replayed is not None, float(reward), ended)
-        player.remember(features, actions, np.array([ended]))
+        actor.remember(features, actions, np.array([ended]))
         if ended:
             progress.rewards.append(earned)
             log.info(

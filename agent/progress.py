@@ -1,4 +1,4 @@
-"""What has happened in the contest so far."""
+"""Counters of a contest, for the log and the saved bundle."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import dataclasses
 
 @dataclasses.dataclass
 class Progress:
-    """What has happened so far, as the log and the saved bundle tell it."""
+    """The agent's progress so far."""
 
     timesteps: int = 0
-    """of the budget: steps and resets"""
+    """used timesteps, resets included, as the contest counts them"""
     updates: int = 0
-    """updates whose weights are played"""
+    """finished updates of the controller"""
     learnt_from: int = 0
     """timesteps handed to the learner"""
     overwritten: int = 0
-    """timesteps that nobody learnt from, because the learner was busy"""
+    """timesteps lost because the learner was busy"""
     rewards: list[float] = dataclasses.field(default_factory=list)
     """contest reward of every finished episode"""

@@ -1,15 +1,16 @@
 """``make demo``: a contest on a level that the agent never saw, each step a command of the kit.
 
 Takes the bundle that ships with the kit (or pretrains one, with `--pretrain CONFIG`), and plays:
-random play, holding right, the pretrained agent as it is, the agent fine-tuning itself, and what
-came of that. Every score comes over the socket from the contest's server. Then it films the agent
-beside what its world model sees and expects. Run it again and it goes on where it was stopped;
-finished parts are not done again, unless the bundle has changed.
+random play, holding right, the pretrained agent without learning, the agent while it fine-tunes,
+and the fine-tuned agent without learning. Every score comes over the socket from the contest's
+server. Then it films the agent beside the reconstructions and predictions of its world model. The
+same command goes on where it was stopped; finished parts are kept, unless the bundle has changed.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import shlex
 import subprocess
@@ -21,9 +22,10 @@ import rich.console
 import rich.table
 import tyro
 
-from benchmarks.score.arms import identity
+from agent.bundle import CONFIG, read_manifest
 from pretrain.config import PretrainConfig
 from retro_common.config import load
+from retro_common.errors import UsageError
 
 CONSOLE = rich.console.Console()
 
@@ -35,7 +37,7 @@ class Args:
     bundle: Path = Path("bundles/pangolin")
     """the pretrained agent"""
     config: Path = Path("configs/pangolin.yaml")
-    """the run that the bundle comes from"""
+    """configuration of the pretraining that made the bundle"""
     pretrain: Path | None = None
     """configuration of a run that makes another bundle first, for example configs/demo.yaml"""
     level: str = "PangolinDash-Genesis-v0/FernHollow.Act3"
@@ -47,7 +49,7 @@ class Args:
     results: Path = Path("results/demo")
     """where scores and pictures go, in a folder for each bundle"""
     draw_all: bool = False
-    """let the emulator draw the frames that nobody sees, too: slower, with the same results"""
+    """let the emulator also draw the frames that the agent does not see: slower, same results"""
 
 
 def command(*words: str) -> None:
@@ -71,6 +73,18 @@ def evaluate(args: Args, name: str, agent: str, timesteps: int) -> dict:
     return json.loads((folder / "summary.json").read_text())
 
 
+def fingerprint(folder: Path) -> str:
+    """Eight hexadecimal digits that differ from those of every other bundle.
+
+    They are of the bundle's `config.yaml`, which holds the hashes of the weights.
+
+    Raises:
+        UsageError: there is no bundle.
+    """
+    read_manifest(folder)
+    return hashlib.sha256((folder / CONFIG).read_bytes()).hexdigest()[:8]
+
+
 def main() -> None:
     args = tyro.cli(Args, prog="python -m analysis.demo", description=__doc__)
     began = time.monotonic()
@@ -83,7 +97,7 @@ def main() -> None:
             *(["--draw-all"] if args.draw_all else []),
         )
 
-    args.results /= identity(bundle)[:8]  # another bundle's scores must not pass for this one's
+    args.results /= fingerprint(bundle)  # another bundle's scores must not pass for this one's
     play = f"python -m agent --bundle {bundle}"
     tuned = str(args.results / "fine-tuning" / args.level / "seed-0" / "out")
     rows = [
@@ -113,9 +127,13 @@ def main() -> None:
         table.add_row(name, score, str(level["episodes"]), str(level["timesteps"]))
     CONSOLE.print()
     CONSOLE.print(table)
-    CONSOLE.print(f"What V sees and what M expects, a film: {film}", highlight=False)
+    CONSOLE.print(f"A film of V's reconstructions and M's predictions: {film}", highlight=False)
     CONSOLE.print(f"Done in {(time.monotonic() - began) / 60:.1f} minutes.", highlight=False)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

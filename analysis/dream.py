@@ -1,4 +1,4 @@
-"""A level inside M: an environment that is dreamt, with decoded frames as observations."""
+"""M as an environment: dreamt episodes, with decoded frames as observations."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import gymnasium
 import numpy as np
 import torch
 
-import retro_contest.emulator.environment
-import retro_contest.levels
 from agent.actions import action_table
 from agent.models.actor import Models
 from agent.models.controller import Features
@@ -20,26 +18,20 @@ from agent.models.memory import State
 from agent.models.vision import to_input
 from analysis.film import Film
 from analysis.keyboard import Window, nearest_action
-from pretrain.config import PretrainConfig
-from pretrain.data.shards import ShardSet
-from pretrain.stages import collect
+from pretrain.data.shards import Shard
+from retro_contest.emulator.environment import make
+from retro_contest.levels import find
 
 
 class DreamEnv(gymnasium.Env):
-    """V and M as a game: M draws what happens next, V's decoder shows it.
+    """V and M as a game: M predicts the next latent, V's decoder shows it.
 
     Observations are uint8 (64, 64, 3); actions are indices into the agent's action list; rewards
     are M's expectations in units of the contest's reward. An episode ends when M gives an end at
     least the probability `end_threshold`, and is truncated after `time_limit` timesteps.
 
     ``reset(options={"frames": ..., "actions": ...})`` starts from real frames, uint8
-    (T, 64, 64, 3), and the actions taken on all but the last, int64 (T - 1,): M watches them
-    first.
-
-    Args:
-        models: V and M of a bundle.
-        frames: real frames to begin from where `reset` is given none, uint8 (N, 64, 64, 3).
-        temperature: of M's samples; 0 takes the mean.
+    (T, 64, 64, 3), and the actions taken on all but the last, int64 (T - 1,), which M reads first.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 15}  # noqa: RUF012
@@ -54,6 +46,12 @@ class DreamEnv(gymnasium.Env):
         end_threshold: float = 0.5,
         time_limit: int = 4500,
     ):
+        """
+        Args:
+            models: V and M of a bundle.
+            frames: real frames to begin from where `reset` gets none, uint8 (N, 64, 64, 3).
+            temperature: of M's samples; 0 takes the mean.
+        """
         self.models, self.frames = models, frames
         self.temperature, self.end_threshold = temperature, end_threshold
         self.time_limit = time_limit
@@ -99,53 +97,51 @@ class DreamEnv(gymnasium.Env):
 
     @torch.inference_mode()
     def render(self) -> np.ndarray:
-        """The latent of now, decoded."""
+        """The current latent, decoded."""
         drawn = self.models.vision.decode(self.z)[0].permute(1, 2, 0)
         return (drawn * 255).round().to(torch.uint8).numpy()
 
 
 @torch.inference_mode()
 def policy_action(models: Models, env: DreamEnv, generator: torch.Generator) -> int:
-    """What C does in the dream; it needs no pixels, only z and h."""
+    """C's action in the dream."""
     frames = models.vision.decode(env.z) if "pixels" in models.controller.features else None
     log_probs, _ = models.controller(Features(env.z, env.state.h, frames))
     return int(torch.multinomial(log_probs.exp(), 1, generator=generator))
 
 
 def dream(
-    config: PretrainConfig, models: Models, path: Path, timesteps: int, keys: bool = False
+    models: Models, source: str, path: Path, timesteps: int, seed: int = 0, *, keys: bool = False
 ) -> None:
-    """Write a film of an episode inside M, played by C, from a frame that V was not trained on.
+    """Write a film of an episode inside M, played by C.
 
-    With `keys` a person plays instead, in a window, as long as they like.
+    Args:
+        source: a level or a shard (a path), whose frames begin the dream.
+        keys: a person plays instead, in a window, as long as they like.
 
     Raises:
-        UsageError: `keys` without a display.
+        UsageError: there is no such source; or `keys` without a display.
     """
-    frames = first_frames(config)
+    frames = first_frames(source, seed)
     if keys:
         window = Window("A dream: arrow keys, X or space jumps, R starts again, Escape ends")
         try:
-            play_dream(DreamEnv(models, frames), window, config.seed)
+            play_dream(DreamEnv(models, frames), window, seed)
         finally:
             window.close()
         return
-    total = film_dream(models, frames, path, timesteps, config.seed)
+    total = film_dream(models, frames, path, timesteps, seed)
     print(f"dream: reward {total:.0f}; {path}")
 
 
-def first_frames(config: PretrainConfig) -> np.ndarray:
-    """Frames to dream on from, uint8 (N, 64, 64, 3): of rollouts that V was not trained on.
-
-    Without rollouts (a bundle that was trained elsewhere) it is a level's first frame.
-    """
-    if collect.shard_folder(config).is_dir():
-        shards = ShardSet(collect.shard_folder(config), collect.shard_names(config))
-        return shards.sample_frames(shards.validation, 64, np.random.default_rng(config.seed))
-    level = retro_contest.levels.find(config.heldout or config.levels)[0]
-    env = retro_contest.emulator.environment.make(level, seed=config.seed)
+def first_frames(source: str, seed: int) -> np.ndarray:
+    """Frames to begin a dream from, uint8 (N, 64, 64, 3): a shard's, or a level's first."""
+    if source.endswith(".safetensors"):
+        shard = Shard(Path(source))
+        return shard.frames(0, len(shard))
+    env = make(find(source)[0], seed=seed)
     try:
-        return shrink(env.reset(seed=config.seed)[0])[None]
+        return shrink(env.reset(seed=seed)[0])[None]
     finally:
         env.close()
 

@@ -1,4 +1,4 @@
-"""Recorded rollouts run through V and M, and rollouts that M imagines."""
+"""Recorded episodes encoded by V and M, and M's open-loop predictions."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ from agent.models.memory import Memory
 from agent.models.vision import sample, to_input
 from analysis import measure
 from pretrain.data.shards import Shard
+from pretrain.stages.memory import CONTEXT, OPEN_LOOP
 from retro_common.errors import UsageError
 
-CONTEXT = 5
-"""frames seen before an open-loop rollout"""
-HORIZONS = (1, 5, 15, 30)
-"""timesteps ahead at which it is judged"""
+HORIZONS = (1, 5, 15, OPEN_LOOP)
+"""timesteps ahead at which an open loop is evaluated"""
 NEEDED = ("x", "y", "screen_x", "screen_y", "speed_x", "speed_y", "on_ground")
 
 
 @dataclass
-class Rollouts:
-    """Some shards, run through V and M.
+class EncodedEpisodes:
+    """Some shards, encoded by V and M.
 
     Attributes (N timesteps in all):
         frames: uint8 (N, 64, 64, 3).
@@ -52,23 +51,23 @@ class Rollouts:
     starts: np.ndarray
     level: np.ndarray
 
-    def half(self, which: int) -> Rollouts:
+    def half(self, which: int) -> EncodedEpisodes:
         """Every second episode."""
         number = np.unique(self.starts, return_inverse=True)[1]
         rows = number % 2 == which
         parts = {name: array[rows] for name, array in vars(self).items() if name != "starts"}
         position = np.cumsum(rows) - 1
-        return Rollouts(**parts, starts=position[self.starts[rows]])
+        return EncodedEpisodes(**parts, starts=position[self.starts[rows]])
 
 
 @torch.inference_mode()
-def run_through(models: Models, shards: list[Shard], reward_scale: float) -> Rollouts:
+def run_through(models: Models, shards: list[Shard], reward_scale: float) -> EncodedEpisodes:
     """Encode every frame and step M along every episode."""
     names = shards[0].variable_names
     missing = [name for name in NEEDED if name not in names]
     if missing:
         raise UsageError(f"report: the game has no RAM variable {missing[0]!r}: only Pangolin Dash")
-    columns: dict[str, list[np.ndarray]] = {field: [] for field in Rollouts.__annotations__}
+    columns: dict[str, list[np.ndarray]] = {field: [] for field in EncodedEpisodes.__annotations__}
     generator, rows = torch.Generator().manual_seed(0), 0
     for shard in shards:
         for episode in shard.episodes(0):
@@ -100,7 +99,7 @@ def run_through(models: Models, shards: list[Shard], reward_scale: float) -> Rol
             columns["starts"].append(np.full(length, rows))
             columns["level"].append(np.full(length, shard.level.split("/")[-1]))
             rows += length
-    return Rollouts(**{name: np.concatenate(parts) for name, parts in columns.items()})
+    return EncodedEpisodes(**{name: np.concatenate(parts) for name, parts in columns.items()})
 
 
 def chunks(array: np.ndarray, size: int) -> list[np.ndarray]:
@@ -108,7 +107,7 @@ def chunks(array: np.ndarray, size: int) -> list[np.ndarray]:
 
 
 @torch.inference_mode()
-def hidden_before(memory: Memory, data: Rollouts) -> np.ndarray:
+def hidden_before(memory: Memory, data: EncodedEpisodes) -> np.ndarray:
     """Another M's hidden state before each timestep of the same rollouts, (N, H)."""
     hidden = np.zeros((len(data.mean), memory.config.hidden), np.float32)
     for first in np.unique(data.starts):
@@ -119,13 +118,13 @@ def hidden_before(memory: Memory, data: Rollouts) -> np.ndarray:
     return hidden
 
 
-def transitions(data: Rollouts) -> tuple[np.ndarray, np.ndarray]:
+def transitions(data: EncodedEpisodes) -> tuple[np.ndarray, np.ndarray]:
     """Rows that have a next timestep, and the rows of those next timesteps."""
     now = np.flatnonzero(data.goes_on)
     return now, now + 1
 
 
-def rollout_starts(data: Rollouts) -> np.ndarray:
+def rollout_starts(data: EncodedEpisodes) -> np.ndarray:
     """Rows from which CONTEXT + HORIZONS[-1] timesteps of one episode follow, side by side."""
     length = CONTEXT + HORIZONS[-1]
     rows = np.arange(0, len(data.mean) - length, length)
@@ -136,7 +135,7 @@ def rollout_starts(data: Rollouts) -> np.ndarray:
 
 
 @torch.inference_mode()
-def imagine(memory: Memory, data: Rollouts, first: np.ndarray) -> list[torch.Tensor]:
+def imagine(memory: Memory, data: EncodedEpisodes, first: np.ndarray) -> list[torch.Tensor]:
     """Latents (R, Z) of the HORIZONS[-1] timesteps after the CONTEXT seen from these rows on.
 
     What M knew before the first seen frame does not count: it starts from an empty state.

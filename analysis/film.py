@@ -1,4 +1,4 @@
-"""Films of what V sees and M expects: panels of frames, heat maps of latents, curves over time."""
+"""Films of V and M at work: panels of frames, heat maps of latents, curves over time."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 import cv2
 import imageio.v2 as imageio
 import numpy as np
+
+from retro_common.errors import UsageError
 
 PANEL = (320, 224)
 """width and height of a frame's panel: the Mega Drive's screen"""
@@ -24,6 +26,8 @@ class Film:
     """Writes an MP4 or a GIF, one picture per timestep; close it (or use ``with``) to finish it."""
 
     def __init__(self, path: Path, fps: int = 15):
+        if path.suffix not in (".mp4", ".gif"):
+            raise UsageError(f"{path}: a film is an .mp4 or a .gif")
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path, self.frames = path, 0
         self._history: dict[str, list[float]] = {}

@@ -1,4 +1,4 @@
-"""The report's pictures: what V keeps, how far M sees, and what limits both."""
+"""The report's pictures: reconstructions, open-loop predictions, and training curves."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from agent.models.actor import Models
-from analysis.episodes import CONTEXT, HORIZONS, Rollouts, imagine, rollout_starts
+from analysis.episodes import CONTEXT, HORIZONS, EncodedEpisodes, imagine, rollout_starts
 
 matplotlib.use("agg")
 import matplotlib.pyplot as plt
@@ -32,7 +32,7 @@ SMOOTHING = 0.9
 
 @torch.inference_mode()
 def draw_pictures(
-    models: Models, data: Rollouts, result: dict[str, Any], run: Path, to: Path
+    models: Models, data: EncodedEpisodes, result: dict[str, Any], run: Path, to: Path
 ) -> list[Path]:
     """Write the report's PNGs into the folder `to`, of held-out rollouts and of the figures."""
     first = rollout_starts(data)

@@ -1,4 +1,4 @@
-"""Movies played again, frame by frame: stable-retro's bk2 files, and the game's own JSON movies."""
+"""Movies played back frame by frame: stable-retro's bk2 files, and Pangolin Dash's JSON movies."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 import stable_retro
 
-import retro_contest.emulator.environment
-import retro_contest.levels
 from gym_remote.spaces import BUTTONS
 from pretrain.data.movies import read_movie
 from retro_common.errors import UsageError
-from retro_contest.emulator.environment import FRAME_SKIP
+from retro_contest import levels
+from retro_contest.emulator.environment import FRAME_SKIP, make
 from retro_contest.levels import Level
 
 SUFFIXES = (".bk2", ".json")
@@ -23,22 +22,19 @@ SUFFIXES = (".bk2", ".json")
 
 @dataclass
 class Recording:
-    """What a movie holds.
-
-    Attributes:
-        level: the level it was played on.
-        initial_state: the emulator's state at its beginning; None is the level's own.
-        buttons: int8 (F, 12), what was held down in each frame after the reset.
-    """
+    """The content of a movie."""
 
     level: Level
+    """the level it was played on"""
     initial_state: bytes | None
+    """the emulator's state at its beginning; None is the level's own"""
     buttons: np.ndarray
+    """buttons held down in each frame after the reset, int8 (F, 12)"""
 
 
 @dataclass
 class Timestep:
-    """One timestep of a movie: `frame` was seen, `buttons` (12,) pressed on it."""
+    """One timestep of a movie: the frame, and the buttons (12,) pressed on it."""
 
     frame: np.ndarray
     buttons: np.ndarray
@@ -50,22 +46,22 @@ def read_recording(path: Path) -> Recording:
     """Read a movie: ``*.bk2``, or ``STATE.json`` as in `pretrain.data.movies`.
 
     Raises:
-        UsageError: not such a file, or of a level that is not there.
+        UsageError: it is not such a file, or its level does not exist.
     """
     if not path.is_file():
         raise UsageError(f"{path}: no such file")
     return _read_bk2(path) if path.suffix == ".bk2" else _read_json(path)
 
 
-def _known_levels() -> list[Level]:
-    sets = retro_contest.levels.load_sets().values()
+def known_levels() -> list[Level]:
+    sets = levels.load_sets().values()
     return list(dict.fromkeys(level for one in sets for level in one.levels))
 
 
 def _read_json(path: Path) -> Recording:
     # The game notices an end one frame late: the last inputs are followed by an idle timestep.
     buttons = np.pad(read_movie(path), ((0, 1), (0, 0))).repeat(FRAME_SKIP, axis=0)
-    found = [level for level in _known_levels() if level.state == path.stem]
+    found = [level for level in known_levels() if level.state == path.stem]
     if len(found) != 1:
         what = "no level" if not found else f"{len(found)} levels"
         raise UsageError(f"{path}: {what} named {path.stem!r}: a movie is named after its level")
@@ -84,15 +80,15 @@ def _read_bk2(path: Path) -> Recording:
     while movie.step():
         rows.append([movie.get_key(key, 0) for key in range(len(BUTTONS))])
     game, state = movie.get_game(), movie.get_state()
-    levels = [level for level in _known_levels() if level.game == game]
-    if not levels:
+    of_game = [level for level in known_levels() if level.game == game]
+    if not of_game:
         here = Level(game, "")
-        levels = [Level(game, name) for name in retro_contest.levels.states(here.folder)]
-    if not levels:
+        of_game = [Level(game, name) for name in levels.states(here.folder)]
+    if not of_game:
         raise UsageError(f"{path}: it was recorded on {game!r}, a game that is not installed here")
-    same = [level for level in levels if state and _initial_state(level) == state]
+    same = [level for level in of_game if state and _initial_state(level) == state]
     buttons = np.array(rows, np.int8).reshape(-1, len(BUTTONS))
-    return Recording((same or levels)[0], state or None, buttons)
+    return Recording((same or of_game)[0], state or None, buttons)
 
 
 def _initial_state(level: Level) -> bytes:
@@ -106,22 +102,20 @@ def play(recording: Recording) -> Iterator[Timestep]:
     Raises:
         UsageError: the level's ROM is missing.
     """
-    env = retro_contest.emulator.environment.make(
-        recording.level, frame_skip=1, sticky=0.0, time_limit=1 << 30, draw_all=True
-    )
+    env = make(recording.level, frame_skip=1, sticky=0.0, time_limit=1 << 30, draw_all=True)
     try:
         if recording.initial_state is not None:
             env.retro.initial_state = recording.initial_state
         frame, _ = env.reset()
         for first in range(0, len(recording.buttons), FRAME_SKIP):
-            seen, total, ended = frame, 0.0, False
+            shown, total, ended = frame, 0.0, False
             for pressed in recording.buttons[first : first + FRAME_SKIP]:
                 frame, reward, ended, _, _ = env.step(pressed)
                 total += reward
                 if ended:
                     break
-            # The first frame may still have the action before: the last one has what was chosen.
-            yield Timestep(seen, pressed, total, ended)
+            # Sticky actions: the first frame may have the previous action, the last never has.
+            yield Timestep(shown, pressed, total, ended)
             if ended:
                 return
     finally:

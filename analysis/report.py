@@ -1,12 +1,13 @@
-"""The report: is what the controller needs in V and M, on levels that they never saw?
+"""The report: do V and M hold the information that the controller needs, on held-out levels too?
 
-Rollouts of the training levels and of held-out levels are recorded anew, with a seed of their own.
-Probes and baselines are fitted on one half of the training levels' rollouts and judged on the other
-half, and on the held-out levels.
+New rollouts of training and held-out levels are recorded, with a seed of their own. Probes and
+baselines are fitted on one half of the training levels' rollouts and evaluated on the other half,
+and on the held-out levels.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,16 +18,15 @@ import rich.console
 import rich.table
 import torch
 
-import retro_contest.levels
 from agent import bundle
-from agent.models.actor import Models, Player
+from agent.models.actor import Actor, Models
 from agent.models.memory import Memory
 from agent.models.vision import kl_per_unit, to_input
 from analysis import measure
 from analysis.episodes import (
     CONTEXT,
     HORIZONS,
-    Rollouts,
+    EncodedEpisodes,
     chunks,
     hidden_before,
     imagine,
@@ -37,14 +37,14 @@ from analysis.episodes import (
 from analysis.pictures import draw_pictures
 from pretrain.config import PretrainConfig
 from pretrain.data.shards import Shard
-from pretrain.stage import seed_of
+from pretrain.stage import Seeds, seed_of
 from pretrain.stages.collect import ShardJob, record_all
 from retro_common.config import to_dict
 from retro_common.errors import UsageError
 from retro_common.files import write_atomically
 from retro_common.provenance import git_commit, provenance
+from retro_contest.levels import find
 
-COMPONENT = 5  # this stage's place in the run's seed
 ACTIVE_VARIANCE = 0.01
 """a unit is active if the variance of its mean over frames is above this (arXiv 1509.00519)"""
 
@@ -62,7 +62,7 @@ class Readers:
     same_std: np.ndarray
 
     @classmethod
-    def fit(cls, data: Rollouts, untrained: Memory) -> Readers:
+    def fit(cls, data: EncodedEpisodes, untrained: Memory) -> Readers:
         actions = untrained.actions
         state = np.concatenate([data.mean, data.before], axis=1)
         now, following = transitions(data)
@@ -79,13 +79,15 @@ class Readers:
         )
 
 
-def state_with(untrained: Memory, data: Rollouts) -> np.ndarray:
+def state_with(untrained: Memory, data: EncodedEpisodes) -> np.ndarray:
     """[z, h] with another M's h, (N, Z + H)."""
     return np.concatenate([data.mean, hidden_before(untrained, data)], axis=1)
 
 
 @torch.inference_mode()
-def judge(models: Models, data: Rollouts, readers: Readers, untrained: Memory) -> dict[str, Any]:
+def judge(
+    models: Models, data: EncodedEpisodes, readers: Readers, untrained: Memory
+) -> dict[str, Any]:
     """All figures of some rollouts."""
     figures: dict[str, Any] = {"timesteps": len(data.mean)}
     figures |= judge_vision(models, data, readers)
@@ -95,7 +97,7 @@ def judge(models: Models, data: Rollouts, readers: Readers, untrained: Memory) -
     return figures
 
 
-def judge_vision(models: Models, data: Rollouts, readers: Readers) -> dict[str, Any]:
+def judge_vision(models: Models, data: EncodedEpisodes, readers: Readers) -> dict[str, Any]:
     squared, near, near_count = 0.0, 0.0, 0
     for rows in chunks(np.arange(len(data.mean)), 512):
         inputs = to_input(data.frames[rows])
@@ -126,7 +128,7 @@ def judge_vision(models: Models, data: Rollouts, readers: Readers) -> dict[str, 
 
 
 def judge_prediction(
-    models: Models, data: Rollouts, readers: Readers, untrained: Memory
+    models: Models, data: EncodedEpisodes, readers: Readers, untrained: Memory
 ) -> dict[str, Any]:
     now, following = transitions(data)
     inputs = np.concatenate([data.z[now], np.eye(models.memory.actions)[data.actions[now]]], axis=1)
@@ -147,7 +149,7 @@ def judge_prediction(
     }
 
 
-def next_latent_nll(memory: Memory, data: Rollouts) -> float:
+def next_latent_nll(memory: Memory, data: EncodedEpisodes) -> float:
     """Nats per latent unit of the sampled next latent, given the sampled latents so far."""
     total, count = 0.0, 0
     for first in np.unique(data.starts):
@@ -163,7 +165,7 @@ def next_latent_nll(memory: Memory, data: Rollouts) -> float:
     return total / max(count, 1)
 
 
-def judge_open_loop(models: Models, data: Rollouts, readers: Readers) -> dict[str, Any]:
+def judge_open_loop(models: Models, data: EncodedEpisodes, readers: Readers) -> dict[str, Any]:
     """See CONTEXT frames, then imagine HORIZONS[-1] timesteps with the actions that were taken."""
     first = rollout_starts(data)
     dreamt = imagine(models.memory, data, first)
@@ -184,16 +186,15 @@ def judge_open_loop(models: Models, data: Rollouts, readers: Readers) -> dict[st
     return {**figures, "rollouts": len(first)}
 
 
-def run_time_error(models: Models, data: Rollouts) -> float:
+def run_time_error(models: Models, data: EncodedEpisodes) -> float:
     """Largest difference between M stepped by the agent's code and M on the recorded sequence."""
     rows = np.flatnonzero(data.starts == np.bincount(data.starts).argmax())[:256]
-    player, worst = Player(models, envs=1, seed=0), 0.0
-    player.needs_memory = True
+    actor, worst = Actor(models, envs=1, seed=0), 0.0
     for row in rows:
-        features = player.observe(data.frames[row : row + 1])
+        features = actor.observe(data.frames[row : row + 1])
         worst = max(worst, float(np.abs(features.h.numpy()[0] - data.before[row]).max()))
         action = torch.from_numpy(data.actions[row : row + 1])
-        player.remember(features, action, np.array([False]))
+        actor.remember(features, action, np.array([False]))
     return worst
 
 
@@ -203,23 +204,28 @@ def report(
     """Record, measure, print a table, and write the JSON and Markdown into the folder `to`.
 
     Raises:
-        UsageError: there is no bundle, or the configuration names no held-out levels.
+        UsageError: the agent has no V and M, or the configuration names no held-out levels.
     """
     if config.heldout is None:
         raise UsageError("report: the configuration has no `heldout`: which levels to measure on")
-    torch.manual_seed(seed_of(config.seed, COMPONENT))
+    missing = {"vision", "memory"} - models.parts().keys()
+    if missing:
+        raise UsageError(f"report: this agent has no {' and no '.join(sorted(missing))}")
+    shard = min(config.collect.shard, config.report_timesteps)
+    config = dataclasses.replace(config, collect=dataclasses.replace(config.collect, shard=shard))
+    torch.manual_seed(seed_of(config.seed, Seeds.REPORT))
     untrained = Memory(models.config.memory, models.config.vision, models.memory.actions)
     rollouts = {}
     for index, (kind, text) in enumerate((("train", config.levels), ("heldout", config.heldout))):
-        levels = retro_contest.levels.find(text)
-        per_level = max(1, round(config.report_timesteps / config.collect.shard))
+        levels = find(text)
+        per_level = max(1, round(config.report_timesteps / shard))
         jobs = [
             ShardJob(
                 config.out / "report" / kind / f"{level.state}-{number}.safetensors",
                 level,
-                seed_of(config.seed, COMPONENT, index, place, number),
+                seed_of(config.seed, Seeds.REPORT, index, position, number),
             )
-            for place, level in enumerate(levels)
+            for position, level in enumerate(levels)
             for number in range(per_level)
         ]
         record_all(jobs, config, {"commit": git_commit(), "kind": kind})

@@ -1,4 +1,4 @@
-"""Watch the agent's mind: the game beside what V draws of it and what M expected to see."""
+"""A film of the agent playing, beside V's reconstructions and M's predictions."""
 
 from __future__ import annotations
 
@@ -9,35 +9,31 @@ from pathlib import Path
 import numpy as np
 import torch
 
-import retro_contest.emulator.environment
-import retro_contest.levels
 from agent.actions import action_table
-from agent.models.actor import Models, Player
+from agent.models.actor import Actor, Models
 from agent.models.controller import Features
 from agent.models.frames import shrink
 from agent.models.vision import to_input
 from analysis.film import Film
 from analysis.keyboard import nearest_action
 from analysis.recordings import SUFFIXES, Recording, play, read_recording
-from pretrain.config import PretrainConfig
 from pretrain.data.shards import Shard
-from retro_common.errors import UsageError
+from retro_contest.emulator.environment import make
+from retro_contest.levels import Level, find
 
 
 @dataclass
 class Moment:
-    """One timestep of the game, before it is played on.
-
-    Attributes:
-        frame: as the game shows it, uint8 (224, 320, 3), or shrunk (64, 64, 3).
-        action: index of the action taken on it.
-        reward: what that earned. ended: whether the episode ended with it.
-    """
+    """One timestep of the game."""
 
     frame: np.ndarray
+    """before the action, uint8 (224, 320, 3), or shrunk (64, 64, 3)"""
     action: int
+    """index of the action taken on it"""
     reward: float
+    """the contest's reward of the action"""
     ended: bool
+    """whether the episode ended with it"""
 
 
 def from_shard(shard: Shard) -> Iterator[Moment]:
@@ -48,22 +44,22 @@ def from_shard(shard: Shard) -> Iterator[Moment]:
         yield Moment(shard.frame(t), int(shard.actions[t]), reward, ended or following)
 
 
-def from_game(models: Models, level: retro_contest.levels.Level, seed: int) -> Iterator[Moment]:
+def from_game(models: Models, level: Level, seed: int) -> Iterator[Moment]:
     """The agent playing a level, live."""
     buttons = action_table(models.config.actions)
-    player = Player(models, envs=1, seed=seed)
-    env = retro_contest.emulator.environment.make(level, seed=seed)
+    actor = Actor(models, envs=1, seed=seed)
+    env = make(level, seed=seed)
     try:
         frame, _ = env.reset(seed=seed)
         while True:
-            features = player.observe(shrink(frame)[None])
-            decision = player.act(features)
+            features = actor.observe(shrink(frame)[None])
+            decision = actor.act(features)
             action = int(decision.actions)
-            seen = frame
+            shown = frame
             frame, reward, terminated, truncated, _ = env.step(buttons[action])
             ended = terminated or truncated
-            player.remember(features, decision.actions, np.array([ended]))
-            yield Moment(seen, action, reward, ended)
+            actor.remember(features, decision.actions, np.array([ended]))
+            yield Moment(shown, action, reward, ended)
             if ended:
                 frame, _ = env.reset()
     finally:
@@ -71,7 +67,7 @@ def from_game(models: Models, level: retro_contest.levels.Level, seed: int) -> I
 
 
 def from_movie(models: Models, recording: Recording) -> Iterator[Moment]:
-    """A movie, played again; M is told the agent's action that is most like what was pressed."""
+    """A movie, played back; M gets the agent's action that is nearest to the buttons pressed."""
     table = action_table(models.config.actions)
     for timestep in play(recording):
         action = nearest_action(table, timestep.buttons)
@@ -90,12 +86,12 @@ def film(models: Models, moments: Iterator[Moment], path: Path, timesteps: int) 
             z, _ = models.vision.encode(to_input(small[None]))
             drawn = picture(models, z)
             surprise = 0.0
-            foreseen, foreseen_z = np.zeros_like(small), torch.zeros_like(z)
+            predicted, predicted_z = np.zeros_like(small), torch.zeros_like(z)
             if expected is not None:
-                foreseen_z = expected.mean()
-                foreseen = picture(models, foreseen_z)
+                predicted_z = expected.mean()
+                predicted = picture(models, predicted_z)
                 surprise = -float(expected.log_prob(z).mean())
-            difference = np.abs(foreseen.astype(np.int16) - small).max(axis=2).astype(np.uint8)
+            difference = np.abs(predicted.astype(np.int16) - small).max(axis=2).astype(np.uint8)
             features = Features(z, state.h, to_input(small[None]))
             value = float(models.controller(features)[1])
             total += moment.reward
@@ -103,15 +99,15 @@ def film(models: Models, moments: Iterator[Moment], path: Path, timesteps: int) 
                 {
                     "game": moment.frame,
                     "V: reconstruction": drawn,
-                    "M: prediction of this frame": foreseen,
+                    "M: prediction of this frame": predicted,
                     "error of the prediction": np.repeat(difference[..., None], 3, axis=2),
                 },
-                {"z": z[0].numpy(), "z as M predicted it": foreseen_z[0].numpy()},
+                {"z": z[0].numpy(), "z as M predicted it": predicted_z[0].numpy()},
                 {"reward": total, "value": value, "surprise (nats per unit)": surprise},
                 caption=models.config.actions[moment.action] or "no button",
                 rings={
                     "game": place_in(models, z),
-                    "M: prediction of this frame": place_in(models, foreseen_z),
+                    "M: prediction of this frame": place_in(models, predicted_z),
                 },
             )
             action = torch.tensor([moment.action])
@@ -122,7 +118,7 @@ def film(models: Models, moments: Iterator[Moment], path: Path, timesteps: int) 
 
 
 def place_in(models: Models, z: torch.Tensor) -> tuple[float, float] | None:
-    """Where the thing that is played is in a latent (1, Z); None for a V without a glimpse."""
+    """The player's place in a latent (1, Z); None for a V without player units."""
     places = models.vision.places(z)
     return None if places is None else tuple(places[0].tolist())
 
@@ -132,23 +128,17 @@ def picture(models: Models, z: torch.Tensor) -> np.ndarray:
     return (models.vision.decode(z)[0].permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
 
 
-def watch(
-    config: PretrainConfig, models: Models, source: str | None, path: Path, timesteps: int
-) -> None:
-    """Write a film of a shard or a movie (paths), or of the run's agent on a level (its name).
+def watch(models: Models, source: str, path: Path, timesteps: int, seed: int = 0) -> None:
+    """Write a film of a shard or a movie (paths), or of the agent on a level (its name).
 
     Raises:
-        UsageError: none of these, or the level of a movie is not there.
+        UsageError: none of these exists, or the level of a movie does not.
     """
-    source = source or config.heldout or config.levels
     if source.endswith(".safetensors"):
         moments = from_shard(Shard(Path(source)))
     elif source.endswith(SUFFIXES):
         moments = from_movie(models, read_recording(Path(source)))
     else:
-        levels = retro_contest.levels.find(source)
-        if not levels:
-            raise UsageError(f"watch: {source!r} is no level")
-        moments = from_game(models, levels[0], config.seed)
+        moments = from_game(models, find(source)[0], seed)
     film(models, moments, path, timesteps)
     print(f"watch: {path}")

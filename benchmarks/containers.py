@@ -1,10 +1,11 @@
 """What containers cost: timesteps per second of the same agent as processes and as containers.
 
-The agent is `hold-right`, which costs next to nothing: what remains is the emulator, the wire
-and what lies around them. Both take turns, so that whatever else the machine does hits both, and
-the medians are reported. Needs a Docker engine and the environment image (retro_contest/Dockerfile).
+The agent is `hold-right`, which costs next to nothing, so that emulator, wire and container are
+measured. Both take turns, so that other work on the machine disturbs both, and the medians are
+reported. Needs a Docker engine and the environment image
+(retro_contest/Dockerfile).
 
-    python -m benchmarks.containers [--quick]
+    python -m benchmarks.containers [--quick] [--json FILE]
 """
 
 import io
@@ -18,8 +19,8 @@ from pathlib import Path
 
 import tyro
 
+from benchmarks.command import run
 from benchmarks.report import report
-from retro_common.errors import UsageError
 from retro_contest.levels import find
 from retro_contest.runs.containers import ENVIRONMENT_IMAGE, ContainerRunner
 from retro_contest.runs.engine import connect, find_image
@@ -33,11 +34,13 @@ DOCKERFILE = f'FROM {ENVIRONMENT_IMAGE}\nCMD ["python", "-m", "retro_contest.age
 @dataclass
 class Config:
     quick: bool = False
-    """Fewer and shorter measurements."""
+    """fewer and shorter measurements"""
+    json: Path | None = None
+    """file that the figures are written to, with commit and versions"""
 
 
 def main() -> None:
-    config = tyro.cli(Config, description=__doc__)
+    config = tyro.cli(Config, prog="python -m benchmarks.containers", description=__doc__)
     timesteps, turns = (2000, 3) if config.quick else (5000, 5)
     client = connect()
     hint = f"docker build -t {ENVIRONMENT_IMAGE} -f retro_contest/Dockerfile ."
@@ -50,9 +53,9 @@ def main() -> None:
             runners = [ProcessRunner("hold-right"), ContainerRunner(image.id, Path(folder))]
             for turn in range(turns):
                 for runner in runners:
-                    run = Run(find(LEVEL)[0], turn, Path(folder) / "run", timesteps, 3600.0)
+                    contest = Run(find(LEVEL)[0], turn, Path(folder) / "run", timesteps, 3600.0)
                     start = time.monotonic()
-                    result = play(run, runner, threading.Event())
+                    result = play(contest, runner, threading.Event())
                     seconds = time.monotonic() - start
                     if result["verdict"] != "completed":
                         sys.exit(f"{runner.name}: {result['verdict']}: {result['reason']}")
@@ -71,12 +74,9 @@ def main() -> None:
         rows.append([name, f"{figures[name]:,.0f}", around_seconds])
     figures["ratio"] = round(figures["container"] / figures["process"], 3)
     rows.append(["container / process", f"{figures['ratio']:.3f}", ""])
-    report(f"hold-right on {LEVEL}, {timesteps:,} timesteps, median of {turns}", rows, figures)
+    title = f"hold-right on {LEVEL}, {timesteps:,} timesteps, median of {turns}"
+    report(title, rows, figures, config.json)
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run(main)

@@ -1,6 +1,6 @@
 """How fast the contest's environment is, one by one and in numbers.
 
-    python -m benchmarks.environment [--quick]
+    python -m benchmarks.environment [--quick] [--json FILE]
 
 Compared in one run, in turns, on the same level and with the same buttons:
 
@@ -15,25 +15,39 @@ the rounds' ratios.
 
 from __future__ import annotations
 
-import argparse
+import dataclasses
 import os
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import gymnasium
 import numpy as np
 import psutil
 import stable_retro
+import tyro
 from gymnasium.vector import AsyncVectorEnv
 
+from benchmarks.command import one_level, run
 from benchmarks.report import report
+from benchmarks.timing import median_ratio
 from retro_contest import levels
 from retro_contest.emulator import undrawn
 from retro_contest.emulator.environment import STICKY, TIME_LIMIT, GameFiles, make
 from retro_contest.emulator.vector import VectorEnv
 
-LEVEL = "Airstriker-Genesis-v0/Level1"
+
+@dataclasses.dataclass
+class Args:
+    """Measure the environment against its peers."""
+
+    level: str = "Airstriker-Genesis-v0/Level1"
+    """the level that is played, as GAME/STATE"""
+    quick: bool = False
+    """under a minute, with more noise"""
+    json: Path | None = None
+    """file that the figures are written to, with commit and versions"""
 
 
 class StickySkip(gymnasium.Wrapper):
@@ -135,10 +149,6 @@ def workers(envs: VectorEnv) -> list[psutil.Process]:
     return [psutil.Process(worker.popen.pid) for worker in envs._workers]
 
 
-def median_ratio(slow: list[float], fast: list[float]) -> float:
-    return round(statistics.median(a / b for a, b in zip(slow, fast, strict=True)), 3)
-
-
 def measure_single(level: levels.Level, rounds: int, timesteps: int) -> tuple[list, dict]:
     arms = {
         "stable_retro": lambda: peer(level),
@@ -221,12 +231,9 @@ def measure_many(level: levels.Level, rounds: int, timesteps: int) -> tuple[list
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="under a minute, more noise")
-    parser.add_argument("--level", default=LEVEL, help="GAME/STATE (default: %(default)s)")
-    options = parser.parse_args()
+    options = tyro.cli(Args, prog="python -m benchmarks.environment", description=__doc__)
     rounds, timesteps = (10, 100) if options.quick else (40, 250)  # short turns: fair in noise
-    (level,) = levels.find(options.level)
+    level = one_level(options.level)
 
     start = time.perf_counter()
     difference = undrawn.prove(level)
@@ -238,8 +245,8 @@ def main() -> None:
         more_rows, more_figures = measure(level, rounds, timesteps)
         rows += more_rows
         figures |= more_figures
-    report(f"Environment, {level.name}", [["", "timesteps/s"], *rows], figures)
+    report(f"Environment, {level.name}", [["", "timesteps/s"], *rows], figures, options.json)
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

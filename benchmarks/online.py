@@ -4,7 +4,7 @@ acting alone, on the contest's server over its socket.
 Both alternate, and the median of the ratios is reported. The server's own count of timesteps and
 seconds is taken, from the first reset on.
 
-    python -m benchmarks.online [--quick] [--untrained]
+    python -m benchmarks.online [--quick] [--untrained] [--json FILE]
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import tyro
 from agent import bundle
 from agent.config import AgentConfig, ControllerConfig
 from agent.models.actor import Models
+from benchmarks.command import one_level, run
 from benchmarks.report import report
 from retro_contest.runs.serve import Status
 
@@ -35,11 +36,13 @@ class Config:
     """in place of the bundle an untrained agent of the default size that trains an encoder of its
     own: the most work for the learner"""
     level: str = "PangolinDash-Genesis-v0/FernHollow.Act3"
-    """what is played"""
+    """the level that is played"""
     timesteps: int = 8000
     """budget of each contest"""
     repeats: int = 7
     """contests of each kind"""
+    json: Path | None = None
+    """file that the figures are written to, with commit and versions"""
     quick: bool = False
     """fewer and shorter contests: 3 of 3000 timesteps"""
 
@@ -95,7 +98,11 @@ def _start(*arguments: str) -> subprocess.Popen:
     )
 
 
-def main(config: Config) -> None:
+def main() -> None:
+    config = tyro.cli(Config, prog="python -m benchmarks.online", description=__doc__)
+    one_level(config.level)
+    if not config.untrained:
+        bundle.read_manifest(config.bundle)  # a missing one is an error before anything is played
     if config.quick:
         config.timesteps, config.repeats = 3000, 3
     acting: list[Contest] = []
@@ -137,6 +144,7 @@ def main(config: Config) -> None:
             "timesteps": config.timesteps,
             "repeats": config.repeats,
         },
+        config.json,
     )
 
 
@@ -145,4 +153,4 @@ def _columns(rates: list[float]) -> tuple[str, ...]:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config, description=__doc__))
+    run(main)

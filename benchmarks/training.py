@@ -1,6 +1,6 @@
 """How fast does our PPO train in the emulator, and does it learn as much per timestep?
 
-    python -m benchmarks.training [--quick] [--bundle DIR]
+    python -m benchmarks.training [--quick] [--bundle DIR] [--json FILE]
 
 Trained in turns on the same level, each with 8 environments, until all have had the same timesteps:
 
@@ -20,7 +20,6 @@ import dataclasses
 import itertools
 import os
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -34,7 +33,6 @@ from stable_baselines3 import PPO as PeerPPO
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import SubprocVecEnv, VecFrameStack, VecTransposeImage
 
-import retro_contest.levels
 from agent import bundle
 from agent.config import AgentConfig, ControllerConfig, PPOConfig
 from agent.learning.ppo import PPO, Rollout
@@ -42,10 +40,11 @@ from agent.models.actor import Models
 from agent.models.controller import Controller
 from benchmarks import environment
 from benchmarks.agents.sb3 import wrapped
+from benchmarks.command import one_level, run
 from benchmarks.report import report
+from benchmarks.timing import median_ratio
 from pretrain.sampler import Sampler
 from pretrain.stage import choose_device
-from retro_common.errors import UsageError
 from retro_contest.levels import Level
 
 ENVS, TURN = 8, 2048
@@ -60,21 +59,24 @@ class Args:
     """Train against stable-baselines3."""
 
     level: str = "PangolinDash-Genesis-v0/FernHollow.Act1"
-    """what all arms train on"""
+    """the level that all arms train on"""
     bundle: Path | None = Path("bundles/pangolin")
-    """whose V and M the arm on [z, h] takes; `None` takes untrained ones (of the default size)"""
+    """bundle with V and M for the arm on [z, h]; `None` takes untrained ones of the default size"""
     timesteps: int = 30_720
     """of each arm"""
     quick: bool = False
-    """three turns only: a speed, and no learning to speak of"""
+    """three turns only: enough for a speed, not for a comparison of learning"""
     device: str = "auto"
     """where our networks and stable-baselines3's compute"""
     seed: int = 0
+    """of the networks, the environments and the policies' choices"""
+    json: Path | None = None
+    """file that the figures are written to, with commit and versions"""
 
 
 @dataclasses.dataclass
 class Arm:
-    """What is measured of one trainer."""
+    """The measurements of one trainer."""
 
     name: str
     turn: Callable[[], list[float]]
@@ -82,7 +84,7 @@ class Arm:
     wall: list[float] = dataclasses.field(default_factory=list)
     """seconds of each turn"""
     cpu: list[float] = dataclasses.field(default_factory=list)
-    """seconds of each turn, over all processes"""
+    """CPU seconds of each turn, over all processes"""
     episodes: list[tuple[int, float]] = dataclasses.field(default_factory=list)
     """(timestep, reward) of every episode that ended"""
 
@@ -183,7 +185,7 @@ class Ours:
         return [episode.reward for _, episode in episodes]
 
     def shares(self, total: float) -> dict[str, float]:
-        """What the seconds went into: emulators waited for, networks that play, the update."""
+        """Shares of `total` seconds: waiting for emulators, networks that play, the update."""
         waited, updating = self.sampler.waited / total, self.updating / total
         return {
             "emulators": round(waited, 3),
@@ -210,13 +212,9 @@ def pixels(config: AgentConfig, seed: int) -> Models:
     return Models.build(config)
 
 
-def median_ratio(slow: list[float], fast: list[float]) -> float:
-    return round(statistics.median(a / b for a, b in zip(slow[1:], fast[1:], strict=True)), 2)
-
-
 def main() -> None:
     args = tyro.cli(Args, prog="python -m benchmarks.training", description=__doc__)
-    (level,) = retro_contest.levels.find(args.level)
+    level = one_level(args.level)
     device = choose_device(args.device)
     turns = 3 if args.quick else max(3, args.timesteps // TURN)
     seen = world_model(args.bundle, args.seed)
@@ -246,15 +244,15 @@ def main() -> None:
         "cores": len(os.sched_getaffinity(0)),
         "world_model": None if args.bundle is None else str(args.bundle),
         "timesteps": turns * TURN,
-        "ratio_to_sb3": median_ratio(reference.wall, arms["ours"].wall),
-        "ratio_to_sb3_cpu": median_ratio(reference.cpu, arms["ours"].cpu),
-        "ratio_to_sb3_pixels": median_ratio(reference.wall, arms["ours_pixels"].wall),
-        "ratio_to_sb3_pixels_cpu": median_ratio(reference.cpu, arms["ours_pixels"].cpu),
+        "ratio_to_sb3": median_ratio(reference.wall[1:], arms["ours"].wall[1:]),
+        "ratio_to_sb3_cpu": median_ratio(reference.cpu[1:], arms["ours"].cpu[1:]),
+        "ratio_to_sb3_pixels": median_ratio(reference.wall[1:], arms["ours_pixels"].wall[1:]),
+        "ratio_to_sb3_pixels_cpu": median_ratio(reference.cpu[1:], arms["ours_pixels"].cpu[1:]),
     }
     rows: list[list] = [["", "timesteps/s", "CPU ms/timestep", "ratio", "late episode reward"]]
     for key, arm in arms.items():
         cpu = round(1000 * statistics.median(arm.cpu[1:]) / TURN, 2)
-        ratio = median_ratio(reference.wall, arm.wall)
+        ratio = median_ratio(reference.wall[1:], arm.wall[1:])
         rows.append([arm.name, round(arm.rate), cpu, ratio, arm.learnt()])
         figures[f"timesteps_per_second_{key}"] = round(arm.rate, 1)
         figures[f"cpu_ms_per_timestep_{key}"] = cpu
@@ -263,12 +261,8 @@ def main() -> None:
     for key, share in shares.items():
         figures[f"shares_{key}"] = share
         figures[f"limited_by_{key}"] = max(share, key=share.get)
-    report(f"Training by PPO, {ENVS} environments, {level.name}", rows, figures)
+    report(f"Training by PPO, {ENVS} environments, {level.name}", rows, figures, args.json)
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UsageError as error:
-        print(f"python -m benchmarks.training: {error}", file=sys.stderr)
-        sys.exit(2)
+    run(main)

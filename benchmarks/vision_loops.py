@@ -1,4 +1,4 @@
-"""Two loops that train a V: the published one, written out plainly, and `pretrain.stages.vision`'s."""
+"""Two loops that train a V: the published one, written out plainly, and that of `pretrain`."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 The floor is measured in the same run: a bare Unix socket ping-pong between two processes, with one
 copy of the frame per round trip. Both alternate, and the median is reported.
 
-    python -m benchmarks.wire [--quick]
+    python -m benchmarks.wire [--quick] [--json FILE]
 """
 
 import multiprocessing
@@ -13,12 +13,14 @@ import statistics
 import tempfile
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import gymnasium
 import numpy as np
 import tyro
 from gymnasium import spaces
 
+from benchmarks.command import run
 from benchmarks.report import report
 from gym_remote.client import RemoteEnv
 from gym_remote.server import serve
@@ -30,11 +32,13 @@ MESSAGE = b'{"type": "update", "content": {"ac": 128}}\f'
 @dataclass
 class Config:
     quick: bool = False
-    """Fewer and shorter measurements."""
+    """fewer and shorter measurements"""
+    json: Path | None = None
+    """file that the figures are written to, with commit and versions"""
 
 
 class ConstantFrame(gymnasium.Env):
-    """Costs nothing: what remains is the wire."""
+    """An environment that costs no time, so that only the wire is measured."""
 
     action_space = spaces.MultiBinary(12)
     observation_space = spaces.Box(0, 255, FRAME_SHAPE, np.uint8)
@@ -109,7 +113,8 @@ def measure_wire(round_trips: int) -> float:
     return round_trips / seconds
 
 
-def main(config: Config) -> None:
+def main() -> None:
+    config = tyro.cli(Config, prog="python -m benchmarks.wire", description=__doc__)
     repeats, round_trips = (7, 4_000) if config.quick else (15, 20_000)
     floors, wires = [], []
     for _ in range(repeats):
@@ -135,6 +140,7 @@ def main(config: Config) -> None:
             "repeats": repeats,
             "round_trips": round_trips,
         },
+        config.json,
     )
 
 
@@ -144,4 +150,4 @@ def _columns(rates: list[float]) -> tuple[str, ...]:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config, description=__doc__))
+    run(main)

@@ -1,6 +1,6 @@
 """How fast do V and M learn, and as well per frame as the published V?
 
-    python -m benchmarks.world_model [--quick] [--shards FOLDER] [--config FILE]
+    python -m benchmarks.world_model [--quick] [--shards FOLDER] [--config FILE] [--json FILE]
 
 V (`pretrain vision`: our network, loss, batch and optimizer, as configured) learns in turns with a
 reference loop: the network of World Models (arXiv 1803.10122, appendix A.1), float32, batch 32,
@@ -17,30 +17,27 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
 import tyro
-from torch import nn
-from torch.nn import functional as F
-from torch.utils.flop_counter import FlopCounterMode
 
 import retro_contest.levels
 from agent.models.precision import computes_in_bfloat16
-from agent.models.vision import Vision
+from benchmarks.command import run
+from benchmarks.memory_step import measure_memory
 from benchmarks.report import report
+from benchmarks.timing import count_flops, measure_ceiling, median_ratio, seconds
 from benchmarks.vision_loops import OurLoop, ReferenceLoop
 from pretrain.config import PretrainConfig
-from pretrain.data.latents import Lanes, Sequences, encode_shards
 from pretrain.data.shards import ShardSet
 from pretrain.stage import choose_device
-from pretrain.stages import collect, memory
+from pretrain.stages import collect
 from pretrain.stages.vision import validate
 from retro_common.config import load
 from retro_common.errors import UsageError
@@ -48,7 +45,7 @@ from retro_common.errors import UsageError
 TURN = 1024
 """frames that one of the two V's learns from before it is the other's turn"""
 CHECKPOINTS = 8
-"""how often the errors of both V's are compared"""
+"""comparisons of the errors of both V's"""
 VALIDATION_FRAMES = 1024
 MEMORY_SHARDS = 4
 
@@ -62,21 +59,6 @@ def start_loops(
         "reference": ReferenceLoop(config, frames, device),
         "ours": OurLoop(config, frames, device),
     }
-
-
-def seconds(work: Callable[[], object], device: torch.device) -> float:
-    """Wall seconds of `work`, the device's part included."""
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    work()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
-
-
-def median_ratio(slow: list[float], fast: list[float]) -> float:
-    return round(statistics.median(a / b for a, b in zip(slow, fast, strict=True)), 3)
 
 
 def measure_vision(
@@ -162,124 +144,6 @@ def measure_vision(
     return speed_rows, quality_rows, figures
 
 
-def measure_memory(
-    config: PretrainConfig, shards: ShardSet, folder: Path, rounds: int, device: torch.device
-) -> tuple[list[list], dict]:
-    """Time M's training step and its parts, in turns with the bare LSTM."""
-    settings = config.memory
-    torch.manual_seed(config.seed)
-    latents = encode_shards(Vision(config.agent.vision), shards, folder, device)
-    everywhere = range(len(shards.shards))
-    lanes = Lanes(shards, everywhere, latents, settings.batch, settings.sequence, config.seed)
-    plan = lanes.plan(0)
-    model = memory.build(config).to(device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
-    generator = torch.Generator(device).manual_seed(config.seed)
-
-    inputs = config.agent.vision.latent + len(config.agent.actions)
-    hidden = config.agent.memory.hidden
-    lstm = nn.LSTM(inputs, hidden, batch_first=True).to(device)
-    timesteps = settings.batch * settings.sequence
-    sizes = (settings.batch, settings.sequence)
-    lstm_input = torch.randn(*sizes, inputs, device=device)
-    states = torch.randn(timesteps, hidden, device=device, requires_grad=True)
-    seen = torch.randn(timesteps, config.agent.vision.latent, device=device)
-    lstm_gradient = torch.ones(*sizes, hidden, device=device)
-    head_gradient = torch.ones_like(model.mixture(states, seen))
-    # The whole batch is of use in the first steps of an epoch; later, lanes run out.
-    batch = lanes.batch(plan[0]).to(device)
-    state = model.initial_state(settings.batch)
-
-    def train(batch: Sequences) -> None:
-        loss, _, _ = memory.sequence_loss(model, batch, state, config, generator)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
-        optimizer.step()
-
-    def bare_lstm() -> None:
-        lstm.zero_grad(set_to_none=True)
-        lstm(lstm_input)[0].backward(lstm_gradient)
-
-    def head_layers() -> None:
-        model.mixture.zero_grad(set_to_none=True)
-        model.mixture(states, seen).backward(head_gradient)
-
-    def update() -> None:
-        nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
-        optimizer.step()
-
-    works: dict[str, Callable[[], object]] = {
-        "reading": lambda: lanes.batch(plan[0]),
-        "step": lambda: train(batch),
-        "lstm": bare_lstm,
-        "head": head_layers,
-        "update": update,
-    }
-    spent: dict[str, list[float]] = {name: [] for name in works}
-    for number in range(rounds + 2):
-        for name, work in works.items():
-            taken = seconds(work, device)
-            if number >= 2:  # the first rounds warm up
-                spent[name].append(taken)
-    middle = {name: statistics.median(times) for name, times in spent.items()}
-    products = [a + b for a, b in zip(spent["lstm"], spent["head"], strict=True)]
-    # An LSTM is one product per timestep; forward, gradient of the inputs, gradient of the weights.
-    lstm_flops = 3 * 2 * timesteps * (inputs + hidden) * 4 * hidden
-    head_flops = count_flops(head_layers)
-    rest = middle["step"] - middle["lstm"] - middle["head"] - middle["update"]
-    figures = {
-        "ratio_memory_to_lstm": median_ratio(spent["step"], spent["lstm"]),
-        "ratio_memory_to_lstm_and_head": median_ratio(spent["step"], products),
-        "ratio_memory_flops_to_lstm": round(1 + head_flops / lstm_flops, 3),
-        "memory_timesteps_per_second": round(timesteps / middle["step"]),
-        "memory_gflops": round((lstm_flops + head_flops) / middle["step"] / 1e9, 1),
-        "memory_reading_share": round(middle["reading"] / middle["step"], 4),
-        "memory_rest_ms": round(1e3 * rest, 2),
-        **{f"memory_{name}_ms": round(1e3 * value, 2) for name, value in middle.items()},
-    }
-    rows = [
-        ["M, training step, ms", figures["memory_step_ms"]],
-        ["M: its LSTM alone, ms", figures["memory_lstm_ms"]],
-        ["M: the mixture head's layers, ms", figures["memory_head_ms"]],
-        ["M: clipping and Adam, ms", figures["memory_update_ms"]],
-        ["M: sampling latents, densities, the other heads (the rest), ms", f"{1e3 * rest:.2f}"],
-        ["M: step against its LSTM alone", figures["ratio_memory_to_lstm"]],
-        ["M: step against LSTM and the head's layers", figures["ratio_memory_to_lstm_and_head"]],
-        ["M: reading latents, share of a step", figures["memory_reading_share"]],
-        ["M: GFLOP/s", figures["memory_gflops"]],
-    ]
-    return rows, figures
-
-
-def count_flops(work: Callable[[], object]) -> int:
-    """Floating-point operations of some work: its products, forward and backward."""
-    with FlopCounterMode(display=False) as counter:
-        work()
-    return counter.get_total_flops()
-
-
-@torch.inference_mode()
-def measure_ceiling(rounds: int, device: torch.device, precision: torch.dtype) -> float:
-    """GFLOP/s of the best of two large products, of matrices and 3x3 convolution."""
-    size = 2048 if device.type == "cpu" else 8192
-    kind = {"device": device, "dtype": precision}
-    a, b = torch.randn(2, size, size, **kind)
-    images = torch.randn(32, 64, 32, 32, **kind).to(memory_format=torch.channels_last)
-    kernel = torch.randn(64, 64, 3, 3, **kind).to(memory_format=torch.channels_last)
-    products = 2 * size**3 / min(seconds(lambda: a @ b, device) for _ in range(rounds))
-    convolutions = (
-        2
-        * 32
-        * 32**2
-        * 64
-        * 64
-        * 9
-        / min(seconds(lambda: F.conv2d(images, kernel, padding=1), device) for _ in range(rounds))
-    )
-    return max(products, convolutions) / 1e9
-
-
 @contextmanager
 def recorded(config: PretrainConfig, per_level: int) -> Iterator[Path]:
     """A folder of shards, recorded now: two of each training level."""
@@ -305,19 +169,21 @@ class Options:
     """folder of rollout shards; without it, frames are recorded on the preset's levels"""
     frames: int | None = None
     """frames that each V learns from"""
+    json: Path | None = None
+    """file that the figures are written to, with commit and versions"""
 
 
 def main() -> None:
-    options = tyro.cli(Options, description=__doc__)
+    options = tyro.cli(Options, prog="python -m benchmarks.world_model", description=__doc__)
     config = load(PretrainConfig, options.config)
     device = choose_device(config.device)
     frames = options.frames or (4 * TURN if options.quick else 40 * TURN)
     rounds = 5 if options.quick else 30
     if options.shards is None:
         with recorded(config, 64 if options.quick else 512) as folder:
-            measure(config, folder, frames, rounds, device, options.quick)
+            measure(config, folder, frames, rounds, device, options.quick, options.json)
     else:
-        measure(config, options.shards, frames, rounds, device, options.quick)
+        measure(config, options.shards, frames, rounds, device, options.quick, options.json)
 
 
 def measure(
@@ -327,8 +193,16 @@ def measure(
     rounds: int,
     device: torch.device,
     quick: bool,
+    to: Path | None = None,
 ) -> dict:
-    """Measure all on the shards of `folder`, and print the tables and the line of JSON."""
+    """Measure all on the shards of `folder`, and report.
+
+    Args:
+        to: a file for the figures.
+
+    Raises:
+        UsageError: the folder has fewer than two shards.
+    """
     names = sorted(path.name for path in folder.glob("*.safetensors"))
     if len(names) < 2:
         raise UsageError(f"{folder}: not a folder of shards: it has {len(names)}")
@@ -355,13 +229,9 @@ def measure(
         figures[f"{name}_share_of_ceiling"] = round(figures[f"{name}_gflops"] / highest, 3)
     header = ["frames seen", "published, PSNR", "ours, PSNR", "squared error, ours / published"]
     report("V on frames held back", [header, *quality], {"vision": figures["vision_quality"]})
-    report("Training V and M", [["", ""], *speed], figures)
+    report("Training V and M", [["", ""], *speed], figures, to)
     return figures
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UsageError as error:
-        print(f"python -m benchmarks.world_model: {error}", file=sys.stderr)
-        sys.exit(2)
+    run(main)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import os
 import sys
@@ -11,46 +12,33 @@ from pathlib import Path
 import tyro
 
 from pretrain.config import PretrainConfig
-from pretrain.errors import Diverged, Stopped
+from pretrain.stage import Diverged, Stopped
 from retro_common.config import load, to_dict, validate
 from retro_common.errors import UsageError
-from retro_common.errors import UsageError as ContestUsageError
 
-# Before torch is loaded: its threads should sleep, not spin, while they wait for each other. On
-# a machine with other work (emulators, say) spinning costs half of the speed and more.
+# Before torch starts its threads: they should sleep, not spin, while they wait for each other. On
+# a machine with other work (emulators, for example) spinning costs half of the speed and more.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 STAGES = {
     "collect": "play the training levels and record rollout shards",
-    "find_player": "find the thing that is played in the frames (only for a V with a glimpse)",
+    "find_player": "learn to locate the player sprite in the frames",
     "vision": "train V on the frames",
     "memory": "train M on latents and actions",
     "joint": "train V and M together (only where joint.steps is set)",
     "controller": "train C by PPO in the emulator, and write the bundle",
 }
-TOOLS = ("picture", "watch", "dream", "report")
 USAGE = """
-Pretrain the agent: python -m pretrain STAGE --config FILE [--KEY VALUE ...]
+Pretrain an agent: python -m pretrain STAGE --config FILE [--KEY VALUE ...]
 
 Stages, in order; each goes on where it was stopped when the same command is run again:
-  collect      {collect}
-  find_player  {find_player}
-  vision       {vision}
-  memory       {memory}
-  joint        {joint}
-  controller   {controller}
-  all          whatever of these is missing
-  picture      draw frames beside V's reconstructions and M's predictions (--to FILE.png)
-  watch        film of the agent playing, with what V draws and what M expects (--to FILE.mp4,
-               --timesteps N, --source LEVEL, SHARD or MOVIE: STATE.json or *.bk2)
-  dream        film of an episode inside M (--to FILE.mp4, --timesteps N); with --keys, play it
-  report       measure V and M on training and held-out levels: tables and pictures (--to FOLDER)
+{stages}
+  all          those of these that are missing
 
-The tools take the run's bundle, or --bundle FOLDER.
 Every key of the configuration can be set on the command line, over what FILE says;
 --fresh throws the stage's old work away first. Progress is logged for TensorBoard under the run's
 folder: tensorboard --logdir OUT.
-""".format(**STAGES)
+""".format(stages="\n".join(f"  {name:<12} {text}" for name, text in STAGES.items()))
 
 
 def main(arguments: list[str]) -> int:
@@ -58,16 +46,17 @@ def main(arguments: list[str]) -> int:
     first.add_argument("stage", nargs="?")
     first.add_argument("--config", type=Path)
     first.add_argument("--fresh", action="store_true")
-    first.add_argument("--to", type=Path)
-    first.add_argument("--source")
-    first.add_argument("--keys", action="store_true")
-    first.add_argument("--bundle", type=Path)
-    first.add_argument("--timesteps", type=int, default=600)
     known, rest = first.parse_known_args(arguments)
-    if known.stage is None or known.stage not in (*STAGES, "all", *TOOLS):
-        print(USAGE.strip(), file=sys.stdout if {"-h", "--help"} & set(rest) else sys.stderr)
-        return 0 if {"-h", "--help"} & set(rest) else 2
-    if known.config is None and not {"-h", "--help"} & set(rest):
+    asks_for_help = bool({"-h", "--help"} & set(rest))
+    if known.stage is None:
+        print(USAGE.strip(), file=sys.stdout if asks_for_help else sys.stderr)
+        return 0 if asks_for_help else 2
+    names = [*STAGES, "all"]
+    if known.stage not in names:
+        near = difflib.get_close_matches(known.stage, names, 1)
+        hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(names)}"
+        raise UsageError(f"no stage '{known.stage}': {hint}")
+    if known.config is None and not asks_for_help:
         raise UsageError("--config FILE is missing; configs/ has some")
     if known.config is None:
         default = PretrainConfig(out=Path("runs/NAME"), levels="LEVELS")
@@ -82,17 +71,17 @@ def main(arguments: list[str]) -> int:
     )
     config = validate(PretrainConfig, to_dict(config), "command line")
 
-    if known.stage in TOOLS:
-        use_tool(known, config)
-        return 0
-    for stage in stages(known.stage, config):
+    wanted = stages(known.stage, config)
+    for number, stage in enumerate(wanted, start=1):
+        if len(wanted) > 1:
+            print(f"stage {number} of {len(wanted)}: {stage}", flush=True)
         # Each stage is imported when it is run: torch and the emulator take seconds to load.
         importlib.import_module(f"pretrain.stages.{stage}").run(config, fresh=known.fresh)
     return 0
 
 
 def stages(asked: str, config: PretrainConfig) -> list[str]:
-    """The stages to run. A run with a `base`, or whose C sees pixels alone, has but one.
+    """The stages to run. A run with a `base`, or whose C sees only pixels, has a single one.
 
     Raises:
         UsageError: the stage belongs to the base.
@@ -101,32 +90,20 @@ def stages(asked: str, config: PretrainConfig) -> list[str]:
         raise UsageError(f"this run takes its {asked} stage from its base {config.base}")
     if asked != "all":
         return [asked]
-    return list(STAGES) if config.base is None and config.needs_world_model else ["controller"]
-
-
-def use_tool(known: argparse.Namespace, config: PretrainConfig) -> None:
-    """Look at what a run has made."""
-    if known.timesteps < 1:
-        raise UsageError("--timesteps must be at least 1")
-    tool = importlib.import_module(f"analysis.{known.stage}")
-    bundle = importlib.import_module("agent.bundle")
-    models, manifest = bundle.load(known.bundle or config.out / "bundle")
-    if known.stage == "report":
-        tool.report(config, models, manifest, known.to or config.out / "report")
-    elif known.stage == "picture":
-        tool.picture(config, models, known.to or config.out / "picture.png")
-    elif known.stage == "watch":
-        to = known.to or config.out / "watch.mp4"
-        tool.watch(config, models, known.source, to, known.timesteps)
-    else:
-        to = known.to or config.out / "dream.mp4"
-        tool.dream(config, models, to, known.timesteps, known.keys)
+    if config.base is not None or not config.needs_world_model:
+        return ["controller"]
+    skipped = set()
+    if not config.joint.steps:
+        skipped.add("joint")
+    if not config.agent.vision.player_units:
+        skipped.add("find_player")
+    return [name for name in STAGES if name not in skipped]
 
 
 if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
-    except (UsageError, ContestUsageError) as error:
+    except UsageError as error:
         print(f"python -m pretrain: {error}", file=sys.stderr)
         sys.exit(2)
     except Stopped:

@@ -1,4 +1,7 @@
-"""The configuration of a pretraining run: what to collect, how to train V, M and C."""
+"""The configuration of a pretraining run: what to collect, how to train V, M and C.
+
+The defaults are those of the shipped agent; presets in `configs/` are differences from them.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from agent.config import AgentConfig, PPOConfig, Precision
 from retro_common.config import FORBID_UNKNOWN, Fraction, NotNegative, Positive, Rate
 
 Device = Literal["auto", "cpu", "cuda"]
-Behaviour = Literal["random", "hold-right", "jerk", "noisy-movie", "policy"]
+Behaviour = Literal["random", "hold-right", "jerk", "noisy-movie"]
 
 
 @dataclasses.dataclass
@@ -25,41 +28,35 @@ class CollectConfig:
     """timesteps per shard; a shard is one level played by one worker"""
     workers: Positive = 2
     """processes, each with an emulator of its own"""
-    persistence: Annotated[float, pydantic.Field(ge=1)] = 6.0
-    """mean number of timesteps for which random play keeps an action"""
-    spread: Rate = 0.5
-    """how even random play's preferences are: each episode draws them from a Dirichlet
-    distribution with this concentration, so that it favours a few actions"""
-
+    behaviours: dict[Behaviour, NotNegative] = dataclasses.field(
+        default_factory=lambda: {"random": 0.3, "hold-right": 0.2, "jerk": 0.1, "noisy-movie": 0.4}
+    )
+    """how the episodes are played, by weight; `noisy-movie` follows a movie, and plays at random
+    where there is none"""
     movies: Path | None = None
-    """folder of input movies that finish the levels (pangolin_dash/movies); episodes then also begin
-    somewhere along a movie, so that the frames come from everywhere in a level"""
-    movie_share: Annotated[float, pydantic.Field(ge=0, le=1)] = 0.8
+    """folder of input movies that finish the levels (pangolin_dash/movies); episodes then also
+    begin at some point of a movie, so that the frames come from everywhere in a level"""
+    movie_share: Fraction = 0.8
     """share of the episodes that begin along a movie, where there is one"""
     movie_timesteps: Positive = 192
     """timesteps recorded of such an episode, if it does not end before"""
-    behaviours: dict[Behaviour, NotNegative] = dataclasses.field(
-        default_factory=lambda: {"random": 1.0}
-    )
-    """how the episodes are played, by weight: `random` (with persistence), `hold-right`, `jerk`,
-    `noisy-movie` (goes on along the movie) and `policy` (the controller of `collect.policy`)"""
-    movie_noise: Annotated[float, pydantic.Field(ge=0, le=1)] = 0.2
-    """at most this chance per timestep that a noisy movie plays a few random actions; each episode
-    draws its own"""
-    policy: Path | None = None
-    """bundle that the behaviour `policy` plays"""
+    movie_noise: Fraction = 0.2
+    """highest probability per timestep that a noisy movie begins a few random actions; each
+    episode draws its own"""
 
     __pydantic_config__ = FORBID_UNKNOWN
 
 
 @dataclasses.dataclass
-class SearchTraining:
-    """How V learns where the thing that is played is (V with a glimpse); see `pretrain.stages.find_player`."""
+class FindPlayerConfig:
+    """How the network that locates the player sprite is trained; see
+    `pretrain.stages.find_player`."""
 
     steps: Positive = 800
-    """gradient steps on the frames in which it is the only thing that moves"""
-    rounds: Annotated[int, pydantic.Field(ge=0)] = 5
-    """how often it is then followed through all rollouts, and searched for where it was found"""
+    """gradient steps on the frames in which the player is the only thing that moves"""
+    rounds: Annotated[int, pydantic.Field(ge=0)] = 6
+    """how often the player is then tracked through all rollouts, and the network trained on the
+    tracks"""
     round_steps: Positive = 2000
     """gradient steps of such a round"""
     batch: Positive = 32
@@ -74,22 +71,22 @@ class SearchTraining:
 class VisionTraining:
     """How V is trained."""
 
-    steps: Positive = 20_000
+    steps: Positive = 16_000
     """gradient steps"""
-    batch: Positive = 128
+    batch: Positive = 32
     """frames per step"""
-    learning_rate: Rate = 1e-3
+    learning_rate: Rate = 1.5e-3
     """Adam's step size; falls to a tenth along a cosine"""
-    kl_weight: NotNegative = 1.0
+    kl_weight: NotNegative = 0.005
     """weight of the KL term against the summed squared error"""
-    kl_warmup: Positive = 1000
+    kl_warmup: Positive = 500
     """steps over which the KL term's weight rises from 0"""
     free_nats: NotNegative = 0.1
-    """KL per unit that is free of charge, in nats"""
+    """KL per unit that costs nothing, in nats"""
     error_weight: NotNegative = 1.0
-    """how much more badly drawn pixels count; see `agent.models.vision.vision_loss`"""
+    """extra weight of badly reconstructed pixels; see `agent.models.vision.vision_loss`"""
     focus: NotNegative = 3.0
-    """how much more the pixels around the thing that is played count (V with a glimpse)"""
+    """extra weight of the pixels around the player sprite"""
     precision: Precision = "auto"
     """of the convolutions; `auto` takes bfloat16 where the hardware computes it natively"""
 
@@ -100,7 +97,7 @@ class VisionTraining:
 class MemoryTraining:
     """How M is trained."""
 
-    steps: Positive = 10_000
+    steps: Positive = 2_400
     """gradient steps"""
     batch: Positive = 32
     """sequences side by side"""
@@ -109,31 +106,30 @@ class MemoryTraining:
     learning_rate: Rate = 1e-3
     """Adam's step size; falls to a tenth along a cosine"""
     dream_every: Annotated[int, pydantic.Field(ge=0)] = 4
-    """one step of so many is an open loop: M sees a few timesteps and dreams on; 0 for none"""
-    place_weight: NotNegative = 0.0
-    """weight of the NLL per unit of the glimpse's x and y, on top of their share in that of all"""
-    reward_weight: NotNegative = 1.0
+    """every n-th step is open-loop: M sees a few timesteps and continues from its own predictions;
+    0 for none"""
+    place_weight: NotNegative = 0.2
+    """weight of the NLL per unit of the player's x and y, on top of their share in that of all"""
+    reward_weight: NotNegative = 30.0
     """weight of the reward head's loss against the NLL per latent unit"""
     end_weight: NotNegative = 0.2
     """weight of the episode-end head's loss"""
     end_positive_weight: Rate = 10.0
     """weight of timesteps that end an episode within that loss"""
-    max_grad_norm: Rate = 1.0
-    """gradients are scaled down to this norm"""
 
     __pydantic_config__ = FORBID_UNKNOWN
 
 
 @dataclasses.dataclass
 class JointTraining:
-    """How V and M are trained together, after each on its own; see `pretrain.stages.joint`.
+    """How V and M are trained together after each was trained alone; see `pretrain.stages.joint`.
 
     The weights are of losses per latent unit; they should fall in the order in which the parts
     depend on each other.
     """
 
     steps: Annotated[int, pydantic.Field(ge=0)] = 0
-    """gradient steps; 0 leaves the stage out"""
+    """gradient steps; 0 skips the stage"""
     batch: Positive = 8
     """sequences side by side"""
     sequence: Positive = 32
@@ -145,11 +141,19 @@ class JointTraining:
     memory_weight: Rate = 0.3
     """weight of the NLL of the next latent"""
     head_weight: NotNegative = 0.1
-    """weight of M's heads for reward and end, on top of `memory.reward_weight`, `.end_weight`"""
+    """weight of M's heads for reward and end, times `memory.reward_weight` and `.end_weight`"""
     inverse_weight: NotNegative = 0.1
-    """weight of the inverse dynamics: which action lies between two latents"""
-    inverse_hidden: Positive = 256
-    """units of the hidden layer of that head"""
+    """weight of the inverse dynamics: the action, from two consecutive latents"""
+
+    __pydantic_config__ = FORBID_UNKNOWN
+
+
+@dataclasses.dataclass
+class PretrainPPOConfig(PPOConfig):
+    """PPO on all training levels."""
+
+    learning_rate: Rate = 5e-4
+    """Adam's step size at the start of the run; it falls linearly to 0 over the run"""
 
     __pydantic_config__ = FORBID_UNKNOWN
 
@@ -158,29 +162,15 @@ class JointTraining:
 class ControllerTraining:
     """How C is trained: PPO on all levels at once, in the emulator."""
 
-    timesteps: Positive = 1_000_000
+    timesteps: Positive = 1_228_800
     """timesteps over all environments and levels"""
     envs: Positive = 8
     """environments side by side"""
     untrained_memory: bool = False
-    """take an M of random weights in place of the trained one: what is M's training worth?"""
+    """an ablation: use an M of random weights instead of the trained one"""
     encoder_from_vision: bool = True
-    """let C's own encoder (feature `pixels`) begin as a copy of V's, or else from random weights"""
-    critic_sees_variables: bool = False
-    """let advantages come from a critic that also reads RAM variables and knows the level; it is
-    thrown away at the end, and C's own value head is trained beside it (arXiv 1710.06542)"""
-    start_along: Fraction = 0.0
-    """chance that an episode begins somewhere along the level's movie (`collect.movies`), where
-    there is one, and not where the level begins"""
-    patience: Annotated[int, pydantic.Field(ge=0)] = 0
-    """timesteps without new ground after which an episode ends; 0 is no such end"""
-    novelty: NotNegative = 0.0
-    """scale of the bonus for what was seen seldom on its level: scale / sqrt(visits), in units of
-    scaled reward; what is counted is `agent.play.level`'s to say"""
-    entropy_floor: NotNegative = 0.0
-    """nats; while the policy's entropy lies below, the weight of the entropy bonus grows by a tenth
-    per update, and goes back as slowly; 0 is no floor"""
-    ppo: PPOConfig = dataclasses.field(default_factory=lambda: PPOConfig(rollout=4096))
+    """initialise C's own encoder (feature `pixels`) as a copy of V's, instead of random weights"""
+    ppo: PretrainPPOConfig = dataclasses.field(default_factory=PretrainPPOConfig)
 
     __pydantic_config__ = FORBID_UNKNOWN
 
@@ -192,24 +182,24 @@ class PretrainConfig:
     out: Path
     """folder of the run: shards, checkpoints, TensorBoard logs and the finished bundle"""
     levels: str
-    """training levels: a level set's name, or levels (see `python -m retro_contest levels`)"""
+    """training levels: a level set's name, or levels (see `retro-contest levels`)"""
     heldout: str | None = None
-    """held-out levels that `report` measures V and M on; nothing is ever trained on them"""
-    report_timesteps: Positive = 2048
-    """timesteps per level that `report` measures on"""
+    """held-out levels that the report measures V and M on; nothing is ever trained on them"""
+    report_timesteps: Positive = 4096
+    """timesteps per level that the report measures"""
     seed: Annotated[int, pydantic.Field(ge=0)] = 0
-    """the run's seed; every component's own seed comes from it"""
+    """the run's seed; every component's own seed is derived from it"""
     device: Device = "auto"
     """where networks train: `auto` takes a GPU if there is one"""
     draw_all: bool = False
-    """let the emulator draw the frames that nobody sees, too; slower, with the same results"""
+    """let the emulator draw the skipped frames too; slower, with the same results"""
     base: Path | None = None
-    """folder of another, finished run, or of a bundle, whose V and M this one takes: it trains only
-    a C of its own. What the two have in common must be configured alike"""
+    """folder of another, finished run, or of a bundle, whose V and M this run takes: it trains only
+    a C. The settings that the two have in common must be equal"""
     agent: AgentConfig = dataclasses.field(default_factory=AgentConfig)
     """the agent that is trained"""
     collect: CollectConfig = dataclasses.field(default_factory=CollectConfig)
-    search: SearchTraining = dataclasses.field(default_factory=SearchTraining)
+    find_player: FindPlayerConfig = dataclasses.field(default_factory=FindPlayerConfig)
     vision: VisionTraining = dataclasses.field(default_factory=VisionTraining)
     memory: MemoryTraining = dataclasses.field(default_factory=MemoryTraining)
     joint: JointTraining = dataclasses.field(default_factory=JointTraining)
@@ -217,12 +207,8 @@ class PretrainConfig:
 
     __pydantic_config__ = FORBID_UNKNOWN
 
-    def __post_init__(self) -> None:
-        if self.memory.place_weight and not self.agent.vision.glimpse:
-            raise ValueError("memory.place_weight needs a V with a place: set agent.vision.glimpse")
-
     @property
     def needs_world_model(self) -> bool:
-        """Whether C needs V or M; one that sees but pixels, and not through V's eyes, does not."""
+        """Whether C needs V or M. A C that sees only pixels, through its own encoder, does not."""
         pixels_only = tuple(self.agent.controller.features) == ("pixels",)
         return not pixels_only or self.controller.encoder_from_vision

@@ -1,32 +1,34 @@
-"""What V and M come from: the configured run itself, or its `base`, another run or a bundle."""
+"""The V and M that the controller uses: of the run itself, or of its `base`, a run or a bundle."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+from typing import Any
 
 from agent import bundle
 from agent.models.memory import Memory
 from agent.models.vision import Vision
 from pretrain.config import PretrainConfig
+from pretrain.stage import Stage
 from pretrain.stages import joint
 from retro_common.config import to_dict
 from retro_common.errors import UsageError
 
 
 def is_bundle(config: PretrainConfig) -> bool:
-    """Whether the base is a bundle: the V and M of an agent that is finished, without rollouts."""
+    """Whether the base is a bundle: the V and M of a finished agent, without rollouts."""
     return config.base is not None and (config.base / bundle.CONFIG).exists()
 
 
 def base_of(config: PretrainConfig) -> PretrainConfig:
     """The configuration of the run that rollouts, V and M come from.
 
-    It has the base's folder and seed, and all else as configured here: where the base was made with
-    other settings, its stages complain when they are opened.
+    It has the base's folder and seed, and otherwise this run's settings: if the base was made with
+    others, reading its stages is a `UsageError`.
 
     Raises:
-        UsageError: the base is not there, or its world model is not finished.
+        UsageError: the base does not exist, or its world model is not finished.
     """
     if config.base is None:
         return config
@@ -37,19 +39,23 @@ def base_of(config: PretrainConfig) -> PretrainConfig:
     return dataclasses.replace(config, out=config.base, base=None, seed=collected["seed"])
 
 
-def fingerprint(config: PretrainConfig) -> str:
-    """Tells this world model from others."""
+def identity(config: PretrainConfig) -> tuple[dict[str, Any], tuple[Stage, ...]]:
+    """Settings and inputs that identify this world model in a later stage."""
+    if not config.needs_world_model:
+        return {}, ()
     if is_bundle(config):
         weights = bundle.read_manifest(config.base).weights
-        return " ".join(weights[part].sha256[:16] for part in ("vision", "memory"))
-    return joint.last_stage(base_of(config)).fingerprint
+        return {
+            "base": {name: weights[name].sha256 for name in weights if name != "controller"}
+        }, ()
+    return {}, (joint.last_stage(base_of(config)),)
 
 
 def load(config: PretrainConfig) -> tuple[Vision, Memory]:
     """The trained V and M.
 
     Raises:
-        UsageError: they are not there, or another V and M are configured here.
+        UsageError: they do not exist, or differ from those that are configured here.
     """
     if not is_bundle(config):
         return joint.load(base_of(config))
@@ -58,6 +64,9 @@ def load(config: PretrainConfig) -> tuple[Vision, Memory]:
     for key in ("actions", "vision", "memory"):
         if theirs[key] != ours[key]:
             raise UsageError(f"agent.{key}: {ours[key]}, but base {config.base} has {theirs[key]}")
+    for part in ("vision", "memory"):
+        if part not in manifest.weights:
+            raise UsageError(f"base: {config.base}: this bundle has no {part}: its C sees pixels")
     return models.vision, models.memory
 
 

@@ -1,9 +1,9 @@
-"""``python -m agent.learner``: the learner of a running ``python -m agent``, started by it.
+"""``python -m agent.learner``: the learner of a running ``python -m agent``, which starts it.
 
-It talks over a socket whose number it is given, one JSON object a line, and keeps rollouts and
-weights in memory that it shares with the player (`agent.learner.shared`). The first line it reads is its
-configuration, every other one a rollout to learn from. It answers `ready` once, and to each rollout
-`updated`, after its weights are published, or `failed`. It ends when the socket does.
+It receives a socket's number and the number of shared memory (`agent.learner.shared`). On the
+socket, one JSON object a line: first its configuration, then one line per rollout to learn from. It
+answers `ready` once, and to each rollout `updated`, after its weights are published, or `failed`.
+It ends when the socket is closed.
 """
 
 from __future__ import annotations
@@ -27,27 +27,26 @@ from retro_common.config import validate
 
 
 def main(control_fd: int, memory_fd: int) -> None:
-    # Whoever stops the agent means the player, which then ends this process.
+    # Signals go to the actor's process; it stops this one.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    player = os.getppid()
+    actor = os.getppid()
     with socket.socket(fileno=control_fd) as control, control.makefile("rw") as lines:
         setup = json.loads(lines.readline())
-        config = validate(AgentConfig, setup["config"], "the player's configuration")
+        config = validate(AgentConfig, setup["config"], "the actor's configuration")
         torch.set_num_threads(config.online.learner_threads)
         torch.manual_seed(setup["seed"])
         models = Models.build(config)
         exchange = Exchange(models, setup["capacity"], memory_fd)
         models.controller.load_state_dict(exchange.weights())
-        models.memory.load_state_dict(exchange.memory)
         pretrained = copy.deepcopy(models.controller).requires_grad_(False)
         pretrained.load_state_dict(exchange.pretrained)
         device = _device(config.online)
 
         def after_step() -> None:
             exchange.beat()
-            if os.getppid() != player:
-                sys.exit("the learner ends: its player is gone")
+            if os.getppid() != actor:
+                sys.exit("the learner ends: its actor is gone")
 
         trainer = Trainer(
             models.to(device), pretrained.to(device), setup["seed"], device, after_step
@@ -58,7 +57,7 @@ def main(control_fd: int, memory_fd: int) -> None:
 
 
 def _update(task: dict[str, Any], trainer: Trainer, exchange: Exchange) -> dict[str, Any]:
-    """Learn from one rollout; the answer to the player."""
+    """Learn from one rollout; returns the answer to the actor."""
     exchange.beat()
     rollout = in_order(exchange.rollouts[task["slot"]], task["first"], task["length"])
     try:
@@ -84,4 +83,4 @@ if __name__ == "__main__":
     try:
         main(int(sys.argv[1]), int(sys.argv[2]))
     except BrokenPipeError:
-        sys.exit(0)  # the player is gone
+        sys.exit(0)  # the actor is gone

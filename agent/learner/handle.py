@@ -1,7 +1,7 @@
-"""The two learners, as the player sees them: one in a process of its own, one in the player's.
+"""The two learners as the main loop sees them: one in its own process, one in the actor's.
 
-Both take rollouts and give weights. The player asks `poll` between timesteps and gets a report when
-an update has ended; after a good update the new weights are in the player's controller by then.
+Both take rollouts and give weights. The main loop calls `poll` between timesteps and gets a report
+when an update has ended; after a good update the new weights are already in the actor's controller.
 """
 
 from __future__ import annotations
@@ -31,31 +31,31 @@ from retro_common.config import to_dict
 log = logging.getLogger("agent")
 
 START_SECONDS = 60.0
-"""least time that a learner gets to start: it imports PyTorch, maybe on a busy machine"""
+"""least time for a learner's start: it imports PyTorch, perhaps on a busy machine"""
 END_SECONDS = 0.5
-"""how long a crashed learner may take to end by itself, so that its exit code is known"""
+"""how long a crashed learner may take to exit by itself, so that its exit code is known"""
 KILL_SECONDS = 5.0
 """a killed process is gone within this time, unless the kernel holds it"""
 
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What became of a rollout: the metrics of `Trainer.update`, or why there was no update."""
+    """Outcome of a rollout: the metrics of `Trainer.update`, or why there was no update."""
 
     metrics: dict[str, float] | None = None
     problem: str = ""
 
 
 class Learner(Protocol):
-    """What the player needs of a learner."""
+    """The interface between the main loop and a learner."""
 
     rollout: Rollout
-    """where the player stores what it plays, as a ring; another one after each `hand_over`"""
+    """a ring in which timesteps are stored; another one after each `hand_over`"""
     capacity: int
-    """timesteps it has room for"""
+    """timesteps that the ring holds"""
 
     def wait_until_ready(self, seconds: float) -> bool:
-        """Wait until it can learn, at most so long; whether it can."""
+        """Wait at most this long until it can learn; returns whether it can."""
 
     def idle(self) -> bool:
         """Whether a rollout can be handed over."""
@@ -64,14 +64,14 @@ class Learner(Protocol):
         """Learn from the `length` timesteps that begin in row `first` of the ring `rollout`."""
 
     def poll(self) -> Report | None:
-        """What became of the rollout handed over last, once; None while there is nothing new."""
+        """The outcome of the last rollout, once; None while there is nothing new."""
 
     def finish(self, seconds: float) -> Report | None:
-        """Let an update that is under way end, if it does so in time. Then learning is over."""
+        """Let a running update end, if it does so in time, and end the learner."""
 
 
 class InlineLearner:
-    """Learns in the player's process, in `hand_over`."""
+    """Learns in the actor's process, in `hand_over`."""
 
     def __init__(self, models: Models, seed: int, capacity: int):
         self.capacity = capacity
@@ -103,11 +103,11 @@ class InlineLearner:
 
 
 class ProcessLearner:
-    """Learns in `agent.learner`; the player never waits for it.
+    """Learns in the process ``python -m agent.learner``; playing never waits for it.
 
-    A learner that has crashed, is stuck, or gives weights that are not finite, is started again
-    with the last good weights, `learner_restarts` times in a row; after that there is none, and
-    `idle` stays False.
+    A learner that crashes, hangs, or gives weights that are not finite is started again with the
+    last good weights, `learner_restarts` times in a row; after that there is no learner, and `idle`
+    stays False.
     """
 
     def __init__(self, models: Models, seed: int, capacity: int):
@@ -122,8 +122,6 @@ class ProcessLearner:
         self._good = copy.deepcopy(models.controller.state_dict())
         for name, tensor in self._good.items():
             self._exchange.pretrained[name].copy_(tensor)
-        for name, tensor in models.memory.state_dict().items():
-            self._exchange.memory[name].copy_(tensor)
         self._slot = 0
         self._failures = 0
         self._starts = -1
@@ -136,7 +134,7 @@ class ProcessLearner:
 
     @property
     def pid(self) -> int | None:
-        """Process number of the learner, or None where there is none any more."""
+        """Process number of the learner, or None if there is no learner any more."""
         return None if self._process is None else self._process.pid
 
     def idle(self) -> bool:
@@ -187,14 +185,14 @@ class ProcessLearner:
         return self._adopt(answer["metrics"])
 
     def finish(self, seconds: float) -> Report | None:
-        """May be called again after it was broken off."""
+        """May be called again after an interruption."""
         deadline, report = time.monotonic() + seconds, None
         while self._process is not None and self._busy and time.monotonic() < deadline:
             if report := self.poll():
                 break
             time.sleep(0.01)
         self._end_process()
-        # Being told to stop may have come between two of the weights.
+        # An interruption may have come between two of the weights.
         self._models.controller.load_state_dict(self._good)
         return report
 
@@ -210,7 +208,7 @@ class ProcessLearner:
         return Report(metrics)
 
     def _check_alive(self) -> Report | None:
-        """Kill a learner that should be at work and shows no sign of it."""
+        """Kill a learner that should be busy and gives no heartbeat."""
         now, beats = time.monotonic(), self._exchange.beats()
         if self.idle() or beats != self._beats:
             self._beats, self._alive_at = beats, now
@@ -219,7 +217,7 @@ class ProcessLearner:
         if not self._ready:
             patience = max(patience, START_SECONDS)
         if now - self._alive_at > patience:
-            return self._fail(f"the learner is stuck: no sign of life for {patience:g} s")
+            return self._fail(f"the learner is stuck: no heartbeat for {patience:g} s")
         return None
 
     def _fail(self, problem: str) -> Report:
@@ -239,7 +237,7 @@ class ProcessLearner:
         self._buffer, self._ready, self._busy = b"", False, False
         self._beats, self._alive_at = self._exchange.beats(), time.monotonic()
         ours, theirs = socket.socketpair()
-        here = str(Path(__file__).resolve().parents[1])
+        here = str(Path(__file__).resolve().parents[2])
         paths = [here, os.environ.get("PYTHONPATH", "")]
         fds = (theirs.fileno(), self._exchange.fd)
         try:
@@ -268,12 +266,12 @@ class ProcessLearner:
         )
 
     def _send(self, message: dict) -> None:
-        # A learner that is gone, or has not read the little it was sent, will be found by `poll`.
+        # `poll` finds out about a learner that is gone or does not read.
         with contextlib.suppress(OSError):
             self._socket.sendall(json.dumps(message).encode() + b"\n")
 
     def _end_process(self, grace: float = 0.0) -> int | None:
-        """Kill the process, if there is one and it does not end by itself; its exit code."""
+        """End the process, if there is one, by force if need be; returns its exit code."""
         process = self._process
         if process is None:
             return None
@@ -290,9 +288,9 @@ class ProcessLearner:
 
 
 def start(models: Models, seed: int, kind: str | None = None) -> Learner | None:
-    """The learner of this kind, or else of the configuration's; None if none can be had.
+    """A learner of this kind, by default the configuration's; None if it cannot be started.
 
-    Its process takes seconds to start: meanwhile the player can connect to the contest.
+    Its process takes seconds to start; meanwhile the agent can connect to the contest.
     """
     capacity = longest_rollout(models.config.online)
     if (kind or models.config.online.learner) == "inline":

@@ -1,9 +1,4 @@
-"""Memory that the player and the learner share: two rollouts, two sets of weights, a few counters.
-
-It has no name in any file system and is gone with the last of its processes, however they end. On
-Linux it counts as the processes' memory and is not bounded by the size of ``/dev/shm``, which is
-64 MB in a container.
-"""
+"""Memory shared by the actor and the learner: two rollouts, sets of weights, and a few counters."""
 
 from __future__ import annotations
 
@@ -23,17 +18,17 @@ Spec = dict[str, tuple[tuple[int, ...], torch.dtype]]
 ALIGNMENT = 64
 """bytes; a cache line"""
 BEATS, VERSION = 0, 1
-"""counters: the learner's signs of life, and how many times weights were published"""
+"""counters: the learner's heartbeats, and how many times weights were published"""
 
 
 class SharedTensors(dict[str, torch.Tensor]):
-    """Tensors by name that lie one after the other in shared memory, zeros at first."""
+    """Tensors by name, one after the other in shared memory; zeros at first."""
 
     def __init__(self, spec: Spec, fd: int | None = None):
         """
         Args:
             spec: shape and type of each tensor; both sides must give the same.
-            fd: the memory another process has made; None makes it.
+            fd: memory made by another process; None makes it.
 
         Raises:
             OSError: there is no such memory, or not enough of it.
@@ -53,9 +48,9 @@ class SharedTensors(dict[str, torch.Tensor]):
 
 
 class Exchange:
-    """What player and learner hand to each other.
+    """The rollouts and weights that actor and learner hand to each other.
 
-    The learner publishes weights into the slot that the player does not read (version modulo 2)
+    The learner publishes weights into the slot that the actor does not read (version modulo 2)
     and writes their checksum and the version last. `weights` returns a copy only if its checksum is
     right: half-written weights are never seen, whoever was killed when.
     """
@@ -63,7 +58,7 @@ class Exchange:
     def __init__(self, models: Models, capacity: int, fd: int | None = None):
         """
         Args:
-            models: tell which weights there are.
+            models: give names and shapes of the weights.
             capacity: timesteps of each of the two rollouts.
             fd: the memory of the other side; None makes it.
 
@@ -73,12 +68,10 @@ class Exchange:
         self.capacity = capacity
         rollout = Rollout.of(models.config, capacity, envs=1)
         spec: Spec = {"counters": ((2,), torch.int64), "checksums": ((2,), torch.int64)}
-        weights, memory = models.controller.state_dict(), models.memory.state_dict()
+        weights = models.controller.state_dict()
         for name, tensor in weights.items():
             for slot in ("0", "1", "pretrained"):
                 spec[f"weights.{slot}.{name}"] = (tuple(tensor.shape), tensor.dtype)
-        for name, tensor in memory.items():
-            spec[f"memory.{name}"] = (tuple(tensor.shape), tensor.dtype)
         fields = {name: torch.as_tensor(x) for name, x in vars(rollout).items() if x is not None}
         for name, tensor in fields.items():
             for slot in range(2):
@@ -90,8 +83,6 @@ class Exchange:
             slot: {name: self._tensors[f"weights.{slot}.{name}"] for name in weights}
             for slot in ("0", "1", "pretrained")
         }
-        self.memory = {name: self._tensors[f"memory.{name}"] for name in memory}
-        """M's weights, which never change: what the learner dreams with at first"""
         self.rollouts = []
         for slot in range(2):
             placed = copy.copy(rollout)
@@ -101,7 +92,7 @@ class Exchange:
             self.rollouts.append(placed)
 
     def beat(self) -> None:
-        """Show a sign of life."""
+        """Add a heartbeat."""
         self.counters[BEATS] += 1
 
     def beats(self) -> int:
@@ -111,7 +102,7 @@ class Exchange:
         return int(self.counters[VERSION])
 
     def publish(self, weights: dict[str, torch.Tensor]) -> int:
-        """Put these weights into the free slot; their version."""
+        """Put these weights into the free slot; returns their version."""
         version = self.version() + 1
         slot = self._weights[str(version % 2)]
         for name, tensor in weights.items():
@@ -124,7 +115,7 @@ class Exchange:
         """A copy of the weights published last.
 
         Raises:
-            ValueError: they are not what was published, or not finite.
+            ValueError: their checksum is wrong, or they are not finite.
         """
         slot = self.version() % 2
         found = {name: tensor.clone() for name, tensor in self._weights[str(slot)].items()}
@@ -137,7 +128,7 @@ class Exchange:
 
     @property
     def pretrained(self) -> dict[str, torch.Tensor]:
-        """Weights the contest began with, in shared memory."""
+        """The pretrained weights, in shared memory."""
         return self._weights["pretrained"]
 
 
@@ -149,9 +140,9 @@ def _checksum(weights: dict[str, torch.Tensor]) -> int:
 
 
 def in_order(rollout: Rollout, first: int, length: int) -> Rollout:
-    """The `length` timesteps that begin in row `first` of a ring, in the order they were played.
+    """The `length` timesteps from row `first` of a ring on, in the order they were played.
 
-    Copies only where they go across the ring's end.
+    Copies only where they cross the ring's end.
     """
     ordered = copy.copy(rollout)
     capacity = len(rollout.actions)

@@ -1,4 +1,4 @@
-"""The plan for the budget: how much of it is left, and how to learn with what is left."""
+"""The plan for the budget: how much of it is used, and how to learn with the rest."""
 
 from __future__ import annotations
 
@@ -28,23 +28,19 @@ class Budget:
 class Plan:
     """How to make the next update."""
 
-    rollout: int
+    rollout_length: int
     """timesteps to learn from"""
     progress: float
-    """share of the budget that is used, 0..1; the learning rate falls with it"""
-    entropy: float
-    """weight of the entropy bonus"""
+    """used share of the budget, 0..1; the learning rate falls with it"""
     anchor: float
     """weight of the KL penalty towards the pretrained policy"""
     critic_only: bool
     """train the value head only"""
-    follows: bool = True
-    """the rollout goes on where the one before ended"""
 
 
 def longest_rollout(config: OnlineConfig) -> int:
-    """No plan's rollout has more timesteps than this."""
-    return max(1, round(config.rollout * config.rollout_span))
+    """Timesteps of the longest rollout that a plan can ask for."""
+    return max(1, round(config.rollout_length * config.rollout_span))
 
 
 class Planner:
@@ -61,11 +57,11 @@ class Planner:
         self._progress = 0.0
 
     def seconds(self) -> float:
-        """Seconds of the budget that are used."""
+        """Used seconds of the budget."""
         return self._clock() - self._began
 
     def tick(self, timesteps: int) -> None:
-        """Take note of the time at which so many timesteps were used."""
+        """Record that this many timesteps are used by now."""
         now = self._clock()
         if now - self._samples[-1][0] < SAMPLE_SECONDS:
             return
@@ -79,7 +75,7 @@ class Planner:
         return (after - before) / (last - first) if last > first else None
 
     def expected(self, timesteps: int) -> float:
-        """Timesteps that the agent will really have had when the nearer limit is reached."""
+        """Timesteps that the agent will have played when the nearer limit is reached."""
         speed = self.speed()
         if speed is None:
             return float(self.budget.timesteps)
@@ -87,25 +83,23 @@ class Planner:
         return max(1.0, min(self.budget.timesteps, timesteps + speed * left))
 
     def progress(self, timesteps: int) -> float:
-        """Share of the expected timesteps that is used, 0..1. Never falls, however speed varies."""
+        """Used share of the expected timesteps, 0..1. It never falls, however speed varies."""
         self._progress = max(self._progress, min(1.0, timesteps / self.expected(timesteps)))
         return self._progress
 
-    def rollout(self, timesteps: int) -> int:
+    def rollout_length(self, timesteps: int) -> int:
         """Timesteps for the next update: short ones if there will be few, long ones if many."""
         wanted = self.expected(timesteps) / self.config.updates
-        shortest = self.config.rollout / self.config.rollout_span
+        shortest = self.config.rollout_length / self.config.rollout_span
         return max(1, min(round(max(wanted, shortest)), longest_rollout(self.config)))
 
     def plan(self, timesteps: int, updates: int) -> Plan:
-        """The plan for the next update, after so many timesteps and updates."""
+        """The plan for the next update, after this many timesteps and updates."""
         config, progress = self.config, self.progress(timesteps)
-        last = config.entropy if config.final_entropy is None else config.final_entropy
         held = 1 - progress / config.anchor_until if config.anchor_until > 0 else 0.0
         return Plan(
-            rollout=self.rollout(timesteps),
+            rollout_length=self.rollout_length(timesteps),
             progress=progress,
-            entropy=config.entropy + (last - config.entropy) * progress,
             anchor=config.anchor * max(0.0, held),
             critic_only=updates < config.critic_warmup,
         )

@@ -10,10 +10,15 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from agent.config import AgentConfig, PPOConfig
+from agent.config import AgentConfig, OnlineConfig, PPOConfig
 from agent.models.actor import Decision
 from agent.models.controller import Controller, Features
 from agent.models.vision import to_input
+
+VALUE_WEIGHT = 0.5
+"""weight of the value loss"""
+MAX_GRAD_NORM = 0.5
+"""gradients are scaled down to this norm"""
 
 
 def gae(
@@ -46,41 +51,29 @@ def gae(
 class Rollout:
     """Storage for T consecutive timesteps of N environments, on the CPU.
 
-    Frames are kept, as bytes, only where C has an encoder of its own, and M's cell states only
-    where dreams go on from them.
+    Frames are kept, as bytes, only for a C with an encoder of its own.
     """
 
-    def __init__(
-        self,
-        length: int,
-        envs: int,
-        latent: int,
-        hidden: int,
-        keep_frames: bool,
-        keep_cells: bool = False,
-    ):
+    def __init__(self, length: int, envs: int, latent: int, hidden: int, keep_frames: bool):
         self.z = torch.zeros(length, envs, latent)
         self.h = torch.zeros(length, envs, hidden)
-        self.c = torch.zeros(length, envs, hidden) if keep_cells else None
         self.frames = np.zeros((length, envs, 64, 64, 3), np.uint8) if keep_frames else None
         self.actions = torch.zeros(length, envs, dtype=torch.int64)
         self.log_probs = torch.zeros(length, envs)
         self.values = torch.zeros(length, envs)
         self.rewards = torch.zeros(length, envs)
         self.ends = torch.zeros(length, envs)
-        self.replayed = torch.zeros(length, envs)
         self.last_values = torch.zeros(envs)
 
     @classmethod
     def of(cls, config: AgentConfig, length: int, envs: int) -> Rollout:
-        """One that keeps what an agent of this configuration learns from."""
+        """A rollout with the fields that an agent of this configuration learns from."""
         return cls(
             length,
             envs,
             config.vision.latent,
             config.memory.hidden,
             keep_frames="pixels" in config.controller.features,
-            keep_cells=config.online.dream.horizon > 0,
         )
 
     def part(self, columns: slice) -> Rollout:
@@ -99,21 +92,14 @@ class Rollout:
         decision: Decision,
         rewards: np.ndarray,
         ended: np.ndarray,
-        replayed: bool = False,
     ) -> None:
-        """Keep timestep t: what was seen, done, and earned.
-
-        `replayed` tells that the policy did not choose the action: PPO leaves the timestep out.
-        """
+        """Store timestep t: features, decision, shaped rewards and ends."""
         self.z[t], self.h[t] = features.z, features.h
-        if self.c is not None:
-            self.c[t] = features.c
         if self.frames is not None:
             self.frames[t] = frames
         self.actions[t], self.log_probs[t], self.values[t] = decision
         self.rewards[t] = torch.from_numpy(rewards)
         self.ends[t] = torch.from_numpy(ended)
-        self.replayed[t] = replayed
 
     def features(self, rows: torch.Tensor, device: torch.device) -> Features:
         """Features of the timesteps with these flat indices (t * N + n)."""
@@ -125,28 +111,27 @@ class Rollout:
 
 
 @dataclass
-class Terms:
-    """What one update does differently from the configuration; the defaults change nothing."""
+class UpdateOptions:
+    """Settings of one update beyond the configuration; the defaults change nothing."""
 
-    entropy: float | None = None
-    """weight of the entropy bonus; None takes the configuration's"""
     anchor: Controller | None = None
     """a policy to stay near: the loss gets `anchor_weight` * KL(anchor || policy), as in
     kickstarting (arXiv 1803.03835)"""
     anchor_weight: float = 0.0
     critic_only: bool = False
-    """train the value head and nothing else"""
-    epochs: int | None = None
-    """passes over the rollout; None takes the configuration's"""
+    """train only the value head"""
     minibatches: int | None = None
     """gradient steps per pass; None takes the configuration's"""
     after_step: Callable[[], None] = lambda: None
-    """called after every gradient step, as a sign of life"""
+    """called after every gradient step, as a heartbeat"""
 
 
 @dataclass
 class PPO:
-    """The optimiser of a controller: `update` it on one rollout after another."""
+    """The optimiser of a controller: `update` it on one rollout after another.
+
+    An `OnlineConfig` adds `least_spread` and `target_kl`, which pretraining does without.
+    """
 
     controller: Controller
     config: PPOConfig
@@ -162,16 +147,19 @@ class PPO:
             groups.append({"params": encoder, "initial_lr": self.config.encoder_learning_rate})
         self.optimizer = torch.optim.Adam(groups, lr=self.config.learning_rate, eps=1e-5)
         self.generator = torch.Generator().manual_seed(self.seed)
-        self.spread, self.updates = 0.0, 0
+        online = self.config if isinstance(self.config, OnlineConfig) else None
+        self.least_spread = online.least_spread if online else 0.0
+        self.target_kl = online.target_kl if online else 0.0
+        self.mean_spread, self.updates = 0.0, 0
 
     def update(
-        self, rollout: Rollout, progress: float, terms: Terms | None = None
+        self, rollout: Rollout, progress: float, options: UpdateOptions | None = None
     ) -> dict[str, float]:
         """Improve the controller on a rollout.
 
         Args:
-            progress: share of the budget that is used, 0..1; the learning rate falls with it.
-            terms: what this update does differently from the configuration.
+            progress: used share of the budget, 0..1; the learning rate falls with it.
+            options: settings of this update.
 
         Returns:
             Means over the gradient steps: `policy`, `value`, `entropy`, `kl` (to the policy that
@@ -179,12 +167,12 @@ class PPO:
             where there is one); and `explained_variance` of the values and the number of `epochs`.
 
         Raises:
-            FloatingPointError: the rollout or a gradient is not finite; weights are as before the
-                gradient step that would have spoilt them.
+            FloatingPointError: the rollout or a gradient is not finite; weights are as before that
+                gradient step.
         """
-        config, terms = self.config, terms or Terms()
+        config, options = self.config, options or UpdateOptions()
         for group in self.optimizer.param_groups:
-            group["lr"] = group["initial_lr"] * (1 - progress if config.anneal else 1)
+            group["lr"] = group["initial_lr"] * (1 - progress)
         advantages = gae(
             rollout.rewards,
             rollout.values,
@@ -197,34 +185,34 @@ class PPO:
             raise FloatingPointError("the rollout holds rewards or values that are not finite")
         returns = advantages + rollout.values
         flat = [x.flatten() for x in (rollout.actions, rollout.log_probs, advantages, returns)]
-        rows = (rollout.replayed.flatten() == 0).nonzero().squeeze(1)
-        if len(rows) > 1:
+        count = rollout.actions.numel()
+        if count > 1:
             self.updates += 1
-            self.spread += (advantages.flatten()[rows].std().item() - self.spread) / self.updates
-        minibatches = terms.minibatches or config.minibatches
+            self.mean_spread += (advantages.std().item() - self.mean_spread) / self.updates
+        minibatches = options.minibatches or config.minibatches
         totals: dict[str, list[float]] = {}
         epochs = 0
-        while epochs < (terms.epochs or config.epochs):
-            order = rows[torch.randperm(len(rows), generator=self.generator)]
+        while epochs < config.epochs:
+            order = torch.randperm(count, generator=self.generator)
             for batch in order.chunk(minibatches):
                 features = rollout.features(batch, self.device)
                 targets = (x[batch].to(self.device) for x in flat)
-                for name, value in self._gradient_step(terms, features, *targets).items():
+                for name, value in self._gradient_step(options, features, *targets).items():
                     totals.setdefault(name, []).append(value)
-                terms.after_step()
+                options.after_step()
             epochs += 1
-            if config.target_kl and np.mean(totals["kl"][-minibatches:]) > config.target_kl:
+            if self.target_kl and np.mean(totals["kl"][-minibatches:]) > self.target_kl:
                 break
         means = {name: float(np.mean(values)) for name, values in totals.items()}
-        variance = returns.flatten()[rows].var().item()
-        residual = (returns - rollout.values).flatten()[rows].var().item()
+        variance = returns.var().item()
+        residual = (returns - rollout.values).var().item()
         means["explained_variance"] = 1 - residual / variance if variance > 0 else 0.0
         means["epochs"] = epochs
         return means
 
     def _gradient_step(
         self,
-        terms: Terms,
+        options: UpdateOptions,
         features: Features,
         actions: torch.Tensor,
         old_log_probs: torch.Tensor,
@@ -237,24 +225,23 @@ class PPO:
         log_probs = all_log_probs.gather(1, actions.unsqueeze(1)).squeeze(1)
         log_ratio = log_probs - old_log_probs
         ratio = log_ratio.exp()
-        spread = advantages.std().clamp_min(config.least_spread * self.spread)
+        spread = advantages.std().clamp_min(self.least_spread * self.mean_spread)
         advantages = (advantages - advantages.mean()) / (spread + 1e-8)
         clipped_ratio = ratio.clamp(1 - config.clip, 1 + config.clip)
         policy_loss = -torch.minimum(advantages * ratio, advantages * clipped_ratio).mean()
         value_loss = 0.5 * F.mse_loss(values, returns)
         entropy = -(all_log_probs.exp() * all_log_probs).sum(dim=1).mean()
-        entropy_weight = config.entropy if terms.entropy is None else terms.entropy
-        loss = policy_loss + config.value * value_loss - entropy_weight * entropy
+        loss = policy_loss + VALUE_WEIGHT * value_loss - config.entropy * entropy
         anchor = None
-        if terms.anchor is not None and terms.anchor_weight > 0:
+        if options.anchor is not None and options.anchor_weight > 0:
             with torch.no_grad():
-                anchor_log_probs, _ = terms.anchor(features)
+                anchor_log_probs, _ = options.anchor(features)
             anchor = F.kl_div(
                 all_log_probs, anchor_log_probs, reduction="batchmean", log_target=True
             )
-            loss = loss + terms.anchor_weight * anchor
+            loss = loss + options.anchor_weight * anchor
 
-        self.descend(loss, terms.critic_only)
+        self._descend(loss, options.critic_only)
         with torch.no_grad():
             scalars = {
                 "policy": policy_loss.item(),
@@ -267,24 +254,15 @@ class PPO:
             scalars["anchor"] = anchor.item()
         return scalars
 
-    def descend(self, loss: torch.Tensor, critic_only: bool = False) -> None:
-        """One step of the optimiser down the gradient of a loss, which is clipped.
-
-        Args:
-            critic_only: move the value head and nothing else.
-
-        Raises:
-            FloatingPointError: the gradient is not finite; the weights are as before.
-        """
+    def _descend(self, loss: torch.Tensor, critic_only: bool) -> None:
+        """One optimiser step; raises FloatingPointError, weights unchanged, if it is not finite."""
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if critic_only:
             for name, parameter in self.controller.named_parameters():
                 if not name.startswith("value."):
                     parameter.grad = None  # the optimiser leaves it as it is
-        norm = torch.nn.utils.clip_grad_norm_(
-            self.controller.parameters(), self.config.max_grad_norm
-        )
+        norm = torch.nn.utils.clip_grad_norm_(self.controller.parameters(), MAX_GRAD_NORM)
         if not torch.isfinite(norm):
             raise FloatingPointError(f"gradient norm is {norm.item()} (loss {loss.item()})")
         self.optimizer.step()

@@ -10,13 +10,13 @@ import torch
 
 from agent.config import AgentConfig
 from agent.models.controller import Controller, Features
-from agent.models.memory import Memory
+from agent.models.memory import Memory, State
 from agent.models.vision import Vision, to_input
 
 
 @dataclass
 class Models:
-    """The three networks and the configuration they were built from."""
+    """The three networks and the configuration they are built from."""
 
     config: AgentConfig
     vision: Vision
@@ -34,12 +34,21 @@ class Models:
         )
 
     def parts(self) -> dict[str, torch.nn.Module]:
-        """The networks by their names in a bundle."""
-        return {"vision": self.vision, "memory": self.memory, "controller": self.controller}
+        """The networks that the agent uses, by their names in a bundle.
+
+        A C that sees only pixels uses neither V nor M.
+        """
+        wanted = self.config.controller.features
+        parts: dict[str, torch.nn.Module] = {}
+        if "z" in wanted or "h" in wanted:
+            parts["vision"] = self.vision
+        if "h" in wanted:
+            parts["memory"] = self.memory
+        return {**parts, "controller": self.controller}
 
     def to(self, device: torch.device | str) -> Models:
-        for part in self.parts().values():
-            part.to(device)
+        for network in (self.vision, self.memory, self.controller):
+            network.to(device)
         return self
 
 
@@ -51,46 +60,43 @@ class Decision(NamedTuple):
     values: torch.Tensor
 
 
-class Player:
-    """Plays `envs` environments in step; holds M's state of each.
+class Actor:
+    """Acts in `envs` environments in step, and holds M's state of each.
 
     A timestep is ``observe`` the frames, ``act`` on the features, and, once the environment has
-    answered, ``remember`` what was seen and done.
+    answered, ``remember`` the latent and the action.
     """
 
     def __init__(self, models: Models, envs: int, *, seed: int, device: torch.device | str = "cpu"):
         self.models, self.device = models, torch.device(device)
         self.generator = torch.Generator(self.device).manual_seed(seed)
         self.state = models.memory.initial_state(envs, self.device)
-        wanted = models.config.controller.features
-        self.needs_memory, self.needs_pixels = "h" in wanted, "pixels" in wanted
-        level = models.config.online.level
-        counts_latents = level.novelty > 0 and level.novelty_of == "latent"
-        self.needs_vision = "z" in wanted or "h" in wanted or counts_latents
+        self.uses = models.parts().keys()
+        self.needs_pixels = "pixels" in models.config.controller.features
 
     @torch.inference_mode()
     def observe(self, frames: np.ndarray) -> Features:
-        """Features of shrunk uint8 frames (B, 64, 64, 3); z is 0 where nobody needs it."""
+        """Features of shrunk uint8 frames (B, 64, 64, 3); z is 0 for an agent without V."""
         inputs = to_input(frames, self.device)
-        if self.needs_vision:
+        if "vision" in self.uses:
             z, _ = self.models.vision.encode(inputs)
         else:
             z = inputs.new_zeros(len(inputs), self.models.config.vision.latent)
-        return Features(z, self.state.h, inputs if self.needs_pixels else None, self.state.c)
+        return Features(z, self.state.h, inputs if self.needs_pixels else None)
 
     @torch.inference_mode()
     def act(self, features: Features) -> Decision:
-        """Draw actions from the policy."""
+        """Sample actions from the policy."""
         log_probs, values = self.models.controller(features)
         actions = torch.multinomial(log_probs.exp(), 1, generator=self.generator)
         return Decision(actions.squeeze(1), log_probs.gather(1, actions).squeeze(1), values)
 
     @torch.inference_mode()
     def remember(self, features: Features, actions: torch.Tensor, ended: np.ndarray) -> None:
-        """Advance M by the timestep; where the episode ended (bool (B,)) M starts afresh."""
-        if not self.needs_memory:
+        """Advance M by the timestep; where an episode ended (bool (B,)) its state becomes 0."""
+        if "memory" not in self.uses:
             return
         self.state = self.models.memory.step(features.z, actions, self.state)
         if ended.any():
             keep = torch.from_numpy(~ended).to(self.device).float().unsqueeze(1)
-            self.state = type(self.state)(self.state.h * keep, self.state.c * keep)
+            self.state = State(self.state.h * keep, self.state.c * keep)

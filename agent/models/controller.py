@@ -1,4 +1,4 @@
-"""C: policy and value heads on what V sees (z), what M remembers (h) and, if asked, pixels."""
+"""C: policy and value heads on V's latent (z), M's hidden state (h) and, optionally, pixels."""
 
 from __future__ import annotations
 
@@ -14,28 +14,22 @@ from agent.models.vision import Encoder, Trunk
 
 
 class Features(NamedTuple):
-    """What C acts on, one row per environment.
-
-    Attributes:
-        z: V's latent of the frame now, (B, Z).
-        h: M's hidden state before the frame now, (B, H).
-        frames: shrunk frames as floats (B, 3, 64, 64) where C has an encoder of its own, or None.
-        c: M's cell state, (B, H), or None. C does not see it; a dream goes on from it.
-    """
+    """Inputs of C, one row per environment."""
 
     z: torch.Tensor
+    """V's latent of the current frame, (B, Z)"""
     h: torch.Tensor
+    """M's hidden state before the current frame, (B, H)"""
     frames: torch.Tensor | None = None
-    c: torch.Tensor | None = None
+    """shrunk frames as floats (B, 3, 64, 64) for a C with an encoder of its own, else None"""
 
 
 class Controller(nn.Module):
-    """Two small networks side by side, one for the policy and one for the value."""
+    """Two separate networks of one hidden layer: policy and value."""
 
     def __init__(self, config: AgentConfig):
         super().__init__()
         self.features = config.controller.features
-        self.scales = {"z": config.controller.z_scale, "h": config.controller.h_scale}
         hidden = config.controller.hidden
         sizes = {"z": config.vision.latent, "h": config.memory.hidden, "pixels": hidden}
         inputs = sum(sizes[feature] for feature in self.features)
@@ -61,22 +55,19 @@ class Controller(nn.Module):
 
     def forward(self, features: Features) -> tuple[torch.Tensor, torch.Tensor]:
         """Log-probabilities of the actions (B, A) and values (B,) in units of scaled reward."""
-        parts = []
-        for feature in self.features:
-            if feature == "pixels":
-                parts.append(self._look(features.frames))
-            else:
-                parts.append(getattr(features, feature) * self.scales[feature])
-        inputs = torch.cat(parts, dim=1)
+        parts = {"z": features.z, "h": features.h}
+        if "pixels" in self.features:
+            parts["pixels"] = self._encode(features.frames)
+        inputs = torch.cat([parts[feature] for feature in self.features], dim=1)
         return self.policy(inputs).log_softmax(dim=1), self.value(inputs).squeeze(1)
 
-    def _look(self, frames: torch.Tensor) -> torch.Tensor:
-        """What C's own encoder makes of frames, (B, hidden)."""
+    def _encode(self, frames: torch.Tensor) -> torch.Tensor:
+        """Features (B, hidden) of frames, from C's own encoder."""
         bfloat16 = computes_in_bfloat16(self.precision, frames.device)
         with torch.autocast(frames.device.type, torch.bfloat16, enabled=bfloat16):
             return self.projection(self.encoder(frames)).float()
 
     def start_from(self, encoder: Encoder) -> None:
-        """Let C's own encoder begin as a copy of V's; without one, nothing happens."""
+        """Initialise C's own encoder, if it has one, as a copy of V's."""
         if "pixels" in self.features:
             self.encoder.load_state_dict(encoder.trunk.state_dict())

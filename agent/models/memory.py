@@ -2,7 +2,7 @@
 
 Timestep t reads the latent z_t and the action a_t taken on it, and predicts z_{t+1}, the reward of
 the timestep and whether the episode ends with it. The controller acts on z_t and on h_t, the hidden
-state *before* timestep t, which sums up everything up to (z_{t-1}, a_{t-1}).
+state *before* timestep t, which summarises everything up to (z_{t-1}, a_{t-1}).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from agent.config import MemoryConfig, VisionConfig
 
 MIN_LOG_STD, MAX_LOG_STD = -5.0, 3.0
 HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
-DRAWN = 8
-"""channels of the map that the hidden state draws for the mixture over the next latent"""
+STATE_CHANNELS = 8
+"""channels of the map that the hidden state contributes to the mixture's convolution"""
 
 
 class State(NamedTuple):
@@ -30,7 +30,7 @@ class State(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """What M expects of a timestep. Every latent unit has a mixture of its own.
+    """M's prediction for a timestep. Every latent unit has a mixture of its own.
 
     Attributes:
         log_weights: (..., Z, K), log of the components' weights, which sum to 1 over K.
@@ -47,7 +47,7 @@ class Prediction(NamedTuple):
     end_logit: torch.Tensor
 
     def mean(self) -> torch.Tensor:
-        """The mixture's mean, (..., Z): what playing takes."""
+        """The mixture's mean, (..., Z)."""
         return (self.log_weights.exp() * self.means).sum(dim=-1)
 
     def sample(
@@ -77,23 +77,23 @@ class Prediction(NamedTuple):
 class MixtureHead(nn.Module):
     """The mixture over the next latent, from the hidden state and the latent.
 
-    What a cell of V's grid shows next is, nearly always, what it or a neighbour shows now, moved by
-    the scroll that the hidden state knows. So the cells are read by a convolution whose channels
-    the hidden state scales and shifts (FiLM, arXiv 1709.07871), beside a map of its own that it
-    draws; one dense layer from the hidden state would have to carry the whole latent through it.
-    The glimpse's units are few: for them it is a dense layer.
+    The next content of a grid cell is nearly always the present content of the cell or of a
+    neighbour, moved by the scroll that the hidden state knows. So a convolution reads the cells,
+    together with a map computed from the hidden state, and the hidden state scales and shifts its
+    channels (FiLM, arXiv 1709.07871). A dense layer from the hidden state alone would have to carry
+    the whole latent. The player's units are few: a dense layer predicts them.
     """
 
     def __init__(self, config: MemoryConfig, vision: VisionConfig):
         super().__init__()
         self.units, self.grid, self.maps = vision.cell_units, vision.grid, config.maps
-        self.components, self.glimpse = config.mixtures, vision.glimpse
-        self.drawn = nn.Linear(config.hidden, DRAWN * vision.grid**2)
-        self.read = nn.Conv2d(self.units + DRAWN, config.maps, 3, padding=1)
+        self.components, self.player_units = config.mixtures, vision.player_units
+        self.state_map = nn.Linear(config.hidden, STATE_CHANNELS * vision.grid**2)
+        self.convolution = nn.Conv2d(self.units + STATE_CHANNELS, config.maps, 3, padding=1)
         self.modulate = nn.Linear(config.hidden, 2 * config.maps)
         self.cells = nn.Conv2d(config.maps, 3 * config.mixtures * self.units, 1)
-        if self.glimpse:
-            self.thing = nn.Linear(config.hidden, 3 * config.mixtures * self.glimpse)
+        if self.player_units:
+            self.player = nn.Linear(config.hidden, 3 * config.mixtures * self.player_units)
 
     def forward(self, hidden: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
         """Logits, offsets and log standard deviations, stacked: (N, 3, K, Z).
@@ -103,14 +103,15 @@ class MixtureHead(nn.Module):
             latents: (N, Z), the timestep's.
         """
         side = (self.grid, self.grid)
-        cells = latents[:, : latents.shape[1] - self.glimpse].unflatten(1, (self.units, *side))
-        drawn = self.drawn(hidden).unflatten(1, (DRAWN, *side))
+        cells = latents[:, : latents.shape[1] - self.player_units].unflatten(1, (self.units, *side))
+        state_map = self.state_map(hidden).unflatten(1, (STATE_CHANNELS, *side))
         scale, shift = self.modulate(hidden)[:, :, None, None].chunk(2, dim=1)
-        read = F.relu(self.read(torch.cat([cells, drawn], dim=1)) * (1 + scale) + shift)
-        parts = self.cells(read).reshape(len(hidden), 3, self.components, -1)
-        if self.glimpse:
-            thing = self.thing(hidden).view(len(hidden), 3, self.components, -1)
-            parts = torch.cat([parts, thing], dim=3)
+        maps = torch.cat([cells, state_map], dim=1)
+        maps = F.relu(self.convolution(maps) * (1 + scale) + shift)
+        parts = self.cells(maps).reshape(len(hidden), 3, self.components, -1)
+        if self.player_units:
+            player = self.player(hidden).view(len(hidden), 3, self.components, -1)
+            parts = torch.cat([parts, player], dim=3)
         return parts
 
 
@@ -146,15 +147,15 @@ class Memory(nn.Module):
     def step(self, latents: torch.Tensor, actions: torch.Tensor, state: State) -> State:
         """The state after one more timestep of latents (B, Z) and actions (B,) int64.
 
-        The LSTM's cell alone, with the same weights: for one timestep it takes half of the time.
+        The LSTM's cell with the same weights: for one timestep it takes half the time.
         """
         inputs = torch.cat([latents, F.one_hot(actions, self.actions).to(latents.dtype)], dim=-1)
         return State(*torch.lstm_cell(inputs, tuple(state), *self.lstm.all_weights[0]))
 
     def predict(self, hidden: torch.Tensor, latents: torch.Tensor) -> Prediction:
-        """What follows a timestep, from the hidden state (..., H) after it and its latent (..., Z).
+        """Predict from the hidden state (..., H) after a timestep and its latent (..., Z).
 
-        The means are offsets from the latent itself: most of a frame stays as it is.
+        The means are offsets from the latent itself: most of a frame does not change.
         """
         parts = self.mixture(hidden.reshape(-1, hidden.shape[-1]), latents.reshape(-1, self.latent))
         parts = parts.view(*hidden.shape[:-1], *parts.shape[1:])
@@ -183,14 +184,14 @@ def memory_loss(
     """M's loss over the timesteps where `mask` is 1.
 
     Args:
-        next_latents: (..., Z), what V saw next. Where the episode ended there is none, and the
-            latent term is left out.
+        next_latents: (..., Z), latents of the next frames. Where the episode ended there is no next
+            frame, and the latent term is left out.
         rewards: (...,), scaled.
         ends: (...,), 1 where the episode ended with the timestep.
         mask: (...,), 0 for padding.
-        place_weight: weight of the NLL per unit of the last two latent units, which are a place
-            (see `agent.vision.Encoder`), on top of their share in that of all units. Two of
-            hundreds would hardly be learnt, and they say where the player goes.
+        place_weight: weight of the NLL per unit of the last two latent units, the player's x and y
+            (see `agent.models.vision.Encoder`), on top of their share in that of all units: two
+            units of hundreds would hardly be learnt.
         reward_weight, end_weight: weights of the two heads against the latent's NLL per unit.
         end_positive_weight: weight of a timestep that ends an episode; they are rare.
 

@@ -14,13 +14,13 @@ MIN_LOGVAR, MAX_LOGVAR = -8.0, 4.0
 PLACE_EDGE = 2.0
 """a place's coordinate at the frame's edges: places then vary about as much as other units"""
 PLACE_LOGVAR = MIN_LOGVAR
-"""of a place: its standard deviation is 0.3 pixels of the shrunk frame"""
-SEARCHED = 16
-"""cells per side of the map on which the thing that is played is searched"""
-GLIMPSE = 16
-"""pixels per side of the window around it"""
-LOOKED = 128
-"""hidden units of the network that looks at the window"""
+"""log-variance of a place: its standard deviation is 0.3 pixels of the shrunk frame"""
+MAP_SIZE = 16
+"""cells per side of the map of possible places of the player sprite"""
+WINDOW = 16
+"""pixels per side of the window around the player sprite"""
+APPEARANCE_HIDDEN = 128
+"""hidden units of the network that encodes the window"""
 SUMMARY = 64
 """units of the decoder's summary of all cells"""
 
@@ -72,10 +72,10 @@ class Trunk(nn.Module):
         return self.layers(frames - 0.5)
 
 
-class Search(nn.Module):
-    """Where in the frame is the thing that is played? Trained by `pretrain.stages.find_player` alone.
+class PlayerFinder(nn.Module):
+    """Locates the player sprite in a frame. Trained by the stage `find_player` alone.
 
-    It is a network of its own, so that nothing that V learns later can make it forget.
+    It shares no weights with the rest of V, so later training cannot change it.
     """
 
     def __init__(self):
@@ -89,20 +89,20 @@ class Search(nn.Module):
             nn.ReLU(inplace=True),
             nn.Conv2d(32, 1, 1),
         )
-        self.prior = nn.Parameter(torch.zeros(SEARCHED, SEARCHED))
+        self.prior = nn.Parameter(torch.zeros(MAP_SIZE, MAP_SIZE))
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
-        """Logits of the cells that it may be in, (B, SEARCHED, SEARCHED)."""
+        """Logits over the cells that the player may be in, (B, MAP_SIZE, MAP_SIZE)."""
         return self.layers(frames - 0.5).squeeze(1) + self.prior
 
     def place(self, logits: torch.Tensor) -> torch.Tensor:
-        """Its expected x and y, (B, 2), between -1 and 1: the frame's edges."""
+        """The expected x and y, (B, 2), between -1 and 1, the frame's edges."""
         share = logits.flatten(1).softmax(dim=1).view_as(logits)
         axis = edge_to_edge(logits.shape[-1], logits)
         return torch.stack([share.sum(dim=1) @ axis, share.sum(dim=2) @ axis], dim=1)
 
     def place_near(self, logits: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
-        """`place`, if it is in the given cells (B,), row * SEARCHED + column, or next to them."""
+        """`place`, given that it is in or next to these cells (B,), row * MAP_SIZE + column."""
         size = logits.shape[-1]
         axis = torch.arange(size, device=logits.device)
         near_row = (axis - (cells // size).unsqueeze(1)).abs() <= 1
@@ -118,22 +118,22 @@ def edge_to_edge(size: int, like: torch.Tensor) -> torch.Tensor:
 
 
 def crop(frames: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    """The windows (B, C, GLIMPSE, GLIMPSE) around places (B, 2) of frames (B, C, H, W).
+    """The windows (B, C, WINDOW, WINDOW) around places (B, 2) of frames (B, C, H, W).
 
-    Places may lie between pixels; what is beyond the frame is 0.
+    Places may lie between pixels; pixels beyond the frame are 0.
     """
-    reach = GLIMPSE / frames.shape[-1]
-    offsets = edge_to_edge(GLIMPSE, places) * reach
+    reach = WINDOW / frames.shape[-1]
+    offsets = edge_to_edge(WINDOW, places) * reach
     x, y = places[:, :1] + offsets, places[:, 1:] + offsets
     grid = torch.stack(
-        [x.unsqueeze(1).expand(-1, GLIMPSE, -1), y.unsqueeze(2).expand(-1, -1, GLIMPSE)], dim=3
+        [x.unsqueeze(1).expand(-1, WINDOW, -1), y.unsqueeze(2).expand(-1, -1, WINDOW)], dim=3
     )
     return F.grid_sample(frames, grid, align_corners=False)
 
 
 def paste(windows: torch.Tensor, places: torch.Tensor, size: int) -> torch.Tensor:
-    """Frames (B, C, size, size) that are 0 but for windows (B, C, h, w) around places (B, 2)."""
-    scale = size / GLIMPSE
+    """Frames (B, C, size, size), 0 outside of the windows (B, C, h, w) around places (B, 2)."""
+    scale = size / WINDOW
     axis = edge_to_edge(size, places)
     x, y = (axis - places[:, :1]) * scale, (axis - places[:, 1:]) * scale
     grid = torch.stack(
@@ -145,34 +145,34 @@ def paste(windows: torch.Tensor, places: torch.Tensor, size: int) -> torch.Tenso
 class Encoder(nn.Module):
     """Frames (B, 3, 64, 64) in 0..1 to the posterior's mean and log-variance, each (B, Z).
 
-    The first units are a grid: what each part of the frame looks like, G x G cells of a few units.
-    The last `glimpse` units are the thing that is played: what it looks like, from a window that
-    follows it, and then the x and y of its place, -2 at the left or upper edge, 2 at the other. The
-    cells that it crosses jump; its place moves as far as it does.
+    The first units are a grid of G x G cells, a few units for each part of the frame. The last
+    `player_units` units are the player sprite: its appearance, from a window that follows it, then
+    its x and y, -2 at the left or upper edge and 2 at the opposite one. As the player moves, cells
+    change abruptly, but x and y change smoothly.
     """
 
     def __init__(self, config: VisionConfig):
         super().__init__()
         self.trunk = Trunk(config)
         self.cells = nn.Conv2d(config.channels[1], 2 * config.cell_units, 1)
-        self.search = self.look = None
-        if config.glimpse:
-            self.search = Search()
-            self.look = nn.Sequential(
+        self.player_finder = self.appearance = None
+        if config.player_units:
+            self.player_finder = PlayerFinder()
+            self.appearance = nn.Sequential(
                 nn.Flatten(),
-                nn.Linear(3 * GLIMPSE**2, LOOKED),
+                nn.Linear(3 * WINDOW**2, APPEARANCE_HIDDEN),
                 nn.ReLU(inplace=True),
-                nn.Linear(LOOKED, 2 * (config.glimpse - 2)),
+                nn.Linear(APPEARANCE_HIDDEN, 2 * (config.player_units - 2)),
             )
 
     def forward(self, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         means, logvars = ([x.flatten(1)] for x in self.cells(self.trunk(frames)).chunk(2, dim=1))
-        if self.search is not None:
-            # Neither the picture nor the KL may move the place; both would have it elsewhere.
+        if self.player_finder is not None:
+            # No gradient: reconstruction and KL would both pull the place away from the player.
             with torch.no_grad():
-                place = self.search.place(self.search(frames).float())
+                place = self.player_finder.place(self.player_finder(frames).float())
                 window = crop(frames, place)
-            mean, logvar = self.look(window - 0.5).chunk(2, dim=1)
+            mean, logvar = self.appearance(window - 0.5).chunk(2, dim=1)
             means += [mean, PLACE_EDGE * place]
             logvars += [logvar, torch.full_like(place, PLACE_LOGVAR)]
         means, logvars = (torch.cat([x.float() for x in parts], 1) for parts in (means, logvars))
@@ -182,17 +182,17 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """Latents (B, Z) to frames (B, 3, 64, 64); values lie in 0..1 up to the model's error.
 
-    Every cell is drawn from its own units and its neighbours', from where it lies (a learnt map:
+    Every cell is drawn from its own units and its neighbours', from its position (a learnt map:
     the sky is above) and from a summary of all cells (the zone's palette and the scroll of its
-    textures). The glimpse is drawn as a sprite, colours and opacity, and laid over the cells.
+    textures). The player units become a sprite, colours and opacity, that is laid over the cells.
     """
 
     def __init__(self, config: VisionConfig):
         super().__init__()
-        c1, c2 = config.decoder_channels or config.channels
+        c1, c2 = config.decoder_channels
         self.shape = (config.cell_units, config.grid, config.grid)
-        self.glimpse = config.glimpse
-        units = config.latent - config.glimpse
+        self.player_units = config.player_units
+        units = config.latent - config.player_units
         self.cells = nn.Conv2d(config.cell_units, c2, 3, padding=1)
         self.place = nn.Parameter(torch.zeros(c2, config.grid, config.grid))
         self.summary = nn.Sequential(
@@ -212,11 +212,11 @@ class Decoder(nn.Module):
             nn.PixelShuffle(4),  # 16 -> 64
         )
         self.sprite = None
-        if config.glimpse:
-            half = GLIMPSE // 2
+        if config.player_units:
+            half = WINDOW // 2
             # Twice as fine as the frame: laid between its pixels it must not blur.
             self.sprite = nn.Sequential(
-                nn.Linear(config.glimpse - 2, 16 * half**2),
+                nn.Linear(config.player_units - 2, 16 * half**2),
                 nn.ReLU(inplace=True),
                 nn.Unflatten(1, (16, half, half)),
                 nn.Conv2d(16, 4 * 16, 3, padding=1),
@@ -224,14 +224,14 @@ class Decoder(nn.Module):
             )
 
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
-        cells = latents[:, : latents.shape[1] - self.glimpse]
+        cells = latents[:, : latents.shape[1] - self.player_units]
         summary = self.summary(cells)[:, :, None, None]
         maps = self.cells(cells.unflatten(1, self.shape)) + self.place + summary
         drawn = self.draw(maps).float() + 0.5
         if self.sprite is None:
             return drawn
-        what, place = latents[:, -self.glimpse : -2], latents[:, -2:] / PLACE_EDGE
-        colours, opacity = self.sprite(what).float().split((3, 1), dim=1)
+        appearance, place = latents[:, -self.player_units : -2], latents[:, -2:] / PLACE_EDGE
+        colours, opacity = self.sprite(appearance).float().split((3, 1), dim=1)
         opacity = opacity.sigmoid()
         layers = torch.cat([(colours + 0.5) * opacity, opacity], dim=1)
         colours, opacity = paste(layers, place.float(), drawn.shape[-1]).split((3, 1), dim=1)
@@ -239,7 +239,7 @@ class Decoder(nn.Module):
 
 
 class Vision(nn.Module):
-    """V: `encode` for playing, `forward` for training, `decode` for looking at latents."""
+    """V: `encode` for playing, `forward` for training, `decode` to see a latent."""
 
     def __init__(self, config: VisionConfig):
         super().__init__()
@@ -256,9 +256,9 @@ class Vision(nn.Module):
         return self.decoder(latents).clamp(0, 1)
 
     def places(self, latents: torch.Tensor) -> torch.Tensor | None:
-        """Where the thing that is played is in latents (B, Z): x and y, (B, 2), -1 and 1 at the
-        frame's edges. None without a glimpse."""
-        return latents[:, -2:] / PLACE_EDGE if self.config.glimpse else None
+        """The player's x and y in latents (B, Z), (B, 2), -1 and 1 at the frame's edges; None
+        without player units."""
+        return latents[:, -2:] / PLACE_EDGE if self.config.player_units else None
 
     def forward(
         self, frames: torch.Tensor, generator: torch.Generator | None = None
@@ -297,8 +297,8 @@ def vision_loss(
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """The beta-VAE loss of a batch, in which some pixels count more.
 
-    A small thing that moves (the player) is a few pixels of 4096: under a plain mean it costs
-    nothing to leave it out. So each pixel's squared error is weighted by
+    The player is a few pixels of 4096: under a plain mean it costs nearly nothing to leave it
+    out. So each pixel's squared error is weighted by
     ``1 + focus + error_weight * (its error / the frame's mean error)``, the last term cut at
     ``16 * error_weight``, without gradient through the weight.
 
@@ -307,10 +307,10 @@ def vision_loss(
         mean, logvar: the posterior's, (B, Z).
         kl_weight: beta, weight of the KL term against the summed squared error (beta-VAE, Higgins
             et al., ICLR 2017).
-        free_nats: KL below this many nats per unit (mean over the batch) is not paid for, so that
-            a unit is not switched off before it is of use (arXiv 1606.04934, section 8).
+        free_nats: KL below this many nats per unit (mean over the batch) costs nothing, so that a
+            unit does not collapse before it is useful (arXiv 1606.04934, section 8).
         error_weight: see above; 0 is the plain squared error.
-        focus: how much more each pixel counts, (B, 1, 64, 64); see `focus_on_place`.
+        focus: extra weight of each pixel, (B, 1, 64, 64); see `player_focus`.
 
     Returns:
         The loss (a scalar), and the scalars to log: `mse`, `kl`, `active_units`.
@@ -332,20 +332,20 @@ def vision_loss(
     return loss, scalars
 
 
-def focus_on_place(mean: torch.Tensor, weight: float) -> torch.Tensor:
-    """`weight` for the pixels of the glimpse's window, 0 for the others: (B, 1, 64, 64).
+def player_focus(mean: torch.Tensor, weight: float) -> torch.Tensor:
+    """`weight` for the pixels of the player's window, 0 for the others: (B, 1, 64, 64).
 
     Args:
-        mean: (B, Z), of a V that has a glimpse.
+        mean: (B, Z), of a V with player units.
     """
     place = mean.detach()[:, -2:] / PLACE_EDGE
-    return weight * paste(place.new_ones(len(place), 1, GLIMPSE, GLIMPSE), place, 64)
+    return weight * paste(place.new_ones(len(place), 1, WINDOW, WINDOW), place, 64)
 
 
 def place_loss(logits: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy of `Search`'s logits (B, S, S) where the thing is known to be at places (B, 2).
+    """Cross-entropy of `PlayerFinder`'s logits (B, S, S) for a player at known places (B, 2).
 
-    A place between cells is shared among the nearest four, so that their mean is the place.
+    A place between cells is a target shared by the nearest four, so that their mean is the place.
 
     Returns:
         A scalar, in nats.

@@ -1,8 +1,8 @@
-"""The arms of the score benchmark: what `configs/score.yaml` names, made ready to play.
+"""The arms of the score benchmark: the agents of `configs/score.yaml`, made ready to play.
 
 An arm is an agent (a built-in one of the contest, or a command) and, where the command has the
-placeholder ``{bundle}``, the bundle that it loads. What is played is a copy of the bundle, taken
-when the benchmark starts: pretraining may go on and overwrite the original meanwhile.
+placeholder `{bundle}`, the bundle that it loads. The benchmark plays with a copy of the bundle
+from when it starts: a pretraining may overwrite the original meanwhile.
 """
 
 from __future__ import annotations
@@ -34,20 +34,24 @@ Name = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]*$")]
 class Arm:
     """One agent of the benchmark."""
 
+    description: str
+    """the agent in a sentence or two, for docs/results.md"""
     agent: str
     """built-in agent of the contest (random, hold-right, jerk) or a command, in which `{bundle}`
-    stands for the bundle and `{socket}`, `{out}`, `{seed}`, `{timesteps}`, `{wallclock}` for what
-    `python -m retro_contest evaluate` puts there"""
+    stands for the bundle and `{socket}`, `{out}`, `{seed}`, `{timesteps}`, `{wallclock}` for
+    the same values as in `python -m retro_contest evaluate`"""
     bundle: Path | None = None
     """pretrained bundle; while it is missing, the arm is skipped"""
     untrained: AgentConfig | None = None
     """in place of `bundle`: an untrained one of this configuration, its weights drawn from the
     seed of each run"""
     online: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """settings of the bundle's `agent.play` that are different in this arm"""
+    """settings of the bundle's `agent.online` that are different in this arm"""
     variant_of: Name | None = None
-    """the arm that this one differs from in some part, and is compared with; it is drawn apart,
-    and left out of the curves"""
+    """the arm that this one differs from in one part and is compared with; a variant has a group of
+    its own in the bar chart, and no learning curve"""
+    label: str | None = None
+    """name in README.md's short table; without it the arm is not in that table"""
 
     __pydantic_config__ = FORBID_UNKNOWN
 
@@ -57,7 +61,7 @@ class ScoreConfig:
     """The mini-contest."""
 
     arms: dict[Name, Arm]
-    """what is compared, by name"""
+    """the agents by name; tables have them in this order"""
     levels: str = "pangolin-test"
     """level set"""
     seeds: Positive = 3
@@ -67,9 +71,9 @@ class ScoreConfig:
     wallclock: Rate = 12 * 3600.0
     """budget of each run in seconds"""
     reference: Name = "world-model"
-    """the arm that the others are compared with, but for the variants of another one"""
+    """the arm with which all others are compared, except the variants of another arm"""
     pretrained: Name = "world-model-zero-shot"
-    """the reference as it is before it learns: does learning ever make it worse?"""
+    """the reference without learning: does learning ever make it worse?"""
 
     __pydantic_config__ = FORBID_UNKNOWN
 
@@ -82,13 +86,13 @@ class Contestant:
     command: str
     """agent as `retro_contest.runs.processes.ProcessRunner` takes it"""
     settings: dict[str, Any]
-    """what makes it this contestant and no other: a finished run of other settings is stale"""
+    """all that identifies this contestant: a finished run of other settings is stale"""
     bundle: dict[str, Any] | None
-    """where its bundle came from, for the record"""
+    """where its bundle comes from, for the record"""
 
 
 def check(config: ScoreConfig) -> None:
-    """Raise UsageError for the first arm that cannot be meant as it is written."""
+    """Raise UsageError for the first arm whose settings contradict each other."""
     for name, arm in config.arms.items():
         if arm.variant_of is not None and arm.variant_of not in config.arms:
             raise UsageError(f"arms.{name}: `variant_of`: there is no arm {arm.variant_of!r}")
@@ -104,7 +108,7 @@ def check(config: ScoreConfig) -> None:
 
 
 def missing(arm: Arm) -> bool:
-    """Whether the arm's bundle is not there yet."""
+    """Whether the arm needs a bundle that does not exist."""
     return arm.bundle is not None and not (arm.bundle / bundle.CONFIG).exists()
 
 
@@ -112,7 +116,7 @@ def contestant(name: str, arm: Arm, seed: int, work: Path) -> Contestant:
     """Make an arm ready: its bundle is copied, or built, into a folder below `work`.
 
     Raises:
-        UsageError: the bundle is damaged, or a setting of `online` cannot be.
+        UsageError: the bundle is damaged, or a setting of `online` is invalid.
     """
     settings: dict[str, Any] = {"arm": name, "agent": arm.agent, "untrained": None, "bundle": None}
     if arm.bundle is None and arm.untrained is None:
@@ -136,7 +140,7 @@ def contestant(name: str, arm: Arm, seed: int, work: Path) -> Contestant:
 
 
 def identity(folder: Path) -> str:
-    """SHA-256 of what a bundle plays by: its configuration as written, and its weights' hashes."""
+    """SHA-256 of a bundle's agent: its configuration as written, and the hashes of its weights."""
     return _identity(_values(folder))
 
 
@@ -146,7 +150,7 @@ def _identity(values: dict[str, Any]) -> str:
 
 
 def pretraining_timesteps(counted: Any) -> int:
-    """Sum of a bundle's `pretraining_timesteps`: V's and M's data counts as C's training does."""
+    """Sum of a bundle's `pretraining_timesteps`: the data of V and M counts like C's training."""
     if isinstance(counted, dict):
         return sum(pretraining_timesteps(value) for value in counted.values())
     return int(counted or 0)

@@ -36,7 +36,7 @@ OTHER = "#444444"
 
 
 def write(results: Path, summary: dict[str, Any], config: ScoreConfig, folder: Path) -> None:
-    """Write `score.png` and `learning-curves.png`; nothing while there is nothing to draw.
+    """Write `score.png` and `learning-curves.png`; neither if there are no runs.
 
     The bars are of all arms and budgets; the curves of the largest budget only, and without
     variants.
@@ -75,11 +75,11 @@ def _bars(summary: dict[str, Any], config: ScoreConfig, file: Path) -> None:
         axes.set_title(f"{int(timesteps):,} timesteps per level", loc="left", fontsize=10)
     axes.set_xlim(min(0, *values), top * 1.12)
     intervals = any(arm["ci95"] for arm in arms)
-    told = "mean with 95% interval" if intervals else "mean (one seed: no interval)"
+    bar = "mean with 95% interval" if intervals else "mean (one seed: no interval)"
     levels = max(len(arm["per_level"]) for arm in arms)
     axes.set_xlabel(
         "score: mean reward over all episodes of the budget\n"
-        f"bar: {told}; dots: the {levels} held-out levels"
+        f"bar: {bar}; dots: the {levels} held-out levels"
     )
     figure.savefig(file, dpi=150)
     plt.close(figure)
@@ -145,8 +145,8 @@ def _curves(arms: dict[str, list[dict[str, Any]]], timesteps: int, file: Path) -
                 panel.plot(middles, centre, color=colour, lw=1.3)
                 if band is not None:
                     panel.fill_between(middles, *band, color=colour, alpha=0.15, lw=0)
-    told = "with 95% bands" if bands else "one seed: no bands"
-    main.set_title(f"mean over {len(levels)} held-out levels, {told}", loc="left")
+    note = "with 95% bands" if bands else "one seed: no bands"
+    main.set_title(f"mean over {len(levels)} held-out levels, {note}", loc="left")
     main.set_xlabel("timestep")
     main.set_ylabel("mean reward of the episodes that end there")
     if main.lines:

@@ -1,10 +1,8 @@
-"""From the result files of the score benchmark to `summary.json` and a Markdown table."""
+"""The figures of the score benchmark: from its stored runs to `summary.json`."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,34 +11,36 @@ import numpy as np
 from benchmarks.score import results as score_results
 from benchmarks.score import statistics
 from benchmarks.score.arms import ScoreConfig, pretraining_timesteps
-from retro_common.files import write_atomically
-from retro_common.provenance import git_commit
+from retro_common.files import write_json
+from retro_common.provenance import provenance
 from retro_contest.runs.verdicts import COMPLETED
 
-Runs = list[dict[str, Any]]
+Runs = list[score_results.StoredRun]
 SUMMARY = "summary.json"
-TABLE = "summary.md"
 EARLY = 150_000
-"""timesteps in which fine-tuning must not do worse than the agent did before"""
+"""first timesteps, in which an agent that learns is compared with itself without learning"""
 PARTS = 4
-"""of the budget, or of its first EARLY timesteps, for which that is looked at"""
+"""equal parts of the budget, or of its first EARLY timesteps, for that comparison"""
 
 
 def summarise(results: Path, config: ScoreConfig) -> dict[str, Any]:
-    """Write `summary.json` and `summary.md` from all result files; returns the summary.
+    """The summary of all stored runs of a folder, ready for JSON.
 
     Budgets are kept apart: `by_timesteps` has one entry for each, and arms are compared within one
     only. For convenience, `arms` holds each arm at the largest budget it was played with (its
-    `timesteps` says which), and `comparisons` those at the largest budget two arms have in common.
-    An arm whose runs are not of one and the same agent is left out and named in `mixed`.
+    `timesteps`), and `comparisons` those at the largest budget two arms have in common. An arm
+    whose runs are not of one and the same agent is left out and named in `mixed`.
+
+    Raises:
+        UsageError: a file of runs is damaged.
     """
     mixed: dict[str, str] = {}
     settings: dict[int, dict[str, Any]] = {}
     for timesteps, found in sorted(score_results.read_all(results).items(), reverse=True):
         arms = {}
         for name in sorted(found, key=lambda name: _place(name, config)):
-            if told := score_results.mixture(found[name]):
-                mixed[f"{timesteps}/{name}"] = told
+            if why := score_results.mixture(found[name]):
+                mixed[f"{timesteps}/{name}"] = why
             else:
                 arms[name] = found[name]
         settings[timesteps] = {
@@ -55,7 +55,7 @@ def summarise(results: Path, config: ScoreConfig) -> dict[str, Any]:
         for comparison in setting["comparisons"]:
             comparisons.setdefault(comparison["against"], comparison)
     names = sorted(arms, key=lambda name: _place(name, config))
-    summary = {
+    return {
         "reference": config.reference,
         "timesteps": max(settings, default=None),
         "arms": {name: arms[name] for name in names},
@@ -64,17 +64,17 @@ def summarise(results: Path, config: ScoreConfig) -> dict[str, Any]:
         "mixed": mixed,
         "intervals": "95% stratified bootstrap, percentiles of "
         f"{statistics.RESAMPLES} resamples of the runs within each level",
-        "written": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": git_commit(),
     }
+
+
+def write(summary: dict[str, Any], results: Path) -> None:
+    """Write `summary.json`, with the commit and versions of the code that computed it."""
     results.mkdir(parents=True, exist_ok=True)
-    write_atomically(results / SUMMARY, (json.dumps(summary, indent=2) + "\n").encode())
-    write_atomically(results / TABLE, markdown(summary).encode())
-    return summary
+    write_json(results / SUMMARY, {**summary, **provenance()})
 
 
 def entry(runs: Runs, timesteps: int) -> dict[str, Any]:
-    """What the summary says of an arm."""
+    """The figures of one arm at one budget."""
     scores = by_level(runs)
     arrays = list(scores.values())
     bundle = runs[0]["bundle"]
@@ -103,7 +103,9 @@ def entry(runs: Runs, timesteps: int) -> dict[str, Any]:
             for run in runs
             if run["verdict"] != COMPLETED
         ],
+        "bundle": bundle and {key: bundle[key] for key in ("path", "commit", "weights")},
         "commits": sorted({run["commit"] for run in runs}),
+        "played": [min(run["started"] for run in runs), max(run["started"] for run in runs)],
         "codes": sorted({run["code"] for run in runs}),
     }
 
@@ -117,36 +119,37 @@ def by_level(runs: Iterable[dict[str, Any]]) -> dict[str, np.ndarray]:
 
 
 def _updates(runs: Runs) -> float | None:
-    """Mean number of learning updates of a run, where the agent tells it."""
-    told = [run["fine_tuned"]["updates"] for run in runs if run.get("fine_tuned")]
-    return float(np.mean(told)) if told else None
+    """Mean number of learning updates of a run; None where the agent does not report it."""
+    counts = [run["fine_tuned"]["updates"] for run in runs if run.get("fine_tuned")]
+    return float(np.mean(counts)) if counts else None
 
 
 def _comparisons(
     arms: Mapping[str, Runs], timesteps: int, config: ScoreConfig
 ) -> list[dict[str, Any]]:
-    """The reference of each arm against it, on the levels that both have played."""
+    """Each arm against its reference, on the levels that both have played."""
     comparisons = []
     for name, runs in arms.items():
         variant = name in config.arms and config.arms[name].variant_of
         reference = variant or config.reference
         if reference not in arms:
             continue
-        mine, theirs = by_level(arms[reference]), by_level(runs)
-        levels = sorted(mine.keys() & theirs.keys())
+        of_reference, of_arm = by_level(arms[reference]), by_level(runs)
+        levels = sorted(of_reference.keys() & of_arm.keys())
         if name == reference or not levels:
             continue
-        ours, others = [mine[level] for level in levels], [theirs[level] for level in levels]
-        intervals = [statistics.interval(ours), statistics.interval(others)]
+        dividend = [of_reference[level] for level in levels]
+        divisor = [of_arm[level] for level in levels]
+        intervals = [statistics.interval(dividend), statistics.interval(divisor)]
         comparisons.append(
             {
                 "arm": reference,
                 "against": name,
                 "timesteps": timesteps,
                 "levels": levels,
-                "ratio": statistics.ratio(ours, others),
-                "ratio_ci95": statistics.ratio_interval(ours, others),
-                "means": [float(statistics.mean(ours)), float(statistics.mean(others))],
+                "ratio": statistics.ratio(dividend, divisor),
+                "ratio_ci95": statistics.ratio_interval(dividend, divisor),
+                "means": [float(statistics.mean(dividend)), float(statistics.mean(divisor))],
                 "ci95": intervals,
                 "intervals_apart": statistics.apart(*intervals),
             }
@@ -182,80 +185,7 @@ def _while_learning(
     }
 
 
-def markdown(summary: dict[str, Any]) -> str:
-    """Tables for the README: one per budget, what all of it means below."""
-    parts = [
-        _tables(int(timesteps), setting, summary["reference"])
-        for timesteps, setting in summary["by_timesteps"].items()
-    ]
-    notes = [
-        "Score: mean reward over all episodes of the budget; mean over levels. Intervals: "
-        f"{summary['intervals']}.",
-        *(f"Left out: {name}: its runs are of different agents ({why})." for name, why in
-          summary["mixed"].items()),
-    ]  # fmt: skip
-    return "\n".join([*parts, *notes]) + "\n"
-
-
-def _tables(timesteps: int, setting: dict[str, Any], reference: str) -> str:
-    arms, against = setting["arms"], {of["against"]: of for of in setting["comparisons"]}
-    if not arms:
-        return ""
-    levels = sorted({level for arm in arms.values() for level in arm["per_level"]})
-    overall = [
-        ["arm", "mean", "95% interval", "interquartile mean", f"{reference} ÷ it", "apart",
-         "runs", "pretraining timesteps", "hours", "timesteps/s"]
-    ]  # fmt: skip
-    each = [["arm", *levels]]
-    for name, arm in arms.items():
-        comparison = against.get(name)
-        ratio = apart = ""
-        if comparison is not None:
-            ratio = f"{_number(comparison['ratio'], 2)} {_range(comparison['ratio_ci95'], 2)}"
-            apart = {True: "yes", False: "no", None: "–"}[comparison["intervals_apart"]]
-            if comparison["arm"] != reference:
-                ratio = f"{comparison['arm']} ÷ it: {ratio}"
-            if len(comparison["levels"]) < len(levels):
-                ratio += f" on {len(comparison['levels'])} of {len(levels)} levels"
-        failed = f" ({len(arm['failed'])} failed)" if arm["failed"] else ""
-        overall.append(
-            [name, _number(arm["mean"]), _range(arm["ci95"]), _number(arm["iqm"]), ratio.strip(),
-             apart, f"{arm['runs']}{failed}", f"{arm['pretraining_timesteps']:,}",
-             f"{arm['hours']:.2f}", _number(arm["timesteps_per_second"])]
-        )  # fmt: skip
-        each.append([name, *(_number(arm["per_level"].get(level)) for level in levels)])
-    title = f"### {timesteps:,} timesteps per run\n"
-    parts = [title, _table(overall), "", "Per level:", "", _table(each), ""]
-    if learning := setting["while_learning"]:
-        rows = [[f"{reference} ÷ {learning['against']}", *_parts(learning)]]
-        head = ["while it learns", *(f"to {until:,}" for until in learning["until_timestep"])]
-        parts += ["Part by part of the budget:", "", _table([head, *rows]), ""]
-    return "\n".join(parts)
-
-
-def _parts(learning: Mapping[str, Any]) -> list[str]:
-    intervals = learning["ratio_ci95"] or [None] * len(learning["ratio"])
-    return [
-        f"{ratio:.2f} {_range(interval, 2)}"
-        for ratio, interval in zip(learning["ratio"], intervals, strict=True)
-    ]
-
-
-def _table(rows: list[list[str]]) -> str:
-    head, *body = rows
-    rule = ["---", *["---:"] * (len(head) - 1)]
-    return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *body])
-
-
-def _number(value: float | None, digits: int = 0) -> str:
-    return "–" if value is None else f"{value:,.{digits}f}"
-
-
-def _range(interval: tuple[float, float] | None, digits: int = 0) -> str:
-    return "–" if interval is None else f"({interval[0]:,.{digits}f} to {interval[1]:,.{digits}f})"
-
-
 def _place(name: str, config: ScoreConfig) -> tuple[int, str]:
-    """Arms come in the order of the configuration; those it does not know come last."""
+    """The order of the configuration; arms that it does not have come last, by name."""
     names = list(config.arms)
     return (names.index(name) if name in names else len(names), name)

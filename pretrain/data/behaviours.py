@@ -1,12 +1,11 @@
-"""Ways to play while rollouts are recorded. A mix of them shows V and M what an agent will meet.
+"""Behaviours that play while rollouts are recorded; a mix of them covers what an agent will meet.
 
-Random play alone stands about and dies early; a policy that gets somewhere runs, rolls and falls
-into other things. Each behaviour plays one episode and is asked once per timestep.
+Random play alone stays near the start and dies early; a better player runs, rolls and meets other
+hazards. Each behaviour plays one episode and is called once per timestep.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,26 +14,31 @@ from agent.actions import action_table
 from retro_common.errors import UsageError
 
 RIGHT_TIMESTEPS, LEFT_TIMESTEPS = 100, 70
-"""how long jerk goes right at a time, and back left when that brought nothing (1804.03720)"""
+"""how long JERK goes right at a time, and back left when that earned nothing (arXiv 1804.03720)"""
+PERSISTENCE = 6.0
+"""mean number of timesteps for which random play keeps an action"""
+CONCENTRATION = 0.5
+"""of the Dirichlet distribution from which an episode of random play draws its preferences: below 1
+it favours a few actions"""
 
 
 class Behaviour(Protocol):
     def act(self, frame: np.ndarray, reward: float) -> int:
-        """The index of the next action, given the shrunk frame and what the last action earned."""
+        """The index of the next action, from the shrunk frame and the reward of the last action."""
 
 
 class PersistentRandom:
     """Random play that gets somewhere: it favours a few actions and keeps each for a while."""
 
-    def __init__(self, actions: int, persistence: float, spread: float, rng: np.random.Generator):
-        self._preferences = rng.dirichlet(np.full(actions, spread))
-        self._persistence, self._rng = persistence, rng
+    def __init__(self, actions: int, rng: np.random.Generator):
+        self._preferences = rng.dirichlet(np.full(actions, CONCENTRATION))
+        self._rng = rng
         self._action, self._left = 0, 0
 
     def act(self, frame: np.ndarray, reward: float) -> int:
         if self._left == 0:
             self._action = int(self._rng.choice(len(self._preferences), p=self._preferences))
-            self._left = int(self._rng.geometric(1 / self._persistence))
+            self._left = int(self._rng.geometric(1 / PERSISTENCE))
         self._left -= 1
         return self._action
 
@@ -56,7 +60,7 @@ class HoldRight:
 
 
 class Jerk:
-    """JERK's exploration (arXiv 1804.03720): right for a while, back left where that is no use."""
+    """JERK's exploration (arXiv 1804.03720): right, and back left if that earned nothing."""
 
     def __init__(
         self, right: tuple[int, int], left: tuple[int, int], rng: np.random.Generator
@@ -74,42 +78,22 @@ class Jerk:
 
 
 class NoisyMovie:
-    """Follows a movie, with spells of random actions; sticky actions lead it astray, too."""
+    """Follows a movie, with short runs of random actions in between."""
 
     def __init__(
         self, actions: np.ndarray, random: PersistentRandom, noise: float, rng: np.random.Generator
     ):
         self._actions, self._random, self._noise, self._rng = actions, random, noise, rng
-        self._t, self._astray = 0, 0
+        self._t, self._random_left = 0, 0
 
     def act(self, frame: np.ndarray, reward: float) -> int:
-        if self._astray == 0 and self._rng.random() < self._noise:
-            self._astray = int(self._rng.geometric(1 / 4))
+        if self._random_left == 0 and self._rng.random() < self._noise:
+            self._random_left = int(self._rng.geometric(1 / 4))
         self._t += 1
-        if self._astray or self._t > len(self._actions):
-            self._astray = max(0, self._astray - 1)
+        if self._random_left or self._t > len(self._actions):
+            self._random_left = max(0, self._random_left - 1)
             return self._random.act(frame, reward)
         return int(self._actions[self._t - 1])
-
-
-class Policy:
-    """The controller of a bundle. Loads torch, which the other behaviours do without."""
-
-    def __init__(self, bundle_folder: Path, seed: int):
-        import torch
-
-        from agent import bundle
-        from agent.models import actor
-
-        torch.set_num_threads(1)
-        models, _ = bundle.load(bundle_folder)
-        self._player = actor.Player(models, envs=1, seed=seed)
-
-    def act(self, frame: np.ndarray, reward: float) -> int:
-        features = self._player.observe(frame[None])
-        actions = self._player.act(features).actions
-        self._player.remember(features, actions, np.array([False]))
-        return int(actions)
 
 
 class Behaviours:
@@ -120,7 +104,7 @@ class Behaviours:
         actions: the agent's button combinations.
 
     Raises:
-        UsageError: a behaviour needs an action, a movie or a bundle that is not there.
+        UsageError: a behaviour needs an action that the agent does not have.
     """
 
     def __init__(self, config: Any, actions: tuple[str, ...], rng: np.random.Generator):
@@ -130,8 +114,6 @@ class Behaviours:
             raise UsageError("collect.behaviours: at least one weight must be above 0")
         self._names = list(weights)
         self._shares = np.array(list(weights.values())) / sum(weights.values())
-        if "policy" in weights and config.policy is None:
-            raise UsageError("collect.behaviours: `policy` needs the bundle folder collect.policy")
 
     def draw(self, movie: np.ndarray | None) -> Behaviour:
         """The behaviour of a new episode.
@@ -142,7 +124,7 @@ class Behaviours:
         """
         name = str(self.rng.choice(self._names, p=self._shares))
         config = self.config
-        random = PersistentRandom(len(self.actions), config.persistence, config.spread, self.rng)
+        random = PersistentRandom(len(self.actions), self.rng)
         if name == "noisy-movie" and movie is not None:
             noise = self.rng.uniform(0, config.movie_noise)
             return NoisyMovie(nearest_actions(movie, self.actions), random, noise, self.rng)
@@ -150,8 +132,6 @@ class Behaviours:
             return HoldRight(*self._pair("RIGHT"), self.rng)
         if name == "jerk":
             return Jerk(self._pair("RIGHT"), self._pair("LEFT"), self.rng)
-        if name == "policy":
-            return Policy(config.policy, int(self.rng.integers(2**31)))
         return random
 
     def _pair(self, direction: str) -> tuple[int, int]:

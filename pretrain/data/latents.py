@@ -11,8 +11,8 @@ import torch
 
 from agent.models.vision import Vision, to_input
 from pretrain.data.shards import Episode, ShardSet, open_arrays, save_arrays
-from pretrain.errors import Stopped
-from pretrain.stage import Meter, StopRequest
+from pretrain.meter import Meter, StopRequest
+from pretrain.stage import Stopped
 
 ENCODE_BATCH = 256
 

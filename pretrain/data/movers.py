@@ -1,10 +1,10 @@
-"""Where is the thing that is played? Found in a few frames, without asking the game.
+"""Frames in which the player sprite can be located without labels.
 
-When the same direction is held for two timesteps and one small thing, and one only, changes from
-frame to frame, then that is the thing that is played: its place is the mean place of the pixels
-that differ from the frame before and from the frame after. That is so in one frame of 40 or so (on
-Pangolin Dash: 99% of those are right), and `pretrain.stages.find_player` goes on from there. The idea is
-contingency awareness (arXiv 1811.01483); there a network has to tell actions from frames.
+If one direction is held for two timesteps, and a single small thing changes from frame to frame,
+that thing is the player: its place is the mean of the pixels that differ both from the previous and
+from the next frame. This holds in about one frame of 40 (on Pangolin Dash 99% of these are right),
+and `pretrain.stages.find_player` continues from there. The idea is contingency awareness
+(arXiv 1811.01483), where a network has to predict actions from frames.
 """
 
 from __future__ import annotations
@@ -18,30 +18,27 @@ from agent.models.frames import SIZE
 from pretrain.data.shards import Shard, ShardSet
 
 CHANGED = 12
-"""difference in a colour, of 255, from which on a pixel has changed"""
+"""least difference in a colour, of 255, of a pixel that has changed"""
 PIXELS = (8, 90)
 """fewest and most pixels that change twice"""
 TWICE = (3.0, 4.0)
-"""most standard deviation in pixels of their columns and rows: a shrunk frame is squeezed in x"""
+"""highest standard deviation in pixels of their columns and rows; frames are squeezed in x"""
 ONCE = (6.0, 7.0)
-"""the same of all the pixels that change: the thing where it was and where it is, and no other"""
+"""the same of all pixels that change: the player before and after, and nothing else"""
 DIRECTIONS = ("LEFT", "RIGHT")
 CHUNK = 512
 
 
 @dataclass
 class Movers:
-    """Frames of some shards in which one thing moved, and where.
-
-    Attributes:
-        shards: the number of each one's shard, (N,).
-        rows: its timestep, (N,).
-        places: its x and y, float32 (N, 2), between -1 and 1: the frame's edges.
-    """
+    """Frames of some shards in which only the player moved."""
 
     shards: np.ndarray
+    """the number of each frame's shard, (N,)"""
     rows: np.ndarray
+    """the frame's timestep in its shard, (N,)"""
     places: np.ndarray
+    """the player's x and y, float32 (N, 2), between -1 and 1, the frame's edges"""
 
     def __len__(self) -> int:
         return len(self.rows)

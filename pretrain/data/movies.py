@@ -1,7 +1,7 @@
 """Input movies that finish a level, as one button combination per timestep.
 
 Random play never leaves a level's start. A movie (`retro_common.movies` describes the format)
-reaches any part of the level: play it up to some timestep, then let random play go on from there.
+reaches any part of the level: play it up to some timestep, and let another behaviour go on.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A collecting worker: one emulator that plays and writes shards. It stays small: no torch."""
+"""A worker of the collect stage: one emulator that plays and writes shards. Imports no torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-import retro_contest.emulator.environment
 from agent.actions import action_table
 from agent.models.frames import shrink
 from pretrain.config import CollectConfig
@@ -18,11 +17,12 @@ from pretrain.data.behaviours import Behaviours
 from pretrain.data.movies import find_movie
 from pretrain.data.shards import ShardWriter
 from retro_common.errors import UsageError
+from retro_contest.emulator import environment
 from retro_contest.levels import Level
 
 PR_SET_PDEATHSIG = 1
 
-_env: retro_contest.emulator.environment.ContestEnv | None = None
+_env: environment.ContestEnv | None = None
 """the worker's emulator: a process can have only one"""
 
 
@@ -32,7 +32,7 @@ def start_worker() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _environment(level: Level, draw_all: bool) -> retro_contest.emulator.environment.ContestEnv:
+def _environment(level: Level, draw_all: bool) -> environment.ContestEnv:
     global _env
     if _env is not None and _env.can_play(level):
         if _env.level != level:
@@ -40,7 +40,7 @@ def _environment(level: Level, draw_all: bool) -> retro_contest.emulator.environ
         return _env
     if _env is not None:
         _env.close()
-    _env = retro_contest.emulator.environment.make(level, draw_all=draw_all)
+    _env = environment.make(level, draw_all=draw_all)
     return _env
 
 
@@ -81,9 +81,7 @@ def record(
     writer.write(path, {**metadata, "seed": seed})
 
 
-def _go_along(
-    env: retro_contest.emulator.environment.ContestEnv, movie: np.ndarray
-) -> tuple[np.ndarray, dict[str, Any]]:
+def _go_along(env: environment.ContestEnv, movie: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
     """Play these timesteps of a movie from the start; the frame and variables seen then.
 
     Without sticky actions, under which the movie would soon miss a jump.

@@ -1,7 +1,7 @@
-"""The collect stage: play the training levels in parallel and keep what was seen as shards.
+"""The collect stage: play the training levels in parallel and record rollouts as shards.
 
-What shard k holds depends on the seed and on k alone, whoever plays it and when. So a collection
-that was stopped, or killed, goes on by playing the shards that are missing.
+The content of shard k depends on the seed and on k alone. So a collection that was stopped, or
+killed, goes on by playing the shards that are missing.
 """
 
 from __future__ import annotations
@@ -14,25 +14,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import retro_contest.levels
 from pretrain.config import PretrainConfig
 from pretrain.data.recorder import record, start_worker
-from pretrain.errors import Stopped
-from pretrain.stage import Meter, Stage, StopRequest, seed_of
+from pretrain.meter import Meter, StopRequest
+from pretrain.stage import Seeds, Stage, Stopped, seed_of
 from retro_common.config import to_dict
 from retro_common.errors import UsageError
 from retro_common.provenance import git_commit
+from retro_contest import levels
 from retro_contest.levels import Level
 
-COMPONENT = 1  # this stage's place in the run's seed
 
-
-def stage(config: PretrainConfig, fresh: bool = False) -> Stage:
-    settings = to_dict(config.collect)
-    del settings["workers"]  # has no influence on what is collected
-    levels = [level.name for level in retro_contest.levels.find(config.levels)]
-    settings |= {"levels": levels, "actions": list(config.agent.actions), "seed": config.seed}
-    return Stage("collect", config.out / "collect", settings, fresh)
+def stage(config: PretrainConfig) -> Stage:
+    collect = to_dict(config.collect)
+    del collect["workers"]  # has no influence on the shards
+    settings = {
+        "agent": {"actions": list(config.agent.actions)},
+        "collect": collect,
+        "levels": [level.name for level in levels.find(config.levels)],
+        "seed": config.seed,
+    }
+    return Stage("collect", config.out / "collect", settings)
 
 
 def shard_folder(config: PretrainConfig) -> Path:
@@ -41,9 +43,9 @@ def shard_folder(config: PretrainConfig) -> Path:
 
 def shard_names(config: PretrainConfig) -> list[str]:
     """File names of all shards of the run. Shard k plays level k modulo the number of levels."""
-    levels = len(retro_contest.levels.find(config.levels))
-    rounds = -(-config.collect.timesteps // (config.collect.shard * levels))
-    count = max(2, rounds * levels)  # one is held back for validation
+    number = len(levels.find(config.levels))
+    rounds = -(-config.collect.timesteps // (config.collect.shard * number))
+    count = max(2, rounds * number)  # one is held back for validation
     return [f"{k:05d}.safetensors" for k in range(count)]
 
 
@@ -53,24 +55,24 @@ def collected_timesteps(config: PretrainConfig) -> int:
 
 
 def run(config: PretrainConfig, fresh: bool = False) -> None:
-    """Record every shard that is not there yet.
+    """Record every shard that is missing.
 
     Raises:
         Stopped: asked to stop; the finished shards are kept.
         UsageError: a level cannot be played, or a worker died.
     """
-    work = stage(config, fresh)
+    work = stage(config).open(fresh)
     folder, names = shard_folder(config), shard_names(config)
     if work.finished and all((folder / name).exists() for name in names):
         print(f"collect: already done ({folder})")
         return
-    levels = retro_contest.levels.find(config.levels)
+    training = levels.find(config.levels)
     jobs = [
-        ShardJob(folder / name, levels[k % len(levels)], seed_of(config.seed, COMPONENT, k))
+        ShardJob(folder / name, training[k % len(training)], seed_of(config.seed, Seeds.COLLECT, k))
         for k, name in enumerate(names)
     ]
     record_all(jobs, config, {"commit": git_commit(), "run": work.fingerprint})
-    work.finish(timesteps=collected_timesteps(config), levels=[level.name for level in levels])
+    work.finish(timesteps=collected_timesteps(config), levels=[level.name for level in training])
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class ShardJob:
 
 
 def record_all(jobs: Sequence[ShardJob], config: PretrainConfig, metadata: dict[str, Any]) -> None:
-    """Record the shards that are not there yet, in worker processes.
+    """Record the missing ones of these shards, in worker processes.
 
     Raises:
         Stopped: asked to stop; the finished shards are kept.

@@ -1,153 +1,154 @@
-"""The search stage: V learns to find the thing that is played, and nobody tells where it is.
+"""The find_player stage: V's `PlayerFinder` learns to locate the player sprite, without labels.
 
-It begins with the few frames in which one thing alone moved as the actions said
-(`pretrain.data.movers`). A network that learnt from these finds it in most other frames too, but takes
-lava for it, which it never saw. So it is followed through all rollouts: lava is there for a while,
-the thing that is played always, and it does not jump (`pretrain.data.tracks`). The network then learns
-from the paths, in some rounds.
+It begins with the few frames in which a single thing moves in the direction that is held: the
+player (`pretrain.data.movers`). A network trained on these finds it in most other frames too, but
+also mistakes lava, which was not among them, for it. So the player is tracked through all rollouts,
+under the constraint that it is always there and does not jump (`pretrain.data.tracks`), and the
+network is trained on the tracks. This is repeated for some rounds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from agent.models.precision import computes_in_bfloat16
-from agent.models.vision import Search, place_loss, to_input
+from agent.models.vision import PlayerFinder, place_loss, to_input
 from pretrain.config import PretrainConfig
 from pretrain.data.movers import find_movers
-from pretrain.data.shards import ShardSet
+from pretrain.data.shards import Shard, ShardSet, open_arrays, save_arrays
 from pretrain.data.tracks import likeliest_paths
-from pretrain.errors import Diverged, Stopped
-from pretrain.stage import (
-    Meter,
-    Stage,
-    StopRequest,
-    choose_device,
-    cosine,
-    read_ahead,
-    seed_of,
-    set_learning_rate,
-)
+from pretrain.loop import Loop, cosine, read_ahead
+from pretrain.meter import Meter
+from pretrain.stage import Seeds, Stage, choose_device, seed_of
 from pretrain.stages import collect
 from retro_common.config import to_dict
 from retro_common.errors import UsageError
 
-COMPONENT = 7  # this stage's place in the run's seed
-FEWEST = 32
-"""movers; with fewer there is nothing to begin with"""
-TOGETHER = 16
-"""shards that are looked through side by side"""
-LOOK = 256
-"""frames per batch while looking through them"""
+FEWEST_MOVERS = 32
+"""frames needed to begin with"""
+SHARDS_AT_ONCE = 16
+"""shards that are tracked side by side"""
+FRAMES_AT_ONCE = 256
+"""frames per batch while tracking"""
 
 Sample = Callable[[int, np.random.Generator], tuple[np.ndarray, np.ndarray]]
-"""of so many frames, uint8 (B, 64, 64, 3), and the thing's places, (B, 2)"""
+"""draws so many frames, uint8 (B, 64, 64, 3), and the player's places, (B, 2)"""
 
 
-def stage(config: PretrainConfig, fresh: bool = False) -> Stage:
+def stage(config: PretrainConfig) -> Stage:
     settings = {
-        "training": to_dict(config.search),
-        "actions": list(config.agent.actions),
+        "agent": {"actions": list(config.agent.actions)},
+        "find_player": to_dict(config.find_player),
         "seed": config.seed,
-        "rollouts": collect.stage(config).fingerprint,
     }
-    return Stage("search", config.out / "search", settings, fresh)
+    inputs = (collect.stage(config),)
+    return Stage("find_player", config.out / "find_player", settings, inputs)
 
 
 def run(config: PretrainConfig, fresh: bool = False) -> None:
-    """Train V's search, going on after the last round that was finished.
+    """Train V's `PlayerFinder`, going on from the last checkpoint.
 
     Raises:
-        Stopped: asked to stop; the rounds so far are kept.
+        Stopped: asked to stop; the checkpoint is written.
         Diverged: the loss is not finite; the last good checkpoint is untouched.
-        UsageError: hardly anything moves in these rollouts.
+        UsageError: too little moves in these rollouts.
     """
-    if not config.agent.vision.glimpse:
-        print("search: off (agent.vision.glimpse is 0)")
+    if not config.agent.vision.player_units:
+        print("find_player: off (agent.vision.player_units is 0)")
         return
-    work = stage(config, fresh)
+    work = stage(config).open(fresh)
     if work.finished:
-        print(f"search: already done ({work.folder})")
+        print(f"find_player: already done ({work.folder})")
         return
-    settings, device = config.search, choose_device(config.device)
+    settings, device = config.find_player, choose_device(config.device)
     shards = ShardSet(collect.shard_folder(config), collect.shard_names(config))
-    torch.manual_seed(seed_of(config.seed, COMPONENT))
-    model = Search().to(device, memory_format=torch.channels_last)
-    done, moved = 0, 1.0
-    if checkpoint := work.restore():
-        model.load_state_dict(checkpoint["model"])
-        done = checkpoint["rounds"]
-    with StopRequest() as stop, work.writer(done) as writer:
-        for number in range(done, settings.rounds + 1):
-            if number == 0:
-                sample = sample_movers(shards, config)
-                steps = settings.steps
-            else:
-                sample, moved = sample_tracks(model, shards, config, device, stop)
-                steps = settings.round_steps
-                writer.add_scalar("search/moved_by_tracking", moved, number)
-            losses = []
-            for loss in train(model, sample, number, steps, config, device):
-                losses.append(loss)
-                if stop.asked:
-                    raise Stopped
-            loss = float(np.mean(losses[-100:]))
-            writer.add_scalar("losses/search", loss, number)
-            work.save({"model": model.state_dict(), "rounds": number + 1})
-    work.finish(loss=loss, moved_by_tracking=moved)
-    print(f"search: followed through all frames, it was elsewhere in {moved:.1%} of them")
-
-
-def train(
-    model: Search,
-    sample: Sample,
-    number: int,
-    steps: int,
-    config: PretrainConfig,
-    device: torch.device,
-) -> Iterator[float]:
-    """One round of gradient steps, with an optimiser of its own; yields the loss after each."""
-    settings = config.search
+    torch.manual_seed(seed_of(config.seed, Seeds.FIND_PLAYER))
+    model = PlayerFinder().to(device, memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
     bfloat16 = computes_in_bfloat16(config.vision.precision, device)
-
-    def read(step: int) -> tuple[np.ndarray, np.ndarray]:
-        rng = np.random.default_rng([config.seed, COMPONENT, number, step])
-        return sample(settings.batch, rng)
-
-    batches = read_ahead(read, range(steps))
-    with Meter(f"search, round {number} of {settings.rounds}", steps, "steps") as meter:
-        for step, (frames, places) in enumerate(batches):
-            set_learning_rate(optimizer, settings.learning_rate * cosine(step, steps))
+    steps = [settings.steps] + settings.rounds * [settings.round_steps]
+    carried = {"moved": 1.0, "losses": []}
+    with Loop(work, sum(steps), carried=carried, model=model, optimizer=optimizer) as loop:
+        round_ends = np.cumsum(steps)
+        number, batches = -1, iter(())
+        for step in loop:
+            if number != (now := int(np.searchsorted(round_ends, step, side="right"))):
+                number, begun = now, step - (round_ends[now] - steps[now])
+                if begun == 0:  # every round has an optimiser of its own
+                    optimizer.state.clear()
+                sample = sample_for(number, begun, model, shards, config, device, loop)
+                batches = training_batches(sample, number, range(begun, steps[number]), config)
+            within = step - (round_ends[number] - steps[number])
+            frames, places = next(batches)
             with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
                 logits = model(to_input(frames, device))
             loss = place_loss(logits.float(), torch.from_numpy(places).to(device))
-            if not torch.isfinite(loss):
-                raise Diverged(
-                    f"search: the loss is {loss.item()} at step {step} of round {number} (seed"
-                    f" {config.seed}); the last good checkpoint is that of the round before"
-                )
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            meter.update(step + 1, f"cross-entropy {loss.item():.2f}")
-            yield loss.item()
+            loop.where = f" (step {within} of round {number}, seed {config.seed})"
+            rate = settings.learning_rate * cosine(within, steps[number])
+            loop.descend(loss, optimizer, rate)
+            carried["losses"] = [*carried["losses"][-99:], loss.item()]
+            note = f"round {number} of {settings.rounds}, cross-entropy {loss.item():.2f}"
+            loop.meter.update(step + 1, note)
+            if within + 1 == steps[number]:
+                recent = carried["losses"][-min(100, steps[number]) :]
+                loop.log({"losses/find_player": np.mean(recent)}, at=number)
+                if number:
+                    loop.log({"find_player/moved_by_tracking": carried["moved"]}, at=number)
+    loss, moved = float(np.mean(carried["losses"][-min(100, steps[-1]) :])), carried["moved"]
+    work.finish(loss=loss, moved_by_tracking=moved)
+    print(f"find_player: tracking corrects the network's place in {moved:.1%} of the frames")
+
+
+def sample_for(
+    number: int,
+    begun: int,
+    model: PlayerFinder,
+    shards: ShardSet,
+    config: PretrainConfig,
+    device: torch.device,
+    loop: Loop,
+) -> Sample:
+    """The frames and places that round `number` trains on.
+
+    The tracks of a round are kept in a file: a run that is resumed in the middle of the round, at
+    its step `begun`, needs those of the network as it was when the round began.
+    """
+    if number == 0:
+        return sample_movers(shards, config)
+    path = loop.work.folder / "tracks.safetensors"
+    if begun == 0 or not path.exists():
+        places, loop.carried["moved"] = track_all(model, shards, config, device, loop)
+        save_arrays(path, {"places": places}, {"round": str(number)})
+    return sample_tracks(shards, path)
+
+
+def training_batches(
+    sample: Sample, number: int, steps: range, config: PretrainConfig
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The batches of these steps of a round; they depend on seed, round and step alone."""
+
+    def read(step: int) -> tuple[np.ndarray, np.ndarray]:
+        rng = np.random.default_rng([config.seed, Seeds.FIND_PLAYER, number, step])
+        return sample(config.find_player.batch, rng)
+
+    return read_ahead(read, steps)
 
 
 def sample_movers(shards: ShardSet, config: PretrainConfig) -> Sample:
-    """Frames in which one thing alone moves.
+    """Samples frames in which only the player moves.
 
     Raises:
-        UsageError: there are hardly any.
+        UsageError: there are too few of them.
     """
     movers = find_movers(shards, shards.training, config.agent.actions)
-    if len(movers) < FEWEST:
+    if len(movers) < FEWEST_MOVERS:
         raise UsageError(
-            f"search: one thing alone moves in {len(movers)} frames of the rollouts, too few to"
-            " learn from: collect more, or set agent.vision.glimpse to 0"
+            f"find_player: a single thing moves in {len(movers)} frames of the rollouts, too few to"
+            " learn from: collect more, or set agent.vision.player_units to 0"
         )
 
     def sample(count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -159,65 +160,66 @@ def sample_movers(shards: ShardSet, config: PretrainConfig) -> Sample:
     return sample
 
 
-def sample_tracks(
-    model: Search,
-    shards: ShardSet,
-    config: PretrainConfig,
-    device: torch.device,
-    stop: StopRequest,
-) -> tuple[Sample, float]:
-    """All frames of the training shards, and where the thing is on its likeliest path.
-
-    Returns:
-        What draws from them, and the share of frames in which tracking moved the thing.
-    """
-    places, elsewhere = [], 0.0
-    groups = [
-        shards.training[first : first + TOGETHER]
-        for first in range(0, len(shards.training), TOGETHER)
-    ]
-    bfloat16 = computes_in_bfloat16(config.vision.precision, device)
-    with Meter("follow", len(groups), "groups of shards") as meter:
-        for done, group in enumerate(groups):
-            found, moved = follow(model, [shards.shards[i] for i in group], device, bfloat16)
-            places.append(found)
-            elsewhere += moved
-            meter.update(done + 1)
-            if stop.asked:
-                raise Stopped
-    everywhere = np.concatenate(places)
+def sample_tracks(shards: ShardSet, path: Path) -> Sample:
+    """Samples from all frames of the training shards, with the places that a file holds."""
+    places = open_arrays(path)[0]["places"]
 
     def sample(count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        drawn = rng.integers(len(everywhere), size=count)
-        return shards.frames_at(shards.training, drawn), everywhere[drawn]
+        drawn = rng.integers(len(places), size=count)
+        return shards.frames_at(shards.training, drawn), places[drawn]
 
-    return sample, elsewhere / len(everywhere)
+    return sample
+
+
+def track_all(
+    model: PlayerFinder, shards: ShardSet, config: PretrainConfig, device: torch.device, loop: Loop
+) -> tuple[np.ndarray, float]:
+    """The player's places in all frames of the training shards, (N, 2), by tracking.
+
+    Returns:
+        The places, and the share of frames in which they differ from the network's own choice.
+    """
+    places, moved = [], 0
+    groups = [
+        shards.training[first : first + SHARDS_AT_ONCE]
+        for first in range(0, len(shards.training), SHARDS_AT_ONCE)
+    ]
+    bfloat16 = computes_in_bfloat16(config.vision.precision, device)
+    with Meter("track", len(groups), "groups of shards") as meter:
+        for done, group in enumerate(groups):
+            found, changed = track(model, [shards.shards[i] for i in group], device, bfloat16)
+            places.append(found)
+            moved += changed
+            meter.update(done + 1)
+            loop.stop_if_asked()
+    everywhere = np.concatenate(places)
+    return everywhere, moved / len(everywhere)
 
 
 @torch.inference_mode()
-def follow(
-    model: Search, shards: list, device: torch.device, bfloat16: bool
+def track(
+    model: PlayerFinder, shards: list[Shard], device: torch.device, bfloat16: bool
 ) -> tuple[np.ndarray, int]:
-    """The thing's places in all frames of these shards, one after the other: (N, 2).
+    """The player's places in all frames of these shards, one shard after the other, (N, 2).
 
     Returns:
-        The places, and in how many frames they are not where the network alone would have it.
+        The places, and the number of frames in which they differ from the network's own choice.
     """
     length = max(map(len, shards))
     size = model.prior.shape[0]
     logits = torch.zeros(len(shards), length, size, size)
     starts = torch.zeros(len(shards), length, dtype=torch.bool)
-    for film, shard in enumerate(shards):
-        starts[film, : len(shard)] = torch.from_numpy(np.array(shard.starts))
-        for first in range(0, len(shard), LOOK):
-            last = min(first + LOOK, len(shard))
+    for row, shard in enumerate(shards):
+        starts[row, : len(shard)] = torch.from_numpy(np.array(shard.starts))
+        for first in range(0, len(shard), FRAMES_AT_ONCE):
+            last = min(first + FRAMES_AT_ONCE, len(shard))
             with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
-                seen = model(to_input(shard.frames(first, last), device))
-            logits[film, first:last] = seen.float().cpu()
+                found = model(to_input(shard.frames(first, last), device))
+            logits[row, first:last] = found.float().cpu()
     paths = likeliest_paths(logits, starts)
     places, moved = [], 0
-    for film, shard in enumerate(shards):
-        seen, path = logits[film, : len(shard)], paths[film, : len(shard)]
-        moved += int((seen.flatten(1).argmax(dim=1) != path).sum())
-        places.append(model.place_near(seen, path).numpy())
+    for row, shard in enumerate(shards):
+        found, path = logits[row, : len(shard)], paths[row, : len(shard)]
+        moved += int((found.flatten(1).argmax(dim=1) != path).sum())
+        places.append(model.place_near(found, path).numpy())
     return np.concatenate(places), moved

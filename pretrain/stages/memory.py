@@ -1,4 +1,4 @@
-"""The memory stage: train M on the latents of the shards and the actions taken."""
+"""The memory stage: train M on the latents of the shards and the recorded actions."""
 
 from __future__ import annotations
 
@@ -8,36 +8,29 @@ import torch
 
 from agent.models.memory import Memory, State, memory_loss
 from agent.models.vision import sample
-from analysis.episodes import CONTEXT, HORIZONS
 from pretrain.config import PretrainConfig
 from pretrain.data.latents import Lanes, Sequences, encode_shards
 from pretrain.data.shards import ShardSet
-from pretrain.errors import Diverged, Stopped
-from pretrain.stage import (
-    Meter,
-    Stage,
-    StopRequest,
-    choose_device,
-    cosine,
-    seed_of,
-    set_learning_rate,
-)
+from pretrain.loop import Loop, cosine
+from pretrain.stage import Seeds, Stage, choose_device, seed_of
 from pretrain.stages import collect, vision
 from retro_common.config import to_dict
 
-COMPONENT = 3  # this stage's place in the run's seed
 VALIDATE_EVERY = 250
+CONTEXT, OPEN_LOOP = 5, 30
+"""timesteps that an open loop sees, and then predicts"""
 
 
-def stage(config: PretrainConfig, fresh: bool = False) -> Stage:
+def stage(config: PretrainConfig) -> Stage:
     settings = {
-        "memory": to_dict(config.agent.memory),
-        "training": to_dict(config.memory),
-        "reward_scale": config.agent.reward.scale,
+        "agent": {
+            "memory": to_dict(config.agent.memory),
+            "reward": {"scale": config.agent.reward.scale},
+        },
+        "memory": to_dict(config.memory),
         "seed": config.seed,
-        "vision": vision.stage(config).fingerprint,
     }
-    return Stage("memory", config.out / "memory", settings, fresh)
+    return Stage("memory", config.out / "memory", settings, (vision.stage(config),))
 
 
 def build(config: PretrainConfig) -> Memory:
@@ -59,7 +52,7 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
         Stopped: asked to stop; the checkpoint is written.
         Diverged: the loss is not finite; the last good checkpoint is untouched.
     """
-    work = stage(config, fresh)
+    work = stage(config).open(fresh)
     if work.finished:
         print(f"memory: already done ({work.folder})")
         return
@@ -67,71 +60,34 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
     shards = ShardSet(collect.shard_folder(config), collect.shard_names(config))
     latents = encode_shards(vision.load(config), shards, work.folder / "latents", device)
 
-    torch.manual_seed(seed_of(config.seed, COMPONENT))
+    torch.manual_seed(seed_of(config.seed, Seeds.MEMORY))
     model = build(config).to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
-    state, first, epoch, position = model.initial_state(settings.batch), 0, 0, 0
-    if checkpoint := work.restore():
-        model.load_state_dict(checkpoint["model"])
-        optimizer.load_state_dict(checkpoint["optimizer"])
-        state = State(*(tensor.to(device) for tensor in checkpoint["state"]))
-        first, epoch, position = checkpoint["step"], checkpoint["epoch"], checkpoint["position"]
-
-    def save(step: int) -> None:
-        work.save(
-            {
-                "model": model.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "state": tuple(state),
-                "step": step,
-                "epoch": epoch,
-                "position": position,
-            }
-        )
-
-    lane_seed = seed_of(config.seed, COMPONENT, 1)
+    lane_seed = seed_of(config.seed, Seeds.MEMORY, 1)
     lanes = Lanes(shards, shards.training, latents, settings.batch, settings.sequence, lane_seed)
-    held_back = Lanes(shards, shards.validation, latents, 8, settings.sequence, lane_seed)
+    held_out = Lanes(shards, shards.validation, latents, 8, settings.sequence, lane_seed)
     generator = torch.Generator(device)
-    with (
-        StopRequest() as stop,
-        Meter("memory", settings.steps, "steps", first) as meter,
-        work.writer(first) as writer,
-    ):
-        batches = training_batches(lanes, epoch, position)
-        for step in range(first, settings.steps):
+    carried = {"state": tuple(model.initial_state(settings.batch)), "epoch": 0, "position": 0}
+    with Loop(work, settings.steps, carried=carried, model=model, optimizer=optimizer) as loop:
+        state = State(*(tensor.to(device) for tensor in carried["state"]))
+        batches = training_batches(lanes, carried["epoch"], carried["position"])
+        for step in loop:
             epoch, position, batch = next(batches)
-            generator.manual_seed(seed_of(config.seed, COMPONENT, 2, step))
-            set_learning_rate(optimizer, settings.learning_rate * cosine(step, settings.steps))
+            generator.manual_seed(seed_of(config.seed, Seeds.MEMORY, 2, step))
             open_loop = settings.dream_every > 0 and (step + 1) % settings.dream_every == 0
             loss, scalars, state = sequence_loss(
                 model, batch.to(device), state, config, generator, open_loop
             )
-            if not torch.isfinite(loss):
-                raise Diverged(
-                    f"memory: the loss is {loss.item()} at step {step} (epoch {epoch}, batch"
-                    f" {position - 1}); the last good checkpoint is {work.folder}/checkpoint.pt"
-                )
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
-            optimizer.step()
-            if step % 20 == 0:
-                writer.add_scalar("losses/memory", loss.item(), step)
-                for name, value in scalars.items():
-                    writer.add_scalar(f"memory/{name}", value.item(), step)
-                meter.update(step, f"nll {scalars['nll'].item():.3f}")
-            if (step + 1) % VALIDATE_EVERY == 0:
-                nll = validate(model, held_back, config)
-                writer.add_scalar("memory/validation_nll", nll, step)
-            if stop.asked:
-                save(step + 1)
-                raise Stopped
-            if work.due():
-                save(step + 1)
-        meter.update(settings.steps)
-    save(settings.steps)
-    nll = validate(model, held_back, config)
+            loop.where = f" (epoch {epoch}, batch {position - 1})"
+            rate = settings.learning_rate * cosine(step, settings.steps)
+            loop.descend(loss, optimizer, rate, clip=model.parameters())
+            carried.update(state=tuple(state), epoch=epoch, position=position)
+            if loop.logs:
+                values = {f"memory/{name}": value for name, value in scalars.items()}
+                loop.log({"losses/memory": loss, **values}, f"nll {scalars['nll'].item():.3f}")
+            if loop.every(VALIDATE_EVERY):
+                loop.log({"memory/validation_nll": validate(model, held_out, config)})
+    nll = validate(model, held_out, config)
     work.finish(validation_nll=nll, timesteps=shards.timesteps(shards.training))
     print(f"memory: {nll:.3f} nats per latent unit on shards not trained on")
 
@@ -139,7 +95,7 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
 def training_batches(
     lanes: Lanes, epoch: int, position: int
 ) -> Iterator[tuple[int, int, Sequences]]:
-    """Batches without end from step `position` of `epoch` on, each with where the next one is."""
+    """Endless batches from step `position` of `epoch` on, each with the position of the next."""
     while True:
         steps = lanes.plan(epoch)
         for index in range(position, len(steps)):
@@ -155,12 +111,12 @@ def sequence_loss(
     generator: torch.Generator,
     open_loop: bool = False,
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor], State]:
-    """Loss and scalars of one batch, and the state to carry on, cut from the graph.
+    """Loss and scalars of one batch, and the state to carry on, detached from the graph.
 
-    The latents are sampled from V's posterior, anew each time: the next one, too. In an open loop M
-    forgets what was before, sees CONTEXT timesteps and dreams on with the actions that were taken;
-    foretelling one step at a time it never learns where its own errors lead (compare scheduled
-    sampling, arXiv 1506.03099).
+    The latents, targets included, are sampled anew from V's posterior. An open-loop step starts
+    from an empty state, sees CONTEXT timesteps and continues from M's own predictions with the
+    recorded actions: trained only one step ahead, M never sees the consequences of its own errors
+    (compare scheduled sampling, arXiv 1506.03099).
     """
     settings = config.memory
     keep = 1 - batch.fresh
@@ -169,7 +125,7 @@ def sequence_loss(
     if open_loop:
         with torch.no_grad():
             _, state = model(seen, actions, first)
-        hidden, seen = dream(model, seen[:, : CONTEXT + HORIZONS[-1]], actions)
+        hidden, seen = dream(model, seen[:, : CONTEXT + OPEN_LOOP], actions)
     else:
         hidden, state = model(seen, actions, first)
     length = hidden.shape[1]
@@ -179,7 +135,7 @@ def sequence_loss(
         batch.rewards[:, :length] * config.agent.reward.scale,
         batch.ends[:, :length],
         batch.mask[:, :length],
-        place_weight=settings.place_weight,
+        place_weight=settings.place_weight if config.agent.vision.player_units else 0.0,
         reward_weight=settings.reward_weight,
         end_weight=settings.end_weight,
         end_positive_weight=settings.end_positive_weight,
@@ -190,14 +146,14 @@ def sequence_loss(
 def dream(
     model: Memory, latents: torch.Tensor, actions: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Read CONTEXT timesteps of latents (B, T, Z) from an empty state on, then M's own means.
+    """Read CONTEXT timesteps of latents (B, T, Z) from an empty state on, then M's predicted means.
 
     Args:
-        actions: int64, of T timesteps at least.
+        actions: int64, of at least T timesteps.
 
     Returns:
-        Hidden states after each timestep (B, T, H), and the latents read (B, T, Z). What M expects
-        is cut from the graph before it is read.
+        Hidden states after each timestep (B, T, H), and the latents read (B, T, Z). Predictions are
+        detached from the graph before they are read.
     """
     length, start = latents.shape[1], model.initial_state(len(latents))
     hidden, state = model(latents[:, :CONTEXT], actions[:, :CONTEXT], start)

@@ -20,7 +20,7 @@ from agent.config import OnlineConfig
 from gym_remote.server import serve
 from tests.agent.test_learner import build
 
-ONLINE = OnlineConfig(rollout=64, rollout_span=1, save_seconds=0)
+ONLINE = OnlineConfig(rollout_length=64, rollout_span=1, save_seconds=0)
 
 
 class Noise(gymnasium.Env):

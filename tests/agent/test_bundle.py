@@ -14,12 +14,14 @@ import yaml
 
 from agent import bundle
 from agent.config import AgentConfig, ControllerConfig, MemoryConfig, VisionConfig
-from agent.models.actor import Models, Player
+from agent.models.actor import Actor, Models
 from retro_common.errors import UsageError
 
 CONFIG = AgentConfig(
     actions=("", "RIGHT"),
-    vision=VisionConfig(latent=16, grid=4, glimpse=0, channels=(2, 4)),
+    vision=VisionConfig(
+        latent=16, grid=4, player_units=0, channels=(2, 4), decoder_channels=(2, 4)
+    ),
     memory=MemoryConfig(hidden=5, mixtures=2),
     controller=ControllerConfig(hidden=8),
 )
@@ -38,7 +40,7 @@ def test_what_was_saved_plays_the_same(tmp_path: Path) -> None:
     frames = np.random.default_rng(0).integers(256, size=(1, 64, 64, 3), dtype=np.uint8)
     decisions = []
     for each in (first, second):
-        player = Player(each, envs=1, seed=3)
+        player = Actor(each, envs=1, seed=3)
         for _ in range(5):
             features = player.observe(frames)
             decision = player.act(features)

@@ -7,7 +7,7 @@ from torch.distributions import Categorical, MixtureSameFamily, Normal
 from agent.config import MemoryConfig, VisionConfig
 from agent.models.memory import Memory, Prediction, State, memory_loss
 
-VISION = VisionConfig(latent=20, grid=4, glimpse=4)
+VISION = VisionConfig(latent=20, grid=4, player_units=4)
 LATENT, ACTIONS = VISION.latent, 4
 
 

@@ -40,17 +40,17 @@ def test_the_nearer_limit_is_planned_for() -> None:
 
 
 def test_rollouts_fit_the_budget() -> None:
-    config = OnlineConfig(rollout=2048, rollout_span=4, updates=50)
+    config = OnlineConfig(rollout_length=2048, rollout_span=4, updates=50)
 
     def rollout(timesteps: int) -> int:
-        return Planner(config, Budget(timesteps, 12 * 3600.0), Clock()).rollout(0)
+        return Planner(config, Budget(timesteps, 12 * 3600.0), Clock()).rollout_length(0)
 
     assert rollout(10_000) == 512  # a quarter, so that there are updates at all
     assert rollout(100_000) == 2000
     assert rollout(1_000_000) == 8192
     assert longest_rollout(config) == 8192
-    fixed = OnlineConfig(rollout=128, rollout_span=1)
-    assert Planner(fixed, Budget(700, 60.0), Clock()).rollout(0) == 128
+    fixed = OnlineConfig(rollout_length=128, rollout_span=1)
+    assert Planner(fixed, Budget(700, 60.0), Clock()).rollout_length(0) == 128
 
 
 def test_schedules_begin_and_end_where_the_configuration_says() -> None:
@@ -77,7 +77,7 @@ def test_schedules_begin_and_end_where_the_configuration_says() -> None:
 def test_however_speed_varies_the_plan_makes_sense(
     timesteps: int, wallclock: float, moves: list[tuple[int, float]], rollout: int, span: float
 ) -> None:
-    config, clock = OnlineConfig(rollout=rollout, rollout_span=span), Clock()
+    config, clock = OnlineConfig(rollout_length=rollout, rollout_span=span), Clock()
     planner = Planner(config, Budget(timesteps, wallclock), clock)
     used, before = 0, 0.0
     for more, seconds in moves:

@@ -8,13 +8,15 @@ import torch
 from torch.nn import functional as F
 
 from agent.config import AgentConfig, ControllerConfig, MemoryConfig, PPOConfig, VisionConfig
-from agent.learning.ppo import PPO, Rollout, Terms, gae
-from agent.models.actor import Decision, Models, Player
+from agent.learning.ppo import PPO, Rollout, UpdateOptions, gae
+from agent.models.actor import Actor, Decision, Models
 from agent.models.controller import Controller, Features
 
 CONFIG = AgentConfig(
     actions=("", "RIGHT", "LEFT"),
-    vision=VisionConfig(latent=16, grid=4, glimpse=0, channels=(2, 4)),
+    vision=VisionConfig(
+        latent=16, grid=4, player_units=0, channels=(2, 4), decoder_channels=(2, 4)
+    ),
     memory=MemoryConfig(hidden=5, mixtures=2),
     controller=ControllerConfig(hidden=16),
 )
@@ -101,7 +103,7 @@ def test_own_encoder_starts_as_vs_and_gets_gradients() -> None:
     seen = models.vision.encoder.trunk.layers[0].weight
     assert torch.equal(weight, seen) and weight is not seen
 
-    player = Player(models, envs=2, seed=0)
+    player = Actor(models, envs=2, seed=0)
     rollout = Rollout(8, 2, latent=16, hidden=5, keep_frames=True)
     rng = np.random.default_rng(0)
     for t in range(8):
@@ -122,7 +124,7 @@ def test_own_encoder_starts_as_vs_and_gets_gradients() -> None:
 
 def test_ended_episodes_leave_no_memory() -> None:
     torch.manual_seed(0)
-    player = Player(Models.build(CONFIG), envs=2, seed=0)
+    player = Actor(Models.build(CONFIG), envs=2, seed=0)
     frames = np.full((2, 64, 64, 3), 128, np.uint8)
     features = player.observe(frames)
     player.remember(features, torch.tensor([0, 1]), np.array([False, True]))
@@ -141,7 +143,7 @@ def test_the_critic_can_be_trained_alone() -> None:
     controller = Controller(CONFIG)
     ppo = PPO(controller, PPOConfig(), seed=0, device=torch.device("cpu"))
     before = {name: value.clone() for name, value in controller.state_dict().items()}
-    ppo.update(filled_rollout(controller), 0.0, Terms(critic_only=True))
+    ppo.update(filled_rollout(controller), 0.0, UpdateOptions(critic_only=True))
     for name, value in controller.state_dict().items():
         assert torch.equal(value, before[name]) != name.startswith("value."), name
 
@@ -167,7 +169,7 @@ def test_an_anchor_holds_the_policy() -> None:
         tuned = copy.deepcopy(anchor)
         config = PPOConfig(epochs=30, learning_rate=3e-3, clip=10.0)
         ppo = PPO(tuned, config, 0, torch.device("cpu"))
-        ppo.update(rollout, 0.0, Terms(anchor=anchor, anchor_weight=weight))
+        ppo.update(rollout, 0.0, UpdateOptions(anchor=anchor, anchor_weight=weight))
         features = rollout.features(torch.arange(32 * 4), torch.device("cpu"))
         with torch.no_grad():
             distance[weight] = F.kl_div(

@@ -10,14 +10,14 @@ from torch.distributions import Normal, kl_divergence
 from agent.config import VisionConfig
 from agent.models.frames import shrink
 from agent.models.vision import (
+    MAP_SIZE,
     MIN_LOGVAR,
-    SEARCHED,
     Vision,
     crop,
-    focus_on_place,
     kl_per_unit,
     paste,
     place_loss,
+    player_focus,
     psnr,
     sample,
     to_input,
@@ -26,16 +26,16 @@ from agent.models.vision import (
 from retro_common.config import validate
 from retro_common.errors import UsageError
 
-SMALL = VisionConfig(latent=40, grid=4, glimpse=8, channels=(8, 16))
+SMALL = VisionConfig(latent=40, grid=4, player_units=8, channels=(8, 16), decoder_channels=(8, 16))
 
 
 @pytest.mark.parametrize(
     "config",
     [
         VisionConfig(),
-        VisionConfig(latent=32, grid=4, glimpse=16, channels=(4, 8)),
-        VisionConfig(latent=64, grid=8, glimpse=0, channels=(4, 8)),
-        VisionConfig(latent=20, grid=4, glimpse=4, channels=(4, 8), decoder_channels=(6, 12)),
+        VisionConfig(latent=32, grid=4, player_units=16, channels=(4, 8), decoder_channels=(4, 8)),
+        VisionConfig(latent=64, grid=8, player_units=0, channels=(4, 8), decoder_channels=(4, 8)),
+        VisionConfig(latent=20, grid=4, player_units=4, channels=(4, 8), decoder_channels=(6, 12)),
     ],
 )
 def test_shapes_for_every_latent_size(config: VisionConfig) -> None:
@@ -54,12 +54,14 @@ def test_a_latent_that_does_not_fill_the_grid_is_refused() -> None:
         validate(VisionConfig, {"latent": 100}, "config.yaml")
 
 
-def test_the_glimpse_says_where_the_thing_is_and_draws_it_there() -> None:
-    """Its last two units are where the search points: -2 is one edge of the frame, 2 the other."""
+def test_the_player_units_hold_its_place_and_the_sprite_is_drawn_there() -> None:
+    """The last two units are the player finder's place: -2 and 2 are the frame's edges."""
     torch.manual_seed(0)
-    model = Vision(VisionConfig(latent=20, grid=4, glimpse=4, channels=(4, 8)))
+    model = Vision(
+        VisionConfig(latent=20, grid=4, player_units=4, channels=(4, 8), decoder_channels=(4, 8))
+    )
     with torch.no_grad():
-        model.encoder.search.prior[4, 12] = 50.0
+        model.encoder.player_finder.prior[4, 12] = 50.0
     mean, logvar = model.encode(torch.rand(1, 3, 64, 64))
     x, y = mean[0, -2:].tolist()
     assert x == pytest.approx((50 / 64 * 2 - 1) * 2, abs=1e-3)
@@ -75,17 +77,17 @@ def test_the_glimpse_says_where_the_thing_is_and_draws_it_there() -> None:
     assert columns.min() >= 50 - 8 and columns.max() < 50 + 8
 
 
-def test_only_its_own_loss_moves_the_search() -> None:
+def test_only_its_own_loss_trains_the_player_finder() -> None:
     model = Vision(SMALL)
     frames = torch.rand(2, 3, 64, 64)
     reconstruction, mean, logvar = model(frames)
     settings = {"kl_weight": 1.0, "free_nats": 0.0, "error_weight": 1.0}
     vision_loss(reconstruction, frames, mean, logvar, **settings)[0].backward()
-    assert all(p.grad is None for p in model.encoder.search.parameters())
+    assert all(p.grad is None for p in model.encoder.player_finder.parameters())
     assert all(p.grad is not None for p in model.encoder.look.parameters())
     assert all(p.grad is not None for p in model.decoder.sprite.parameters())
-    place_loss(model.encoder.search(frames), torch.zeros(2, 2)).backward()
-    assert all(p.grad is not None for p in model.encoder.search.parameters())
+    place_loss(model.encoder.player_finder(frames), torch.zeros(2, 2)).backward()
+    assert all(p.grad is not None for p in model.encoder.player_finder.parameters())
 
 
 @settings(deadline=None)
@@ -103,20 +105,20 @@ def test_a_window_is_pasted_where_it_was_cropped(x: float, y: float) -> None:
 
 def test_the_search_is_best_where_its_expectation_is_the_place() -> None:
     places = torch.tensor([[0.31, -0.52]])
-    search = Vision(SMALL).encoder.search
-    logits = torch.zeros(1, SEARCHED, SEARCHED, requires_grad=True)
+    finder = Vision(SMALL).encoder.player_finder
+    logits = torch.zeros(1, MAP_SIZE, MAP_SIZE, requires_grad=True)
     optimizer = torch.optim.Adam([logits], lr=0.3)
     for _ in range(300):
         optimizer.zero_grad()
         place_loss(logits, places).backward()
         optimizer.step()
-    torch.testing.assert_close(search.place(logits.detach()), places, atol=5e-3, rtol=0)
+    torch.testing.assert_close(finder.place(logits.detach()), places, atol=5e-3, rtol=0)
 
 
 def test_pixels_near_the_thing_count_more() -> None:
     mean = torch.zeros(1, 8)
     mean[0, -2:] = torch.tensor([1.0, -1.0])  # a quarter from the right, a quarter from the top
-    focus = focus_on_place(mean, 3.0)
+    focus = player_focus(mean, 3.0)
     assert focus.shape == (1, 1, 64, 64)
     assert focus[0, 0, 16, 48] == 3.0 and focus[0, 0, 48, 16] == 0.0
     assert focus.sum() == pytest.approx(3 * 16 * 16, rel=0.15)

@@ -10,12 +10,11 @@ from gymnasium.utils.env_checker import check_env
 
 from agent.actions import action_table
 from agent.config import AgentConfig, ControllerConfig, MemoryConfig, VisionConfig
-from agent.models.actor import Models, Player
+from agent.models.actor import Actor, Models
 from analysis.dream import DreamEnv, film_dream, first_frames, play_dream
 from analysis.keyboard import Window, nearest_action
 from analysis.watch import Moment, film
 from gym_remote.spaces import BUTTONS
-from pretrain.config import PretrainConfig
 from retro_common.errors import UsageError
 
 
@@ -25,7 +24,9 @@ def models() -> Models:
     return Models.build(
         AgentConfig(
             actions=("", "RIGHT", "B"),
-            vision=VisionConfig(latent=20, grid=4, glimpse=4, channels=(2, 4)),
+            vision=VisionConfig(
+                latent=20, grid=4, player_units=4, channels=(2, 4), decoder_channels=(2, 4)
+            ),
             memory=MemoryConfig(hidden=8, mixtures=2),
             controller=ControllerConfig(hidden=8),
         )
@@ -58,7 +59,7 @@ def test_m_watches_real_frames_first_as_the_player_does(models: Models) -> None:
     actions = np.array([1, 2, 0, 1])
     env = DreamEnv(models, FRAMES)
     env.reset(options={"frames": FRAMES, "actions": actions})
-    player = Player(models, envs=1, seed=0)
+    player = Actor(models, envs=1, seed=0)
     for frame, action in zip(FRAMES, [*actions, 0], strict=True):
         features = player.observe(frame[None])
         h = features.h
@@ -134,7 +135,6 @@ def test_without_a_display_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_without_rollouts_a_dream_begins_with_a_levels_first_frame(tmp_path: Path) -> None:
-    config = PretrainConfig(out=tmp_path, levels="PangolinDash-Genesis-v0/FernHollow.Act1")
-    frames = first_frames(config)
+def test_a_dream_begins_with_a_levels_first_frame() -> None:
+    frames = first_frames("PangolinDash-Genesis-v0/FernHollow.Act1", seed=0)
     assert frames.shape == (1, 64, 64, 3) and len(np.unique(frames)) > 20

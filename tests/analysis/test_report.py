@@ -48,7 +48,9 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> PretrainConfig:
     torch.manual_seed(0)
     agent = AgentConfig(
         actions=("", "RIGHT", "RIGHT B"),
-        vision=VisionConfig(latent=16, grid=4, glimpse=0, channels=(2, 4)),
+        vision=VisionConfig(
+            latent=16, grid=4, player_units=0, channels=(2, 4), decoder_channels=(2, 4)
+        ),
         memory=MemoryConfig(hidden=8, mixtures=2),
         controller=ControllerConfig(hidden=8),
     )

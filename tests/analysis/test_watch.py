@@ -8,16 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-import retro_contest.emulator.environment
-import retro_contest.levels
 from agent.actions import action_table
 from agent.config import AgentConfig, ControllerConfig, MemoryConfig, VisionConfig
 from agent.models.actor import Models
 from analysis import recordings
 from analysis.film import PANEL, TEXT, Film
 from analysis.watch import from_movie, place_in, watch
-from pretrain.config import PretrainConfig
 from retro_common.errors import UsageError
+from retro_contest import levels
+from retro_contest.emulator.environment import make
 
 ACTIONS = ("", "RIGHT", "RIGHT B", "LEFT")
 
@@ -28,7 +27,9 @@ def models() -> Models:
     return Models.build(
         AgentConfig(
             actions=ACTIONS,
-            vision=VisionConfig(latent=16, grid=4, glimpse=0, channels=(2, 4)),
+            vision=VisionConfig(
+                latent=16, grid=4, player_units=0, channels=(2, 4), decoder_channels=(2, 4)
+            ),
             memory=MemoryConfig(hidden=8, mixtures=2),
             controller=ControllerConfig(hidden=8),
         )
@@ -39,10 +40,8 @@ def models() -> Models:
     "name", ["PangolinDash-Genesis-v0/FernHollow.Act2", "Airstriker-Genesis-v0/Level1"]
 )
 def test_a_bk2_movie_shows_what_was_played(models: Models, tmp_path: Path, name: str) -> None:
-    (level,) = retro_contest.levels.find(name)
-    env = retro_contest.emulator.environment.make(
-        level, seed=0, record=tmp_path
-    )  # sticky actions and all
+    (level,) = levels.find(name)
+    env = make(level, seed=0, record=tmp_path)  # sticky actions and all
     table, rng = action_table(ACTIONS), np.random.default_rng(0)
     frame, _ = env.reset(seed=0)
     seen, rewards, actions = [], [], []
@@ -70,10 +69,8 @@ def test_a_solver_movie_reaches_the_end(models: Models) -> None:
 
 
 def test_a_film_of_a_movie(models: Models, tmp_path: Path) -> None:
-    config = PretrainConfig(out=tmp_path / "run", levels="airstriker")
-    watch(
-        config, models, "pangolin_dash/movies/FernHollow.Act1.json", tmp_path / "w.mp4", timesteps=5
-    )
+    movie = "pangolin_dash/movies/FernHollow.Act1.json"
+    watch(models, movie, tmp_path / "w.mp4", timesteps=5)
     assert len(imageio.mimread(tmp_path / "w.mp4")) == 5
 
 
@@ -96,14 +93,14 @@ def test_mistakes_name_the_file(
 
 
 def test_a_movie_of_a_game_that_is_not_there(tmp_path: Path, monkeypatch) -> None:
-    (level,) = retro_contest.levels.find("Airstriker-Genesis-v0/Level1")
-    env = retro_contest.emulator.environment.make(level, seed=0, record=tmp_path)
+    (level,) = levels.find("Airstriker-Genesis-v0/Level1")
+    env = make(level, seed=0, record=tmp_path)
     env.reset()
     env.step(np.zeros(12, np.int8))
     env.close()
     (path,) = tmp_path.glob("*.bk2")
-    monkeypatch.setattr(recordings, "_known_levels", list)
-    monkeypatch.setattr(retro_contest.levels, "states", lambda folder: [])
+    monkeypatch.setattr(recordings, "known_levels", list)
+    monkeypatch.setattr(levels, "states", lambda folder: [])
     with pytest.raises(UsageError, match="'Airstriker-Genesis-v0', a game that is not installed"):
         recordings.read_recording(path)
 
@@ -120,12 +117,12 @@ def test_a_ring_marks_a_place(tmp_path: Path) -> None:
     assert (rows.min() + rows.max()) / 2 == pytest.approx(TEXT + 0.25 * height, abs=2)
 
 
-def test_places_are_those_of_a_v_with_a_glimpse() -> None:
+def test_places_are_those_of_a_v_with_a_player_units() -> None:
     def models(**vision: int) -> Models:
         sizes = {"latent": 20, "grid": 4, "channels": (2, 4), **vision}
         return Models.build(AgentConfig(vision=VisionConfig(**sizes)))
 
     z = torch.zeros(1, 20)
     z[0, -2:] = torch.tensor([1.0, -2.0])
-    assert place_in(models(glimpse=4), z) == (0.5, -1.0)
-    assert place_in(models(latent=32, glimpse=0), z) is None
+    assert place_in(models(player_units=4), z) == (0.5, -1.0)
+    assert place_in(models(latent=32, player_units=0), z) is None

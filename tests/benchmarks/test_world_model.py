@@ -23,7 +23,9 @@ def config(tmp_path: Path) -> PretrainConfig:
         out=tmp_path / "run",
         levels="airstriker",
         agent=AgentConfig(
-            vision=VisionConfig(latent=16, grid=4, glimpse=0, channels=(4, 8)),
+            vision=VisionConfig(
+                latent=16, grid=4, player_units=0, channels=(4, 8), decoder_channels=(4, 8)
+            ),
             memory=MemoryConfig(hidden=16, mixtures=2),
         ),
         vision=VisionTraining(batch=64, learning_rate=1e-2, precision="float32"),

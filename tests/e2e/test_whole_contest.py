@@ -24,10 +24,12 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     config = AgentConfig(
         actions=("", "LEFT", "RIGHT", "B"),
-        vision=VisionConfig(latent=20, grid=4, glimpse=4, channels=(4, 8)),
+        vision=VisionConfig(
+            latent=20, grid=4, player_units=4, channels=(4, 8), decoder_channels=(4, 8)
+        ),
         memory=MemoryConfig(hidden=16, mixtures=2),
         controller=ControllerConfig(hidden=16),
-        online=OnlineConfig(rollout=128, rollout_span=1, epochs=2, minibatches=2),
+        online=OnlineConfig(rollout_length=128, rollout_span=1, epochs=2, minibatches=2),
     )
     folder = tmp_path_factory.mktemp("bundle")
     bundle.save(Models.build(config), folder, {})

@@ -105,7 +105,9 @@ def one_emulator() -> Iterator[None]:
 def test_the_mix_and_a_bundles_policy_are_recorded_in_the_emulator(tmp_path: Path) -> None:
     level = retro_contest.levels.find("PangolinDash-Genesis-v0/FernHollow.Act1")[0]
     movies = Path(__file__).parents[2] / "pangolin_dash" / "movies"
-    vision = VisionConfig(latent=16, grid=4, glimpse=0, channels=(2, 4))
+    vision = VisionConfig(
+        latent=16, grid=4, player_units=0, channels=(2, 4), decoder_channels=(2, 4)
+    )
     agent = AgentConfig(actions=ACTIONS, vision=vision, memory=MemoryConfig(hidden=4, maps=4))
     bundle.save(Models.build(agent), tmp_path / "bundle", {})
     reached = {}

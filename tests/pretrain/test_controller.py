@@ -1,32 +1,27 @@
 """The controller stage: what it builds on, what stops and continues, and its options."""
 
-import dataclasses
 import os
 import signal
 import threading
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
-import retro_contest.levels
 from agent import bundle
-from agent.config import AgentConfig, ControllerConfig, MemoryConfig, PPOConfig, VisionConfig
+from agent.config import AgentConfig, ControllerConfig, MemoryConfig, VisionConfig
 from agent.learning.ppo import Rollout
 from agent.models.actor import Models
 from agent.models.controller import Features
 from agent.models.memory import State
 from pretrain import __main__ as command
-from pretrain import starts
 from pretrain.config import PretrainConfig
-from pretrain.critic import Knowledge, PrivilegedCritic, variables_of
-from pretrain.errors import Stopped
 from pretrain.sampler import Sampler
-from pretrain.stages import controller
+from pretrain.stage import Stopped
 from pretrain.stages.collect import collected_timesteps
 from retro_common.config import load
 from retro_common.errors import UsageError
+from retro_contest import levels as contest_levels
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 BASE = """
@@ -34,13 +29,13 @@ out: {folder}/base
 levels: airstriker
 agent:
   actions: ["", "LEFT", "RIGHT", "B"]
-  vision: {{latent: 16, grid: 4, glimpse: 0, channels: [4, 8]}}
+  vision: {{latent: 16, grid: 4, player_units: 0, channels: [4, 8], decoder_channels: [4, 8]}}
   memory: {{hidden: 16, mixtures: 2}}
   controller: {{features: [z, h], hidden: 16}}
-collect: {{timesteps: 256, shard: 128, workers: 2}}
+collect: {{timesteps: 256, shard: 128, workers: 2, behaviours: {{random: 1}}}}
 vision: {{steps: 4, batch: 8, kl_warmup: 4}}
 memory: {{steps: 4, batch: 4, sequence: 16}}
-controller: {{timesteps: 128, envs: 3, ppo: {{rollout: 48, epochs: 1, minibatches: 2}}}}
+controller: {{timesteps: 128, envs: 3, ppo: {{rollout_length: 48, epochs: 1, minibatches: 2}}}}
 """
 ARM = """
 extends: base.yaml
@@ -101,7 +96,7 @@ def test_an_arm_with_untrained_memory(base: Path, tmp_path: Path) -> None:
     [
         (["--base", "nowhere"], "controller", "memory is not done: finish that run first"),
         ([], "vision", "takes its vision stage from its base"),
-        (["--vision.steps", "5"], "controller", r"training.steps: 4 -> 5"),
+        (["--vision.steps", "5"], "controller", r"vision.steps: 4 -> 5"),
     ],
 )
 def test_what_does_not_fit_the_base(
@@ -129,7 +124,7 @@ controller: {{encoder_from_vision: false}}
 def test_a_bundle_is_a_base_too(base: Path, tmp_path: Path) -> None:
     """V and M of an agent that someone has made, without the rollouts that it learnt from."""
     options = ["--base", str(base / "base/bundle")]
-    out = arm(base, tmp_path, *options)
+    out = arm(base, tmp_path)
     assert sorted(p.name for p in out.iterdir()) == ["bundle", "controller"]
     assert same(weights(out, "vision"), weights(base / "base", "vision"))
     assert same(weights(out, "memory"), weights(base / "base", "memory"))
@@ -150,7 +145,6 @@ def test_the_same_seed_gives_the_same_controller(base: Path, tmp_path: Path) -> 
 
 def test_stopped_and_continued(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SIGTERM in the middle of a rollout; then the same command ends what was begun."""
-    options = ["--controller.critic-sees-variables", "--controller.entropy-floor", "5"]
     play = Sampler.play
 
     def stopped(self: Sampler, *arguments: object) -> list:
@@ -159,18 +153,14 @@ def test_stopped_and_continued(base: Path, tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(Sampler, "play", stopped)
     with pytest.raises(Stopped):
-        arm(base, tmp_path, *options)
+        arm(base, tmp_path)
     monkeypatch.undo()
     checkpoint = torch.load(tmp_path / "arm/controller/checkpoint.pt", weights_only=True)
-    assert checkpoint["timesteps"] == 48
-    assert checkpoint["timesteps_per_level"] == {"Airstriker-Genesis-v0/Level1": 48}
-    assert checkpoint["entropy_factor"] == pytest.approx(1.1)
-    out = arm(base, tmp_path, *options)
+    assert checkpoint["done"] == 48
+    assert checkpoint["carried"]["timesteps_per_level"] == {"Airstriker-Genesis-v0/Level1": 48}
+    out = arm(base, tmp_path)
     checkpoint = torch.load(out / "controller/checkpoint.pt", weights_only=True)
-    assert checkpoint["timesteps"] == 144
-    assert checkpoint["entropy_factor"] == pytest.approx(1.1**3)
-    # What the critic knew is not in the bundle: the agent plays without.
-    assert weights(out, "controller").keys() == weights(base / "base", "controller").keys()
+    assert checkpoint["done"] == 144
     assert threading.active_count() < 10
 
 
@@ -178,18 +168,20 @@ def test_stopped_and_continued(base: Path, tmp_path: Path, monkeypatch: pytest.M
 
 AGENT = AgentConfig(
     actions=("", "RIGHT", "RIGHT B"),
-    vision=VisionConfig(latent=16, grid=4, glimpse=0, channels=(4, 8)),
+    vision=VisionConfig(
+        latent=16, grid=4, player_units=0, channels=(4, 8), decoder_channels=(4, 8)
+    ),
     memory=MemoryConfig(hidden=5, mixtures=2),
     controller=ControllerConfig(hidden=16),
 )
 CPU = torch.device("cpu")
 
 
-def sampled(length: int, envs: int, novelty: float = 0.0) -> tuple[Models, Sampler, Rollout]:
+def sampled(length: int, envs: int) -> tuple[Models, Sampler, Rollout]:
     torch.manual_seed(0)
     models = Models.build(AGENT)
-    levels = retro_contest.levels.find("pangolin-train")
-    sampler = Sampler(models, levels, envs, seed=3, device=CPU, novelty=novelty)
+    levels = contest_levels.find("pangolin-train")
+    sampler = Sampler(models, levels, envs, seed=3, device=CPU)
     rollout = Rollout(length, envs, 16, 5, keep_frames=False)
     with sampler:
         sampler.play(rollout)
@@ -223,7 +215,7 @@ def test_both_groups_fill_their_columns_with_what_the_networks_saw() -> None:
 
 
 def test_levels_played_least_come_first() -> None:
-    levels = retro_contest.levels.find("pangolin-train")
+    levels = contest_levels.find("pangolin-train")
     played = {level.name: 1000 for level in levels} | {levels[5].name: 10}
     torch.manual_seed(0)
     models = Models.build(AGENT)
@@ -232,81 +224,18 @@ def test_levels_played_least_come_first() -> None:
             assert group.level_numbers[group.info["level"]].tolist() == [5]
 
 
-def test_an_episode_cut_short_is_no_lost_life() -> None:
-    models = Models.build(dataclasses.replace(AGENT, actions=("",)))  # stands still
-    levels = retro_contest.levels.find("PangolinDash-Genesis-v0/FernHollow.Act1")
-    rollout = Rollout(8, 1, 16, 5, keep_frames=False)
-    wrap = starts.wrapper(None, 0.0, patience=5)
-    with Sampler(models, levels, 1, seed=0, device=CPU, wrap=wrap) as sampler:
-        sampler.play(rollout)
-    assert rollout.ends.flatten().nonzero().flatten().tolist() == [4]
-    assert not rollout.rewards.any()
-
-
-def test_novelty_pays_for_what_is_new_only() -> None:
-    plain, new = sampled(10, 2)[2], sampled(10, 2, novelty=1.0)[2]
-    assert torch.equal(plain.actions, new.actions)
-    bonus = new.rewards - plain.rewards
-    assert bonus.max() == pytest.approx(1.0) and bonus.min() > 0
-    assert bonus[0].min() == 1.0, "whatever comes first has never been seen"
-    assert bonus[-1].min() < 1.0, "standing still is not new for long"
-
-
-# ---- the critic ----------------------------------------------------------------------------------
-
-
-def test_the_critic_learns_what_only_the_variables_tell() -> None:
-    torch.manual_seed(0)
-    length, envs = 32, 8
-    config = PPOConfig(gae_lambda=0.0, gamma=0.0, learning_rate=3e-3, anneal=False)
-    critic = PrivilegedCritic(16 + 5, 3, 2, 32, config)
-    rollout = Rollout(length, envs, 16, 5, keep_frames=False)
-    knowledge = Knowledge.empty(length, envs, 3)
-    generator = torch.Generator().manual_seed(0)
-    losses = []
-    for _ in range(60):
-        knowledge.variables.copy_(30000 + 1000 * torch.randn(length, envs, 3))
-        knowledge.variables[..., 2] = float("nan")  # a variable that no game here has
-        knowledge.levels.copy_(torch.randint(2, (length, envs)))
-        told = (knowledge.variables[..., 0] - 30000) / 1000 + knowledge.levels
-        rollout.rewards.copy_(told)
-        losses.append(critic.learn(rollout, knowledge, 0.0, generator)["privileged_value"])
-    assert np.isfinite(losses).all() and losses[-1] < 0.05 * losses[0]
-
-
-def test_variables_are_those_of_all_games() -> None:
-    names = variables_of(
-        retro_contest.levels.find("pangolin-train") + retro_contest.levels.find("airstriker")
-    )
-    assert {"x", "progress", "gameover"} <= set(names)
-
-
-def test_the_entropy_floor_raises_the_weight_and_lets_it_go() -> None:
-    floor = controller.EntropyFloor(0.5, weight=0.01)
-    weights = []
-    for entropy in (0.6, 0.4, 0.4, 0.6, 0.6, 0.6):
-        floor.update(entropy)
-        weights.append(floor.terms().entropy)
-    assert weights == pytest.approx([0.01, 0.011, 0.0121, 0.011, 0.01, 0.01])
-
-
 # ---- presets -------------------------------------------------------------------------------------
 
 
 def test_the_arms_get_the_same_number_of_timesteps() -> None:
-    """As many as the world model, or, what is compared with the short one, as many as that."""
+    """As many as the world model, the rollouts that V and M are trained on included."""
 
     def total(config: PretrainConfig) -> int:
         collected = collected_timesteps(config) if config.needs_world_model else 0
         return collected + config.controller.timesteps
 
     world_model = load(PretrainConfig, CONFIGS / "pangolin.yaml")
-    paths = {path.stem: path for path in (CONFIGS / "pangolin").glob("*.yaml")}
-    arms = {name: load(PretrainConfig, path) for name, path in paths.items()}
-    long = {"joint-ppo-pixels", "untrained-memory", "along", "untrained-memory-along", "scaled"}
-    assert {total(arms[name]) for name in long} == {total(world_model)}
-    assert {total(arms[name]) for name in arms.keys() - long} == {total(arms["short"])}
-    assert total(arms["short"]) < total(world_model)
-    for name, config in arms.items():
-        assert config.out == Path("runs") / name
-        assert config.base == (Path("bundles/pangolin") if config.needs_world_model else None)
+    for path in (CONFIGS / "pangolin").glob("*.yaml"):
+        config = load(PretrainConfig, path)
+        assert total(config) == total(world_model)
+        assert config.out == Path("runs") / path.stem

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.config import AgentConfig, VisionConfig
-from agent.models.vision import Search, to_input
-from pretrain.config import CollectConfig, PretrainConfig, SearchTraining
+from agent.models.vision import PlayerFinder, to_input
+from pretrain.config import CollectConfig, FindPlayerConfig, PretrainConfig
 from pretrain.data.movers import find_in_frames, movers_of
 from pretrain.data.shards import Shard, ShardWriter
 from pretrain.data.tracks import COST, FLOOR, REACH, likeliest_paths
@@ -151,10 +151,12 @@ def settings_of(folder: Path, **changes: int) -> PretrainConfig:
         levels="airstriker",
         agent=AgentConfig(
             actions=ACTIONS,
-            vision=VisionConfig(latent=20, grid=4, glimpse=4, channels=(4, 8)),
+            vision=VisionConfig(
+                latent=20, grid=4, player_units=4, channels=(4, 8), decoder_channels=(4, 8)
+            ),
         ),
         collect=CollectConfig(timesteps=1000, shard=200),
-        search=SearchTraining(**{"steps": 60, "rounds": 2, "round_steps": 60, **changes}),
+        find_player=FindPlayerConfig(**{"steps": 60, "rounds": 2, "round_steps": 60, **changes}),
     )
 
 
@@ -171,7 +173,7 @@ def collected(folder: Path, lava_from: int, **changes: int) -> PretrainConfig:
 def test_it_is_found_in_frames_in_which_other_things_move(tmp_path: Path) -> None:
     config = collected(tmp_path, lava_from=2)
     find_player.run(config)
-    model = Search()
+    model = PlayerFinder()
     model.load_state_dict(find_player.stage(config).trained())
     frames, _, centres = film(100, seed=99, lava=True)
     with torch.no_grad():
@@ -187,11 +189,11 @@ def test_stopped_between_rounds_it_goes_on_and_ends_alike(
     whole = collected(tmp_path / "whole", 2, **sizes)
     find_player.run(whole)
     broken = collected(tmp_path / "broken", 2, **sizes)
-    follow = find_player.follow
-    monkeypatch.setattr(find_player, "follow", lambda *_: (_ for _ in ()).throw(KeyError("crash")))
+    track = find_player.track
+    monkeypatch.setattr(find_player, "track", lambda *_: (_ for _ in ()).throw(KeyError("crash")))
     with pytest.raises(KeyError, match="crash"):
         find_player.run(broken)
-    monkeypatch.setattr(find_player, "follow", follow)
+    monkeypatch.setattr(find_player, "track", track)
     find_player.run(broken)
     once, again = find_player.stage(whole).trained(), find_player.stage(broken).trained()
     assert all(torch.equal(value, again[name]) for name, value in once.items())
@@ -206,5 +208,5 @@ def test_where_nothing_moves_it_says_so(tmp_path: Path) -> None:
         for t in range(50):
             writer.add(draw(20, 20, 0), 1, 0.0, t == 0, False, {})
         writer.write(shards / name, {})
-    with pytest.raises(UsageError, match=r"set agent\.vision\.glimpse to 0"):
+    with pytest.raises(UsageError, match=r"set agent\.vision\.player_units to 0"):
         find_player.run(config)

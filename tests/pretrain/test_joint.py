@@ -15,7 +15,7 @@ from agent.config import AgentConfig, MemoryConfig, VisionConfig
 from pretrain import __main__ as command
 from pretrain.config import JointTraining, PretrainConfig
 from pretrain.data.shards import ShardSet, ShardWriter
-from pretrain.errors import Diverged, Stopped
+from pretrain.stage import Diverged, Stopped
 from pretrain.stages import joint
 from retro_common.errors import UsageError
 
@@ -24,14 +24,14 @@ out: {out}
 levels: airstriker
 agent:
   actions: ["", "LEFT", "RIGHT", "B"]
-  vision: {{latent: 16, grid: 4, glimpse: 0, channels: [4, 8]}}
+  vision: {{latent: 16, grid: 4, player_units: 0, channels: [4, 8], decoder_channels: [4, 8]}}
   memory: {{hidden: 16, mixtures: 2}}
   controller: {{features: [z, h], hidden: 16}}
-collect: {{timesteps: 256, shard: 128, workers: 2}}
+collect: {{timesteps: 256, shard: 128, workers: 2, behaviours: {{random: 1}}}}
 vision: {{steps: 4, batch: 16}}
 memory: {{steps: 4, batch: 4, sequence: 16}}
 joint: {{steps: 8, batch: 2, sequence: 8}}
-controller: {{timesteps: 128, envs: 2, ppo: {{rollout: 64, epochs: 1, minibatches: 2}}}}
+controller: {{timesteps: 128, envs: 2, ppo: {{rollout_length: 64, epochs: 1, minibatches: 2}}}}
 """
 
 
@@ -125,7 +125,9 @@ def small_config(folder: Path) -> PretrainConfig:
         levels="airstriker",
         agent=AgentConfig(
             actions=("", "B"),
-            vision=VisionConfig(latent=16, grid=4, glimpse=0, channels=(8, 16)),
+            vision=VisionConfig(
+                latent=16, grid=4, player_units=0, channels=(8, 16), decoder_channels=(8, 16)
+            ),
             memory=MemoryConfig(hidden=16, mixtures=2),
         ),
         joint=JointTraining(steps=1, batch=4, sequence=8),

@@ -15,7 +15,7 @@ import torch
 from agent import bundle
 from pretrain import __main__ as command
 from pretrain.data.shards import Shard
-from pretrain.stage import StopRequest
+from pretrain.meter import StopRequest
 from retro_common.errors import UsageError
 from retro_common.errors import UsageError as ContestUsageError
 
@@ -24,13 +24,13 @@ out: {out}
 levels: airstriker
 agent:
   actions: ["", "LEFT", "RIGHT", "B"]
-  vision: {{latent: 16, grid: 4, glimpse: 0, channels: [4, 8]}}
+  vision: {{latent: 16, grid: 4, player_units: 0, channels: [4, 8], decoder_channels: [4, 8]}}
   memory: {{hidden: 16, mixtures: 2}}
   controller: {{features: [z, h], hidden: 16}}
-collect: {{timesteps: 512, shard: 128, workers: 2}}
+collect: {{timesteps: 512, shard: 128, workers: 2, behaviours: {{random: 1}}}}
 vision: {{steps: 12, batch: 16, kl_warmup: 4}}
 memory: {{steps: 10, batch: 4, sequence: 16}}
-controller: {{timesteps: 256, envs: 2, ppo: {{rollout: 64, epochs: 1, minibatches: 2}}}}
+controller: {{timesteps: 256, envs: 2, ppo: {{rollout_length: 64, epochs: 1, minibatches: 2}}}}
 """
 
 
@@ -169,7 +169,7 @@ STOP_AFTER_THREE_STEPS = """
 import os, signal, sys
 import torch
 from pretrain import __main__ as command
-from pretrain.errors import Stopped
+from pretrain.stage import Stopped
 
 steps = 0
 step = torch.optim.Adam.step
