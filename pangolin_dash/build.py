@@ -1,7 +1,7 @@
-"""``python -m pangolin_dash.build``: art + levels -> ROM -> save-states -> stable-retro integration.
+"""`python -m pangolin_dash.build`: art + levels -> ROM -> save-states -> stable-retro integration.
 
 Without arguments it makes the 18 acts of the shipped game again, byte for byte, in
-``pangolin_dash/integration``. With ``--seed`` and ``--name`` it makes a game of unseen acts. Either way
+`pangolin_dash/integration`. With `--seed` and `--name` it makes a game of unseen acts. Either way
 every act is then finished once in the emulator, by a stored movie or by one that is searched.
 """
 
@@ -12,24 +12,25 @@ import hashlib
 import json
 import sys
 import tempfile
-from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+import stable_retro as retro
 import tyro
 
-from pangolin_dash import ram, toolchain
+from pangolin_dash import movies
+from pangolin_dash.acts import Options, check_options, make_acts
 from pangolin_dash.check import check
-from pangolin_dash.levels.generator import Act, difficulty, generate
-from pangolin_dash.levels.themes import THEMES
-from pangolin_dash.movies import FOLDER as MOVIES
-from pangolin_dash.movies import Movie
-
-HERE = Path(__file__).parent
-SHIPPED = "PangolinDash-Genesis-v0"
-SHIPPED_SEED = 1
+from pangolin_dash.cli import exit_code
+from pangolin_dash.compile import ram, toolchain
+from pangolin_dash.compile.errors import BuildError
+from pangolin_dash.levels.generator import Act
+from pangolin_dash.solve import solve_all
+from retro_common.errors import UsageError
+from retro_common.movies import Movie
 
 CONTEST = {
-    # 9000 points for the whole way: `progress` counts 1/4096 points.
+    # 9000 points for the whole level: `progress` counts 1/4096 points.
     # 1000 x (1 - frames / 18000) at the end: `time_left` is 18000 - frames.
     "reward": {
         "variables": {
@@ -45,9 +46,9 @@ CONTEST = {
         },
     },
 }
-#: Bytes of a save-state that the core (Genesis Plus GX 1.7.5 in stable-retro 1.0.1) writes for this
-#: machine; the rest of its megabyte is whatever was in memory. So are 24 bytes inside it: the core
-#: saves 24 numbers of 8 bits as 16.
+# Bytes of a save-state that the core (Genesis Plus GX 1.7.5 in stable-retro 1.0.1) writes for this
+# machine; the rest of its megabyte is left over from earlier use of the memory. So are 24 bytes
+# inside it: the core saves 24 numbers of 8 bits as 16.
 STATE_USED = 144_681
 STATE_UNSET = slice(144_228, 144_275, 2)
 
@@ -57,51 +58,12 @@ SCENARIO = {
 }
 
 
-class UsageError(ValueError):
-    """What a person asked for cannot be; the message says why."""
-
-
-@dataclass
-class Options:
-    """Build Pangolin Dash.
-
-    Attributes:
-        seed: which levels to generate.
-        zones: zones of a custom game, in order; every zone gets ``acts`` acts.
-        acts: acts per zone.
-        hard: difficulty of a custom game's acts, 0 to 1; by default it rises from act to act.
-        name: name of the integration, for example PangolinDashCustom7.
-        out: the folder in which the integration's folder is made.
-    """
-
-    seed: int = SHIPPED_SEED
-    zones: tuple[str, ...] = field(default_factory=lambda: tuple(THEMES))
-    acts: int = 3
-    hard: float | None = None
-    name: str = SHIPPED
-    out: Path = HERE / "integration"
-
-
-def make_acts(options: Options) -> list[Act]:
-    """The acts of a game, in order."""
-    acts = []
-    for zone in options.zones:
-        for act in range(1, options.acts + 1):
-            hard = options.hard
-            if hard is None:
-                hard = difficulty(list(THEMES).index(zone), act)
-            acts.append(generate(zone, act, options.seed, hard))
-    return acts
-
-
 def canonical(state: bytes) -> bytes:
-    """The save-state without what differs from run to run and is not read back.
+    """The save-state without the bytes that differ from run to run and are not read back.
 
     The emulator leaves old memory behind the used part, and its own addresses (of tables and
     functions, which it sets again on loading) inside it.
     """
-    import numpy as np
-
     data = np.frombuffer(state[:STATE_USED], np.uint8).copy()
     values = np.lib.stride_tricks.sliding_window_view(data, 8).copy().view("<u8").ravel()
     address = np.zeros(len(values), bool)
@@ -115,10 +77,11 @@ def canonical(state: bytes) -> bytes:
 
 
 def make_states(game: str, parent: Path, acts: list[Act]) -> None:
-    """Boot the ROM, choose each act on the title screen and save its first frame."""
-    import numpy as np
-    import stable_retro as retro
+    """Boot the ROM, choose each act on the title screen and save its first frame.
 
+    Raises:
+        BuildError: an act does not start.
+    """
     retro.data.Integrations.add_custom_path(str(parent.resolve()))
     env = retro.make(
         game,
@@ -147,9 +110,9 @@ def make_states(game: str, parent: Path, acts: list[Act]) -> None:
                 if env.data.lookup_value("playing"):
                     break
             else:
-                raise toolchain.BuildError(f"{act.name}: the act did not start")
+                raise BuildError(f"{act.name}: the act did not start")
             if env.data.lookup_value("frame") != 0:
-                raise toolchain.BuildError(f"{act.name}: the state was taken too late")
+                raise BuildError(f"{act.name}: the state was taken too late")
             state = env.em.get_state()
             with gzip.GzipFile(
                 filename="", mode="wb", fileobj=(parent / game / f"{act.name}.state").open("wb"),
@@ -167,7 +130,12 @@ def make_states(game: str, parent: Path, acts: list[Act]) -> None:
 
 
 def build(options: Options) -> Path:
-    """Make the integration's folder; returns it."""
+    """Make the integration's folder; returns it.
+
+    Raises:
+        UsageError: a compiler is missing, or the ROM would be too large.
+        BuildError: the sources do not compile, or an act does not start.
+    """
     acts = make_acts(options)
     folder = options.out / options.name
     folder.mkdir(parents=True, exist_ok=True)
@@ -191,7 +159,7 @@ def build(options: Options) -> Path:
 
 
 def _summary(acts: list[Act], options: Options) -> dict:
-    """What the game was made from, for whoever finds the folder."""
+    """Seed, length in pixels and sections of every act, for `metadata.json`."""
     return {
         act.name: {
             "seed": options.seed,
@@ -203,69 +171,38 @@ def _summary(acts: list[Act], options: Options) -> dict:
 
 
 def movies_of(options: Options, acts: list[Act]) -> dict[str, Movie]:
-    """A movie of every act: the stored ones of the shipped game, new ones of a custom game.
+    """A movie of every act: the stored ones of the shipped game, new ones of an own game.
 
     Raises:
-        BuildError: an act has no movie, or the search finds no way through it.
+        UsageError: an act has no movie, or the search finds no route through it.
     """
-    from pangolin_dash.solve import solve_all
-
-    if options == Options(out=options.out):
-        movies = {act.name: MOVIES / f"{act.name}.json" for act in acts}
-        missing = [name for name, path in movies.items() if not path.exists()]
-        if missing:
-            raise toolchain.BuildError(
-                f"{missing[0]} has no movie: run python -m pangolin_dash.solve"
-            )
-        return {name: Movie.load(path) for name, path in movies.items()}
-    found = solve_all(acts)
-    for name, movie in found.items():
+    if options.shipped:
+        return movies.load(movies.FOLDER, [act.name for act in acts])
+    found = {}
+    for name, movie in solve_all(acts).items():
         if movie is None:
-            raise toolchain.BuildError(f"no way found through {name}: choose another seed")
-    return {name: movie for name, movie in found.items() if movie is not None}
+            raise UsageError(f"the search finds no route through {name}: choose another --seed")
+        found[name] = movie
+    return found
 
 
 def main() -> int:
     """The command line; returns its exit code."""
-    options = tyro.cli(Options)
-    try:
-        check_options(options)
-        folder = build(options)
-        problems = check(folder, movies_of(options, make_acts(options)))
-    except UsageError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except (toolchain.BuildError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
+    options = tyro.cli(Options, prog="python -m pangolin_dash.build")
+    check_options(options)
+    toolchain.require_compilers(search=not options.shipped)
+    acts = make_acts(options)
+    folder = build(options)
+    found = movies_of(options, acts)
+    if not options.shipped:
+        for name, movie in found.items():
+            movie.save(movies.folder_of(folder) / f"{name}.json")
+    problems = check(folder, found)
     print(folder)
     for line in problems:
         print(line, file=sys.stderr)
     return 1 if problems else 0
 
 
-def check_options(options: Options) -> None:
-    """Raises UsageError for what cannot be built."""
-    unknown = [zone for zone in options.zones if zone not in THEMES]
-    if unknown:
-        raise UsageError(f"unknown zone {unknown[0]}: choose from {', '.join(THEMES)}")
-    if len(set(options.zones)) < len(options.zones):
-        raise UsageError("a zone is named twice: use --acts for more acts of a zone")
-    if not 1 <= options.acts <= 9:
-        raise UsageError("--acts must be 1 to 9")
-    if not options.zones:
-        raise UsageError("--zones names no zone")
-    if options.seed < 0:
-        raise UsageError("--seed must not be negative")
-    if options.hard is not None and not 0 <= options.hard <= 1:
-        raise UsageError("--hard must be 0 to 1")
-    if options.name == SHIPPED and options != Options(out=options.out):
-        raise UsageError(f"--name {SHIPPED} is the shipped game: give a custom game its own name")
-    if "/" in options.name or not options.name.strip("."):
-        raise UsageError("--name must be the name of a folder")
-    if not options.out.parent.exists() and not options.out.exists():
-        raise UsageError(f"--out: the folder {options.out.parent} does not exist")
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))

@@ -1,20 +1,24 @@
 """The game's logic compiled for this machine: thousands of times faster than the emulator.
 
 The same C files as in the ROM (player, terrain, objects, camera, level), without the picture.
-Search happens here; every result is then replayed on the real ROM in the emulator (``pangolin_dash.check``).
+The search runs here; `pangolin_dash.check` then replays every result on the real ROM in the
+emulator.
 """
 
 from __future__ import annotations
 
 import ctypes
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
-from pangolin_dash import ram, toolchain
+from pangolin_dash.compile import ram, toolchain
 from pangolin_dash.levels.generator import Act
 
 # Pad bits, as in pangolin_dash/src/types.h.
 UP, DOWN, LEFT, RIGHT, B = 1, 2, 4, 8, 16
+BITS = {"UP": UP, "DOWN": DOWN, "LEFT": LEFT, "RIGHT": RIGHT, "B": B}
+"""pad bits by the emulator's names of the buttons"""
 
 _TYPES = {
     ">u4": ctypes.c_uint32,
@@ -24,8 +28,22 @@ _TYPES = {
 }
 
 
+def buttons(pad: int) -> tuple[str, ...]:
+    """Names of the buttons in pad bits: `RIGHT | B` -> `("RIGHT", "B")`."""
+    return tuple(name for name, bit in BITS.items() if pad & bit)
+
+
+def pad_of(names: Iterable[str]) -> int:
+    """Pad bits of named buttons: `("RIGHT", "B")` -> `RIGHT | B`.
+
+    Raises:
+        KeyError: the simulator has no such button.
+    """
+    return sum(BITS[name] for name in set(names))
+
+
 class Variables(ctypes.Structure):
-    """The game's RAM variables (``pangolin_dash.ram.VARIABLES``)."""
+    """The game's RAM variables (`pangolin_dash.compile.ram.VARIABLES`)."""
 
     _fields_ = tuple((name, _TYPES[kind]) for name, kind in ram.VARIABLES.items())
 
@@ -33,7 +51,7 @@ class Variables(ctypes.Structure):
 class Simulator:
     """The acts of one game, one of them loaded.
 
-    ``variables`` shows the current frame. ``save`` and ``restore`` are save-states.
+    `variables` shows the current frame. `save` and `restore` are save-states.
     """
 
     def __init__(self, acts: list[Act]) -> None:
@@ -48,7 +66,7 @@ class Simulator:
         self.variables = Variables.from_address(self._address)
 
     def load(self, index: int) -> None:
-        """Start act number ``index``, as a reset of the emulator does (one frame passes)."""
+        """Start act number `index`, as a reset of the emulator does (one frame passes)."""
         self._library.host_load(index)
         self._size = self._library.host_world_size()
         self.hold(0, 1)
@@ -62,14 +80,14 @@ class Simulator:
         return ctypes.string_at(self._address, self._size)
 
     def restore(self, state: bytes) -> None:
-        """Back to a saved state of the same act."""
+        """Go back to a saved state of the same act."""
         ctypes.memmove(self._address, state, self._size)
 
     def levers(self) -> int:
-        """How many levers are pulled."""
+        """The number of levers that are pulled."""
         return self._library.host_levers()
 
     @property
     def dead(self) -> bool:
-        """Was a life lost?"""
+        """Whether a life was lost."""
         return self.variables.lives < 3

@@ -1,9 +1,10 @@
-"""``python -m pangolin_dash.solve``: find a way through acts, as input movies.
+"""`python -m pangolin_dash.solve`: find a route through acts, as input movies.
 
 The search keeps one save-state for every small cell of the level that it has reached (position,
-direction, on the ground or not, levers pulled), picks a state that was tried little and lies far
-on, and plays random button presses from it. It is the idea of Go-Explore (Ecoffet et al. 2019):
-return to a known place, then explore. It runs in the game's own logic compiled for this machine.
+speed, on the ground or not, levers pulled), picks a state that was tried seldom and lies far to the
+right, and plays random button presses from it. It is the idea of Go-Explore (Ecoffet et al. 2019,
+arXiv 1901.10995): return to a known state, then explore. It runs in the game's own logic compiled
+for this machine.
 """
 
 from __future__ import annotations
@@ -17,22 +18,26 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from pangolin_dash.build import Options, make_acts
+from pangolin_dash.acts import Options, make_acts
+from pangolin_dash.cli import exit_code
 from pangolin_dash.levels.generator import Act
-from pangolin_dash.movies import FOLDER, Movie
-from pangolin_dash.simulator import DOWN, LEFT, RIGHT, B, Simulator
+from pangolin_dash.movies import FOLDER
+from pangolin_dash.simulator import DOWN, LEFT, RIGHT, B, Simulator, buttons
+from retro_common.errors import UsageError
+from retro_common.movies import Movie
 
 FRAME_LIMIT = 18_000
 CELL = 24  # pixels
 
-#: What the search presses: the contest's usual buttons. Every press lasts whole timesteps.
 PADS = (RIGHT, RIGHT, RIGHT | B, RIGHT | B, RIGHT | DOWN, LEFT, LEFT | B, B, 0, LEFT | DOWN)
+"""what the search presses, the likely buttons twice"""
 FRAMES = (4, 8, 8, 12, 16, 24, 40)
+"""lengths of a press in frames: whole timesteps of the contest"""
 
 
 @dataclass
 class _Node:
-    """A place reached: how to come back, and how often it was tried."""
+    """A state reached: its save-state, the inputs that led to it, and how often it was tried."""
 
     state: bytes
     parent: int
@@ -50,15 +55,15 @@ def solve(
     effort: int = 400_000,
     polish: float = 0.3,
 ) -> Movie | None:
-    """Search a way through act ``index``; None when ``effort`` presses did not find one.
+    """Search a route through act `index`; None when `effort` presses did not find one.
 
     Args:
         simulator: the game.
         index: number of the act.
         seed: of the random presses; the same seed gives the same movie.
         effort: presses to try at most.
-        polish: after the first solution, go on for this part of the presses it took, for a shorter
-            way.
+        polish: after the first solution, go on for this part of the presses it took, to find a
+            shorter route.
     """
     rng = random.Random(seed)
     simulator.load(index)
@@ -117,11 +122,11 @@ def solve(
 
 
 def _pick(nodes: list[_Node], order: list[int], far: int, rng: random.Random) -> int:
-    """A place to go on from: of a few drawn at random the one tried least, further on preferred."""
+    """The next state to explore: of 8 drawn at random the least tried, further right preferred."""
     near_front = rng.random() < 0.7
     best, best_score = order[-1], None
     for _ in range(8):
-        # new places are at the end of the list: draw half of the candidates there
+        # new states are at the end of the list: draw half of the candidates there
         recent = rng.random() < 0.5
         low = max(0, len(order) - 300) if recent else 0
         candidate = order[rng.randrange(low, len(order))]
@@ -151,7 +156,8 @@ def _movie(simulator: Simulator, index: int, nodes: list[_Node], best: tuple) ->
     variables = simulator.variables
     if not variables.level_end:
         raise AssertionError("a solution did not replay")
-    return Movie(tuple(runs), variables.progress / 4096 + variables.time_left / 18)
+    inputs = tuple((buttons(pad), frames) for pad, frames in runs)
+    return Movie(inputs, variables.progress / 4096 + variables.time_left / 18)
 
 
 def _job(acts: list[Act], index: int, seed: int, effort: int) -> Movie | None:
@@ -169,38 +175,39 @@ def solve_all(
 
 @dataclass
 class Arguments:
-    """Search the 18 acts of the shipped game and store the movies.
+    """Search a route through the acts of the shipped game and store it as input movies.
 
-    Attributes:
-        only: names of acts; all by default.
-        seed: of the search.
-        effort: presses to try for an act, at most.
+    Exit code 0 when every act has a route, 1 when one has none.
     """
 
     only: tuple[str, ...] = ()
+    """names of acts; all by default"""
     seed: int = 0
+    """of the search"""
     effort: int = 400_000
+    """button presses to try for an act, at most"""
 
 
 def main() -> int:
     """The command line; returns its exit code."""
-    arguments = tyro.cli(Arguments)
-    acts = [a for a in make_acts(Options()) if not arguments.only or a.name in arguments.only]
-    unknown = set(arguments.only) - {act.name for act in acts}
+    arguments = tyro.cli(Arguments, prog="python -m pangolin_dash.solve")
+    acts = make_acts(Options())
+    names = [act.name for act in acts]
+    unknown = [name for name in arguments.only if name not in names]
     if unknown:
-        print(f"unknown act {sorted(unknown)[0]}", file=sys.stderr)
-        return 2
-    movies = solve_all(acts, seed=arguments.seed, effort=arguments.effort)
+        raise UsageError(f"unknown act {unknown[0]}: choose from {', '.join(names)}")
+    acts = [act for act in acts if not arguments.only or act.name in arguments.only]
+    found = solve_all(acts, seed=arguments.seed, effort=arguments.effort)
     table = Table("act", "frames", "reward")
-    for name, movie in movies.items():
+    for name, movie in found.items():
         if movie is None:
-            table.add_row(name, "-", "no way found")
+            table.add_row(name, "-", "no route found")
         else:
             movie.save(FOLDER / f"{name}.json")
             table.add_row(name, str(movie.frames), f"{movie.reward:.1f}")
     Console().print(table)
-    return 0 if all(movies.values()) else 1
+    return 0 if all(found.values()) else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))

@@ -1,7 +1,8 @@
 """Every picture of Pangolin Dash, drawn by code: palettes, terrain, backgrounds, sprites.
 
 All pictures are indexed: numpy uint8 arrays (H, W) with colours 0..15 of one palette line; 0 is
-transparent. The same sources give the same bytes. `python -m pangolin_dash.art.preview OUT.png` shows them.
+transparent. The same sources give the same bytes. `python -m pangolin_dash.art.preview OUT.png`
+shows them.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ from types import ModuleType
 
 import numpy as np
 
-from . import common, creatures
-from . import terrain as _terrain
-from .palettes import ZONES, palettes
-from .zones import (
+from pangolin_dash.art.landscape import terrain as _terrain
+from pangolin_dash.art.palettes import ZONES, palettes
+from pangolin_dash.art.sprites import common, creatures
+from pangolin_dash.art.zones import (
     amber_dunes,
     coral_grotto,
     ember_works,

@@ -1,4 +1,4 @@
-"""Drawing on indexed pictures: masks, ramps, dithering, outlines, texts as pictures.
+"""Drawing on indexed pictures: masks, ramps, dithering, outlines, pictures from text.
 
 A picture is a numpy uint8 array (H, W) of colour indices 0..15; 0 is transparent. A mask is a bool
 array of the same shape. A ramp is a sequence of colour indices from dark to light.
@@ -37,7 +37,7 @@ def sin(degrees: float) -> float:
 
 
 def wave(x: np.ndarray | float, period: float, phase: float = 0.0) -> np.ndarray:
-    """sin(2 pi (x / period + phase)), rounded to 6 digits (see the module's text)."""
+    """sin(2 pi (x / period + phase)), rounded to 6 digits (see the module's docstring)."""
     values = np.atleast_1d(np.asarray(x, dtype=float))
     flat = [round(math.sin(2 * math.pi * (v / period + phase)), 6) for v in values.ravel()]
     return np.array(flat).reshape(values.shape)
@@ -79,7 +79,7 @@ def tube(
     """A chain of capsules. Returns (mask, along, across).
 
     `along` is the position on the chain in pixels (from the first point), `across` the signed
-    distance from its middle line divided by the local radius (-1..1, negative = left of the way).
+    distance from its middle line divided by the local radius (-1..1, negative on the left).
     """
     x, y = grid(shape)
     mask = np.zeros(shape, bool)

@@ -1,8 +1,8 @@
 """Colours: 4 lines of 16 per zone, channels R, G, B in 0..7 (the Mega Drive's 9-bit colour).
 
-One rule holds the look together: the hero is warm (copper scales), every backdrop is cool, rings
-are the only saturated yellow, and every figure wears a near-black line. So what matters stays
-visible even when a learner shrinks the screen to 64x64.
+One rule holds the look together: the player sprite is warm (copper scales), every backdrop is
+cool, rings are the only saturated yellow, and every figure has a near-black outline. So the figures
+stay visible when an agent shrinks the screen to 64x64.
 
 Each colour is written as three digits, RGB. The index of a colour within a line means the same in
 every zone (see the comments), so that terrain and enemies can share drawing code.
@@ -87,7 +87,8 @@ def _line(text: str) -> list[list[int]]:
 def palettes(zone: str) -> np.ndarray:
     """The zone's four palette lines, uint8 (4, 16, 3), channels R, G, B in 0..7.
 
-    Raises KeyError for an unknown zone.
+    Raises:
+        KeyError: unknown zone.
     """
     backdrop, *lines = _COLORS[zone]
     first = [int(channel) for channel in backdrop]

@@ -1,9 +1,9 @@
 """Mock screens of every zone, as the Mega Drive would show them.
 
-`python -m pangolin_dash.art.preview OUT.png` draws six 320x224 screens (planes B and A, sprites, HUD) with
-the hardware's limits: 4 palette lines of 16 9-bit colours, every 8x8 tile in one line.
-`--sheet` draws the sprites four times enlarged instead; `--small` adds the 64x64 picture that a
-learner sees; `--zone` draws one zone only; `--scale` enlarges.
+`python -m pangolin_dash.art.preview OUT.png` draws six 320x224 screens (planes B and A, sprites,
+HUD) with the hardware's limits: 4 palette lines of 16 9-bit colours, every 8x8 tile in one line.
+`--sheet` draws the sprites four times enlarged instead; `--small` adds the 64x64 picture that an
+agent sees; `--zone` draws one zone only; `--scale` enlarges.
 """
 
 from __future__ import annotations
@@ -15,9 +15,17 @@ import numpy as np
 import tyro
 from PIL import Image
 
-from . import ZONES, background, background_strips, palettes, sprites, terrain, zone_sprites
-from .canvas import blank, distinct_tiles, over
-from .palettes import to_rgb
+from pangolin_dash.art import (
+    ZONES,
+    background,
+    background_strips,
+    palettes,
+    sprites,
+    terrain,
+    zone_sprites,
+)
+from pangolin_dash.art.canvas import blank, distinct_tiles, over
+from pangolin_dash.art.palettes import to_rgb
 
 SCREEN = (224, 320)
 
@@ -186,7 +194,7 @@ def screen(zone: str, camera: int = 0) -> np.ndarray:
 
 
 def small(picture: np.ndarray) -> np.ndarray:
-    """The 64x64 picture of a learner (area average), enlarged to the screen's height."""
+    """The 64x64 picture of an agent (area average), enlarged to the screen's height."""
     image = Image.fromarray(picture).resize((64, 64), Image.Resampling.BOX)
     return np.asarray(image.resize((224, 224), Image.Resampling.NEAREST))
 
@@ -217,7 +225,7 @@ def budget(zone: str) -> str:
 
 
 def main() -> None:
-    args = tyro.cli(Args)
+    args = tyro.cli(Args, prog="python -m pangolin_dash.art.preview")
     zones = [args.zone] if args.zone else list(ZONES)
     pictures = []
     for zone in zones:

@@ -1,6 +1,6 @@
-"""The 16 x 16 pixel blocks a level is made of: their numbers, pictures and what they do.
+"""The blocks of a level, 16 x 16 pixels: their numbers, pictures and effects.
 
-The numbers are the same in every zone; only the pictures (``pangolin_dash.art.terrain``) differ.
+The numbers are the same in every zone; only the pictures differ (`pangolin_dash.art.terrain`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 # Flags, as in pangolin_dash/src/world.h.
 SOLID, SLOPE, ONEWAY, LIQUID, BREAK, DOOR, SPECIAL, MIRROR = (1 << i for i in range(8))
 
-#: Height of the ground in each of the 16 pixel columns, by shape.
 SHAPES: dict[str, list[int]] = {
     "none": [0] * 16,
     "full": [16] * 16,
@@ -21,27 +20,25 @@ SHAPES: dict[str, list[int]] = {
     "slope22_down_a": [16 - c // 2 for c in range(16)],
     "slope22_down_b": [8 - c // 2 for c in range(16)],
 }
+"""height of the ground in each of the 16 pixel columns, by shape"""
 
 
 @dataclass(frozen=True)
 class Block:
-    """One kind of block.
-
-    Attributes:
-        picture: its name in ``pangolin_dash.art.terrain``, None for nothing.
-        flags: what it does, a sum of the flags above.
-        shape: its profile, a key of SHAPES.
-        angle: -2 steep down to 2 steep up, seen from the left.
-        front: drawn in front of objects that hide in the ground.
-        flip: the picture is mirrored.
-    """
+    """One kind of block."""
 
     picture: str | None
+    """its name in `pangolin_dash.art.terrain(zone)`, None for nothing"""
     flags: int = 0
+    """its effects, a sum of the flags above"""
     shape: str = "none"
+    """its profile, a key of `SHAPES`"""
     angle: int = 0
+    """-2 steep down to 2 steep up, from left to right"""
     front: bool = False
+    """drawn in front of objects that hide in the ground"""
     flip: bool = False
+    """the picture is mirrored"""
 
 
 def _solid(picture: str, flags: int = 0, flip: bool = False) -> Block:
@@ -60,13 +57,12 @@ _DECORATIONS = (
     "deco1 deco2 deco3 deco4 deco5 deco6 deco_tall_top deco_tall_mid deco_tall_base"
     " goal_tl goal_tr goal_bl goal_br"
 )
-#: Pictures that ``canvas.dress`` chooses: far from the light, and below the foot of a slope.
+# Pictures that `canvas.dress` chooses: far from the light, and below the foot of a slope.
 _DRESSING = (
     "ground_mid ground_deep ground_deep2 under_slope45_up under_slope45_down"
     " under_slope22_up_a under_slope22_down_b"
 )
 
-#: Every block by name; a block's number is its place here.
 BLOCKS: dict[str, Block] = {
     "empty": Block(None),
     **{name: _solid(name) for name in _GROUNDS.split()},
@@ -86,5 +82,6 @@ BLOCKS: dict[str, Block] = {
     **{name: Block(name) for name in _DECORATIONS.split()},
     **{name: _solid(name) for name in _DRESSING.split()},
 }
+"""every block by name; a block's number is its place here"""
 
 NUMBER: dict[str, int] = {name: number for number, name in enumerate(BLOCKS)}

@@ -1,7 +1,7 @@
-"""A level while it is drawn: a grid of blocks, objects, rings, and a cursor that walks right.
+"""A level while it is drawn: a grid of blocks, objects, rings, and a cursor that moves right.
 
 Rows count from the top (0) to the bottom (31), columns from the left. The cursor stands on the
-ground: ``x`` is the next free column, ``row`` the top row of the ground there.
+ground: `x` is the next free column, `row` the top row of the ground there.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SPRING_UP, SPRING_SIDE, SPIKES, WALKER, FLYER, PLATFORM, CRUMBLE, LEVER, HAZARD 
 
 _GROUND = NUMBER["ground"]
 _EMPTY = NUMBER["empty"]
-#: What ground turns to from that many blocks off the nearest free block.
+# The block that ground becomes from this many blocks away from the nearest free block on.
 _DARKER = {3: NUMBER["ground_mid"], 4: NUMBER["ground_deep"], 8: NUMBER["ground_deep2"]}
 _SOLID = np.array([bool(b.flags & SOLID) for b in BLOCKS.values()])
 _SLOPE = np.array([bool(b.flags & SLOPE) for b in BLOCKS.values()])
@@ -41,7 +41,7 @@ class Thing:
 
 @dataclass
 class Canvas:
-    """The level being drawn; see the module's text."""
+    """The level while it is drawn; see the module's docstring."""
 
     x: int = 0
     row: int = 20
@@ -65,37 +65,37 @@ class Canvas:
         self.x += 1
 
     def up22(self, rows: int) -> None:
-        """A gentle slope that rises by ``rows``, 2 columns each."""
+        """A gentle slope that rises by `rows`, 2 columns each."""
         for _ in range(rows):
             self.row -= 1
             self._slope("slope22_up_a", self.row)
             self._slope("slope22_up_b", self.row)
 
     def down22(self, rows: int) -> None:
-        """A gentle slope that falls by ``rows``, 2 columns each."""
+        """A gentle slope that falls by `rows`, 2 columns each."""
         for _ in range(rows):
             self._slope("slope22_down_a", self.row)
             self._slope("slope22_down_b", self.row)
             self.row += 1
 
     def up45(self, rows: int) -> None:
-        """A steep slope that rises by ``rows``, 1 column each."""
+        """A steep slope that rises by `rows`, 1 column each."""
         for _ in range(rows):
             self.row -= 1
             self._slope("slope45_up", self.row)
 
     def down45(self, rows: int) -> None:
-        """A steep slope that falls by ``rows``, 1 column each."""
+        """A steep slope that falls by `rows`, 1 column each."""
         for _ in range(rows):
             self._slope("slope45_down", self.row)
             self.row += 1
 
     def step(self, rows: int) -> None:
-        """The ground goes on ``rows`` higher (negative: lower), with a vertical edge."""
+        """The ground goes on `rows` higher (negative: lower), with a vertical edge."""
         self.row -= rows
 
     def gap(self, columns: int, liquid: bool = False) -> int:
-        """No ground; ``liquid`` begins two rows below the edge. Returns the first column."""
+        """No ground; `liquid` begins two rows below the edge. Returns the first column."""
         start = self.x
         if liquid:
             self.liquid(start, start + columns, self.row + 2)
@@ -115,11 +115,11 @@ class Canvas:
         self.grid[x0:x1, max(row0, 0) : row1] = NUMBER[block]
 
     def clear(self, x0: int, x1: int, row0: int, row1: int) -> None:
-        """Make room."""
+        """Empty these columns and rows."""
         self.fill(x0, x1, row0, row1, "empty")
 
     def liquid(self, x0: int, x1: int, row: int, bottom: int = ROWS) -> None:
-        """Liquid with its surface in ``row``, in whatever is empty."""
+        """Liquid in all empty blocks of these columns, its surface in `row`."""
         for x in range(x0, x1):
             for r in range(row, bottom):
                 if self.grid[x, r] == _EMPTY:
@@ -135,13 +135,13 @@ class Canvas:
     def put(
         self, type: int, x: float, row: float, param: int = 0, a: float = 0, b: float = 0
     ) -> None:
-        """An object with its centre at column ``x`` and its bottom on ``row``'s top."""
+        """An object with its centre at column `x` and its bottom on `row`'s top."""
         self.things.append(
             Thing(round(x * BLOCK), round(row * BLOCK), type, param, round(a), round(b))
         )
 
     def ring_line(self, x: float, row: float, count: int, pitch: float = 1.5) -> None:
-        """``count`` rings side by side, centres ``row`` blocks from the top."""
+        """`count` rings side by side, centres `row` blocks from the top."""
         for i in range(count):
             self.rings.append((round((x + i * pitch) * BLOCK), round(row * BLOCK)))
 
@@ -184,7 +184,7 @@ def dress(canvas: Canvas, columns: int, rng: np.random.Generator) -> np.ndarray:
     for slope in ("slope45_up", "slope45_down", "slope22_up_a", "slope22_down_b"):
         below = (grid[:, :-1] == NUMBER[slope]) & (grid[:, 1:] == NUMBER["slope_fill"])
         out[:, 1:][below] = NUMBER[f"under_{slope}"]
-    # something hangs from some ceilings
+    # decorations hang from some ceilings
     airy = (grid[:, 1:-1] == _EMPTY) & (grid[:, 2:] == _EMPTY)
     hanging = airy & (plain & down)[:, :-2] & (roll[:, :-2] < 0.25)
     out[:, 1:-1][hanging] = NUMBER["deco6"]
@@ -199,7 +199,7 @@ def _eroded(mask: np.ndarray) -> np.ndarray:
 
 
 def _decorate(out: np.ndarray, top: np.ndarray, rng: np.random.Generator) -> None:
-    """Plants and the like on level ground, where nothing is in the way."""
+    """Put plants and other decorations on level ground where there is room."""
     columns = out.shape[0]
     last_tall = -10
     for x in range(columns):

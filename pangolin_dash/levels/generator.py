@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pangolin_dash.levels import ground_sections, wall_sections, zone_sections  # noqa: F401  (the library)
+# These three modules enter their sections into the library.
+from pangolin_dash.levels import ground_sections, wall_sections, zone_sections  # noqa: F401
 from pangolin_dash.levels.blocks import NUMBER
 from pangolin_dash.levels.canvas import BLOCK, MAX_COLUMNS, ROWS, Canvas, Thing, dress
 from pangolin_dash.levels.library import LIBRARY, WIDEST, Section
@@ -15,36 +16,35 @@ from pangolin_dash.levels.themes import COMMON, THEMES
 START_COLUMN = 6
 AFTER_END = 24  # columns of level ground behind the goal, to run out on
 
-#: Points for the whole way, in units of 1/4096. A level's length in pixels divides this number, so
-#: that the game counts its progress in whole units and the reward is exact.
 PROGRESS = 9000 * 4096
+"""points for a whole level, in units of 1/4096. A level's length in pixels divides this number, so
+that the game counts its progress in whole units and the reward is exact"""
 LENGTHS = tuple(n for n in range(4000, 10_001) if PROGRESS % n == 0)
 
 
 @dataclass(frozen=True)
 class Act:
-    """A finished act.
-
-    Attributes:
-        zone, act: the zone's name and the act's number from 1.
-        map: block numbers, (columns, 32).
-        things, rings: objects sorted by x, ring centres in pixels sorted by x.
-        start: pixels, where the player stands at first; end_x: where the level ends.
-        sections: (first column, name) of every section, for reports.
-    """
+    """A finished act."""
 
     zone: str
     act: int
+    """number in the zone, from 1"""
     map: np.ndarray
+    """block numbers, uint8 (columns, 32)"""
     things: tuple[Thing, ...]
+    """objects, sorted by x"""
     rings: tuple[tuple[int, int], ...]
+    """centres of the rings in pixels, sorted by x"""
     start: tuple[int, int]
+    """pixels: where the player stands at first"""
     end_x: int
+    """pixels: where the level ends"""
     sections: tuple[tuple[int, str], ...]
+    """(first column, name) of every section, for reports"""
 
     @property
     def name(self) -> str:
-        """The save-state's name, ``ZoneName.ActN``."""
+        """The save-state's name, `ZoneName.ActN`."""
         return f"{self.zone}.Act{self.act}"
 
 
@@ -55,19 +55,19 @@ def target_length(hard: float, rng: np.random.Generator) -> int:
 
 
 def _plan(rng: np.random.Generator) -> list[str]:
-    """Kinds of sections for one stretch of an act: gentle at first, then what needs thought.
+    """Kinds of sections for one stretch of an act: easy ones first, then harder ones.
 
-    ``own`` asks for one of the zone's own sections, of whatever kind.
+    `own` asks for one of the zone's own sections, of any kind.
     """
     first = rng.permutation(["own", "obstacle", "obstacle", "rest"]).tolist()
-    then = rng.permutation(["own", "own", "back", "ways", "obstacle", "rest"]).tolist()
+    then = rng.permutation(["own", "own", "back", "routes", "obstacle", "rest"]).tolist()
     return ["rest", *first, *then]
 
 
 def _choose(
     zone: str, kind: str, hard: float, row: int, recent: list[str], rng: np.random.Generator
 ) -> Section | None:
-    """A section of the kind that fits here and was not used lately."""
+    """A section of the kind that fits here and was not used recently; None where there is none."""
     own = THEMES[zone].own
     weights = own if kind == "own" else {**COMMON, **own}
     names, values = [], []
@@ -89,10 +89,13 @@ def generate(zone: str, act: int, seed: int, hard: float) -> Act:
     """One act; the same arguments give the same act.
 
     Args:
-        zone: a key of THEMES.
+        zone: a key of `THEMES`.
         act: number from 1.
         seed: any number; acts of one seed differ by zone and act.
         hard: difficulty, 0 to 1.
+
+    Raises:
+        ValueError: the act is wider than the game's map.
     """
     rng = np.random.default_rng([seed, sorted(THEMES).index(zone), act])
     length = target_length(hard, rng)

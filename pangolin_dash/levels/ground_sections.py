@@ -1,4 +1,4 @@
-"""Open ground, pits and platforms, and stretches with two ways."""
+"""Open ground, pits and platforms, and stretches with two routes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pangolin_dash.levels.library import Rng, between, section, walker
 
 @section("rest", 0.0)
 def meadow(c: Canvas, rng: Rng, hard: float) -> None:
-    """Level ground with rings and perhaps somebody walking."""
+    """Level ground with rings and sometimes a walker."""
     n = between(rng, 8, 13)
     x = c.flat(n)
     c.ring_line(x + 2, c.row - 1.0, between(rng, 2, 4))
@@ -40,7 +40,7 @@ def hills(c: Canvas, rng: Rng, hard: float) -> None:
 
 @section("rest", 0.1)
 def steep_hill(c: Canvas, rng: Rng, hard: float) -> None:
-    """A steep climb that a run makes easy, and a long fast way down."""
+    """A steep climb that a run makes easy, and a long fast descent."""
     c.flat(between(rng, 8, 10))
     rows = between(rng, 3, 5)
     c.up45(rows)
@@ -142,7 +142,7 @@ def moving_platform(c: Canvas, rng: Rng, hard: float) -> None:
 
 @section("obstacle", 0.6)
 def two_moving_platforms(c: Canvas, rng: Rng, hard: float) -> None:
-    """Two platforms that pass each other above the deep."""
+    """Two platforms that pass each other above a hole."""
     c.flat(5)
     n = between(rng, 20, 23)
     x = c.gap(n, liquid=True)
@@ -166,7 +166,7 @@ def lift(c: Canvas, rng: Rng, hard: float) -> None:
 # ---- two ways ---------------------------------------------------------------------------------
 
 
-@section("ways", 0.1, sky=11, deep=0)
+@section("routes", 0.1, sky=11, deep=0)
 def high_road(c: Canvas, rng: Rng, hard: float) -> None:
     """A spring leads to ledges full of rings; below wait spikes and walkers."""
     x = c.flat(between(rng, 26, 32))
@@ -186,7 +186,7 @@ def high_road(c: Canvas, rng: Rng, hard: float) -> None:
         c.put(SPIKES, x + 23, c.row)
 
 
-@section("ways", 0.35, sky=2, deep=6)
+@section("routes", 0.35, sky=2, deep=6)
 def fork(c: Canvas, rng: Rng, hard: float) -> None:
     """Above, ledges over a pool; below, a tunnel with enemies that ends in a climb."""
     c.flat(6)
@@ -227,7 +227,7 @@ def tower(c: Canvas, rng: Rng, hard: float) -> None:
 
 @section("rest", 0.15, sky=2, deep=8)
 def drop(c: Canvas, rng: Rng, hard: float) -> None:
-    """A way down in high steps."""
+    """A descent in high steps."""
     c.flat(4)
     for _ in range(between(rng, 1, 3)):
         if c.row >= 24:
@@ -238,9 +238,9 @@ def drop(c: Canvas, rng: Rng, hard: float) -> None:
     c.flat(3)
 
 
-@section("ways", 0.2, sky=13, deep=0)
+@section("routes", 0.2, sky=13, deep=0)
 def sky_islands(c: Canvas, rng: Rng, hard: float) -> None:
-    """Stairs of ledges lead to islands in the sky; on the ground it goes up and down."""
+    """Stairs of ledges lead to islands in the sky; the ground below goes up and down."""
     x = c.flat(6)
     top = c.row
     for i in range(3):
@@ -260,7 +260,7 @@ def sky_islands(c: Canvas, rng: Rng, hard: float) -> None:
     c.flat(4)
 
 
-@section("ways", 0.3, sky=9, deep=0)
+@section("routes", 0.3, sky=9, deep=0)
 def mine(c: Canvas, rng: Rng, hard: float) -> None:
     """Over a mound with enemies, or through the tunnel beneath it behind breakable blocks."""
     c.flat(7)

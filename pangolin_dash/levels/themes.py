@@ -1,4 +1,4 @@
-"""What each zone is made of: its mechanics and its mix of sections."""
+"""The zones: their mechanics and their mix of sections."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ COMMON: dict[str, float] = {
 
 @dataclass(frozen=True)
 class Theme:
-    """A zone: what its special blocks, liquid and hazards do, and its own sections' weights."""
+    """A zone: the effects of its special blocks, liquid and hazards, and its sections' weights."""
 
     name: str
     special: str

@@ -1,4 +1,4 @@
-"""Walls and how to get past them; spikes, springs and ramps."""
+"""Walls, spikes, springs and ramps."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def wall(c: Canvas, rng: Rng, hard: float) -> None:
 
 @section("obstacle", 0.2, sky=12, deep=0)
 def stairs(c: Canvas, rng: Rng, hard: float) -> None:
-    """Steps up, each a jump high; the way down is a long slope."""
+    """Steps up, each a jump high; then a long slope down."""
     c.flat(4)
     n = between(rng, 2, 3)
     for _ in range(n):
@@ -37,7 +37,7 @@ def stairs(c: Canvas, rng: Rng, hard: float) -> None:
 
 @section("rest", 0.1, sky=12, deep=0)
 def spring_cliff(c: Canvas, rng: Rng, hard: float) -> None:
-    """A cliff nobody can jump, with a spring at its foot."""
+    """A cliff too high to jump, with a spring at its foot."""
     c.flat(7)
     c.put(SPRING_UP, c.x - 2, c.row, param=9)
     x = c.x
@@ -49,7 +49,7 @@ def spring_cliff(c: Canvas, rng: Rng, hard: float) -> None:
 
 @section("back", 0.35, sky=14, deep=3)
 def hidden_spring(c: Canvas, rng: Rng, hard: float) -> None:
-    """A cliff whose spring lies behind: who runs off the edge flies over it and must go back."""
+    """A cliff with its spring behind: a player who runs off the edge flies over it; go back."""
     c.flat(6)
     c.step(-3)
     x = c.flat(between(rng, 11, 13))
@@ -97,7 +97,7 @@ def breakable_wall(c: Canvas, rng: Rng, hard: float) -> None:
 
 @section("back", 0.4, sky=12, deep=7)
 def dead_end(c: Canvas, rng: Rng, hard: float) -> None:
-    """The way on is under the floor: a hole that runners fly across, then a wall. Go back."""
+    """The route is under the floor: a runner flies across its hole and meets a wall; go back."""
     row = c.row
     c.flat(10)
     hole = c.x

@@ -1,4 +1,4 @@
-"""Sections that belong to one zone's own mechanic; same rules as ``pangolin_dash.levels.library``."""
+"""Sections that belong to one zone's own mechanic; same rules as `pangolin_dash.levels.library`."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def snapping_plants(c: Canvas, rng: Rng, hard: float) -> None:
 
 @section("obstacle", 0.25, sky=4, deep=4)
 def quicksand(c: Canvas, rng: Rng, hard: float) -> None:
-    """A pool that swallows who stands still: paddle with jumps."""
+    """A pool that swallows a player who stands still: paddle with jumps."""
     c.flat(5)
     n = between(rng, 5, 8)
     x = c.x
@@ -126,9 +126,9 @@ def sponge_cliff(c: Canvas, rng: Rng, hard: float) -> None:
     moss_cliff(c, rng, hard)
 
 
-@section("ways", 0.3, sky=4, deep=8)
+@section("routes", 0.3, sky=4, deep=8)
 def water_stones(c: Canvas, rng: Rng, hard: float) -> None:
-    """Ledges over a lake; who falls walks along its bottom and climbs out."""
+    """Ledges over a lake; a player who falls walks along its bottom and climbs out."""
     c.flat(4)
     row = c.row
     x = c.x
@@ -167,7 +167,7 @@ def ice_pit(c: Canvas, rng: Rng, hard: float) -> None:
 
 @section("rest", 0.3, sky=11, deep=0)
 def icicles(c: Canvas, rng: Rng, hard: float) -> None:
-    """A cave roof with icicles that fall on who passes."""
+    """A cave roof with icicles that fall when the player passes."""
     n = between(rng, 14, 18)
     x = c.flat(n)
     c.fill(x + 2, x + n - 1, c.row - 10, c.row - 7)
@@ -256,7 +256,7 @@ def moon_gap(c: Canvas, rng: Rng, hard: float) -> None:
 
 @section("back", 0.5, sky=10, deep=0)
 def beam(c: Canvas, rng: Rng, hard: float) -> None:
-    """A wall without a way over: the beam that passes it stands on a ledge further back."""
+    """A wall too high to pass: the beam that leads past it stands on a ledge further back."""
     n = between(rng, 14, 18)
     x = c.flat(n)
     up = x + between(rng, 2, 3)

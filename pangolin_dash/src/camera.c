@@ -1,4 +1,4 @@
-/* The camera keeps the player in the middle, runs ahead of nothing and never shakes. */
+/* The camera keeps the player in the middle of the screen and does not shake. */
 #include "world.h"
 
 #define MAX_MOVE 15 /* pixels a frame: video.c draws at most one new row and column of blocks */

@@ -1,4 +1,4 @@
-/* What the screen shows of the world: sprites, the head-up display, the title. */
+/* The picture of the world: sprites, the head-up display, the title. */
 #include "video.h"
 #include "world.h"
 #include "pictures.h"
@@ -218,7 +218,7 @@ void draw_card(u8 level)
     sprites_end();
 }
 
-/* The title doubles as the choice of the act. */
+/* The title, where left and right choose the act. */
 void draw_title(u8 level, u16 count, u8 changed)
 {
     char act[6] = "ACT 1";

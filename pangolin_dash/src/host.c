@@ -1,4 +1,4 @@
-/* Only in the library for the build machine: what game/simulator.py calls. */
+/* Only in the library for the build machine: the functions that pangolin_dash/simulator.py calls. */
 #include "world.h"
 
 u32 host_world_size(void)

@@ -28,8 +28,8 @@ void level_load(u8 index)
     camera_snap();
 }
 
-/* The progress is the part of the way to the level's end that is behind the player, as points of
-   1/4096: levels are as long as divides 9000 * 4096, so the number is exact. */
+/* The progress is the part of the level that is behind the player, in units of 1/4096 point: a
+   level's length divides 9000 * 4096, so the number is exact. */
 static void measure_progress(void)
 {
     const struct Level *level = &levels[world.level];
@@ -71,7 +71,7 @@ static s16 per_256(fixed speed)
     return (s16)(high >> 4);
 }
 
-/* Show the finished frame's numbers to whoever reads the RAM. Called at the start of the vertical
+/* Publish the finished frame's numbers in the variables that stable-retro reads. Called at the start of the vertical
    blank, when the picture of the same frame appears: all of them change at once. */
 void publish(void)
 {

@@ -1,4 +1,4 @@
-/* How the pangolin moves: momentum on slopes, jumping, rolling, and what the ground does to it. */
+/* The pangolin's movement: momentum on slopes, jumping, rolling, and the effects of the ground. */
 #include "world.h"
 
 /* Speeds in pixels a frame. */
@@ -146,7 +146,7 @@ void player_hurt(s16 from_x)
     P.safe = 130;
 }
 
-/* Rolling into breakable blocks opens the way. */
+/* Rolling into breakable blocks breaks them. */
 static u8 break_block(s16 x, s16 y, fixed speed)
 {
     u8 broken = 0;
@@ -238,7 +238,7 @@ static u8 wall_ahead(s16 direction)
     return (floor != NO_FLOOR && floor < y - STEP_UP) || is_wall(x, y - height() + 6);
 }
 
-/* Move in pieces of at most 3 pixels, so that a wall can be told from a steep slope. */
+/* Move in steps of at most 3 pixels: after a longer one a steep slope would look like a wall. */
 static void walk(fixed distance)
 {
     while (distance && P.on_ground) {
@@ -319,7 +319,7 @@ static void ground_step(u8 pad, u8 pressed)
             P.facing_left = direction < 0;
             if (speed < 0) {
                 P.skidding = speed < -SKID_SPEED;
-                /* only to a stop: braking must not push anybody up a steep slope */
+                /* only to a stop: braking must not push the player up a steep slope */
                 P.ground = toward_zero(P.ground, braking);
             } else if (speed < top) {
                 speed += acceleration;
@@ -350,7 +350,7 @@ static void land(s16 floor, u8 block)
     set_surface(block);
     P.ground = P.vx;
     if (P.angle == 2 || P.angle == -2) {
-        /* the part of the flight along the slope: nobody jumps up a steep ramp */
+        /* the part of the flight along the slope: the player cannot jump up a steep ramp */
         P.ground = along_x(P.angle < 0 ? P.vx + drop : P.vx - drop, 2);
     } else if (P.angle && absf(P.vx) < drop) {
         P.ground += P.angle < 0 ? drop >> 2 : -(drop >> 2);

@@ -1,4 +1,5 @@
-/* The video chip: what the drawing code fills in during a frame and what is sent in the blank. */
+/* The video chip: buffers that the drawing code fills during a frame and that are sent in the
+   vertical blank. */
 #ifndef VIDEO_H
 #define VIDEO_H
 
@@ -7,7 +8,7 @@
 enum { PLANE_A = 0xC000, PLANE_B = 0xE000, SPRITES = 0xF800, HSCROLL = 0xFC00 };
 enum { MAX_SPRITES = 80 };
 
-/* Pictures, written by pangolin_dash/build.py from pangolin_dash/art. */
+/* Pictures, written by pangolin_dash/compile from pangolin_dash/art. */
 struct Picture { u16 tile; u8 size, width, height; }; /* size: VDP code; width, height: pixels */
 extern const struct Picture pictures[];
 extern const u32 common_tiles[];

@@ -1,13 +1,13 @@
-/* The whole state of the game in one structure, and what the modules offer each other.
+/* The whole state of the game in one structure, and the functions of the modules.
 
    Nothing here knows the video hardware: player.c, terrain.c, objects.c, camera.c and level.c also
-   compile for the build machine, where game/solve.py searches with them (a copy of `world` is a
+   compile for the build machine, where pangolin_dash/solve.py searches with them (a copy of `world` is a
    save-state there). */
 #ifndef WORLD_H
 #define WORLD_H
 
 #include "types.h"
-#include "vars.h" /* made by game/ram.py: struct Vars, what stable-retro reads */
+#include "vars.h" /* made by pangolin_dash/compile/ram.py: struct Vars, read by stable-retro */
 
 #define MAP_ROWS 32      /* blocks; a level is 512 pixels high */
 #define MAP_MAX_COLS 672 /* blocks */
@@ -20,11 +20,11 @@
 #define MAX_DIRTY 16
 #define FRAME_LIMIT 18000
 
-/* What a block is made of. The table block_flags comes from pangolin_dash/levels/blocks.py. */
+/* Flags of a block. The table block_flags comes from pangolin_dash/levels/blocks.py. */
 enum { B_SOLID = 1, B_SLOPE = 2, B_ONEWAY = 4, B_LIQUID = 8, B_BREAK = 16, B_DOOR = 32,
        B_SPECIAL = 64, B_MIRROR = 128 };
 
-/* What `special` blocks, liquid and hazards do in a zone. */
+/* The effects of `special` blocks, liquid and hazards in a zone. */
 enum { SPECIAL_BOUNCE, SPECIAL_CONVEYOR, SPECIAL_ICE, SPECIAL_LOW_GRAVITY };
 enum { LIQUID_DEADLY, LIQUID_WATER, LIQUID_QUICKSAND };
 enum { HAZARD_BITE, HAZARD_SPOUT, HAZARD_ICICLE, HAZARD_TELEPORT };
@@ -101,7 +101,7 @@ struct World {
 };
 extern struct World world;
 
-/* Tables written by pangolin_dash/build.py. */
+/* Tables written by pangolin_dash/compile. */
 extern const struct Level levels[];
 extern const u16 level_count;
 extern const u8 block_flags[256], block_shape[256];
@@ -127,8 +127,8 @@ u8 player_curled(void);
 
 /* objects.c */
 void objects_load(const struct Level *level);
-void objects_step(void);    /* move what moves by itself */
-void objects_touch(void);   /* what the player meets */
+void objects_step(void);    /* enemies, platforms, hazards */
+void objects_touch(void);   /* contacts with the player */
 s16 platform_under(s16 x, s16 old_y, s16 new_y);
 void add_effect(u8 kind, s16 x, s16 y, s16 dx, s16 dy);
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pangolin_dash.build import HERE, SHIPPED, Options, make_acts
+from pangolin_dash.acts import INTEGRATIONS, SHIPPED, Options, make_acts
 from pangolin_dash.levels.generator import Act
 from pangolin_dash.simulator import Simulator
 
-INTEGRATIONS = HERE / "integration"
 FOLDER = INTEGRATIONS / SHIPPED
 
 

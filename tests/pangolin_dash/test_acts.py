@@ -7,11 +7,11 @@ import hashlib
 import numpy as np
 import pytest
 
-from pangolin_dash.build import SHIPPED, Options, make_acts
+from pangolin_dash.acts import SHIPPED, Options, make_acts
 from pangolin_dash.movies import FOLDER as MOVIES
-from pangolin_dash.movies import Movie
 from pangolin_dash.replay import open_act, replay
 from pangolin_dash.solve import FRAME_LIMIT
+from retro_common.movies import Movie
 from tests.pangolin_dash.conftest import INTEGRATIONS
 
 ACTS = [act.name for act in make_acts(Options())]

@@ -14,7 +14,7 @@ from PIL import Image
 
 from pangolin_dash import art
 from pangolin_dash.art import canvas, preview
-from pangolin_dash.art.terrain import SLOPES
+from pangolin_dash.art.landscape.terrain import SLOPES
 
 SOLID = [
     "ground_top",
@@ -235,7 +235,7 @@ def test_frames_of_an_action_differ() -> None:
 def test_same_bytes_in_another_process() -> None:
     """No dependence on hash seeds, order or state: a fresh process draws the same bytes."""
     code = (
-        "import hashlib\nfrom game import art\nh = hashlib.sha256()\n"
+        "import hashlib\nfrom pangolin_dash import art\nh = hashlib.sha256()\n"
         "for z in art.ZONES:\n"
         "    h.update(art.palettes(z).tobytes() + art.background(z).tobytes())\n"
         "    h.update(b''.join(b.tobytes() for b in art.terrain(z).values()))\n"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pangolin_dash.build import SHIPPED
+from pangolin_dash.acts import SHIPPED
 from pangolin_dash.levels.generator import Act
 from pangolin_dash.replay import open_act
 from pangolin_dash.simulator import DOWN, LEFT, RIGHT, B, Simulator
@@ -50,7 +50,7 @@ def _pads() -> list[int]:
 
 
 def test_random_buttons_stay_below_1000(acts: list[Act], simulator: Simulator) -> None:
-    """Like the contest's ``random`` agent: every button held or not, anew in each timestep."""
+    """Like the contest's `random` agent: every button held or not, anew in each timestep."""
     rng = np.random.default_rng(0)
     pads = _pads()
     scores = []

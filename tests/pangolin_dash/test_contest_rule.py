@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pangolin_dash.build import SHIPPED
-from pangolin_dash.movies import BUTTONS, FOLDER, Movie, letters
+from pangolin_dash.acts import SHIPPED
+from pangolin_dash.movies import FOLDER
 from pangolin_dash.replay import open_act
+from retro_common.movies import Movie
 from tests.pangolin_dash.conftest import INTEGRATIONS
 
-# The rule, written down once more in Lua the way the contest states it: 9000 points for the whole
+# The rule written again in Lua, as the contest states it: 9000 points for the whole
 # way, back costs, at the end 1000 x (1 - frames / 18000); over at a lost life or the level's end.
 RULE = """
 data.before, data.lives_before = 0, 3
@@ -61,10 +62,9 @@ def _play(scenario: str, act: str, parent: Path, inputs) -> list[list[tuple[floa
         for _ in range(2):
             env.reset()
             seen: list[tuple[float, bool]] = []
-            for pad, frames in inputs:
+            for held, frames in inputs:
                 action = np.zeros(len(env.buttons), np.uint8)
-                for letter in letters(pad).strip("-"):
-                    action[buttons[BUTTONS[letter]]] = 1
+                action[[buttons[name] for name in held]] = 1
                 for _ in range(frames):
                     _, reward, done, _, _ = env.step(action)
                     seen.append((reward, done))
@@ -80,10 +80,10 @@ def _play(scenario: str, act: str, parent: Path, inputs) -> list[list[tuple[floa
 
 def _inputs(kind: str):
     if kind == "finish":
-        return (*Movie.load(FOLDER / "FernHollow.Act1.json").inputs, (0, 4))
+        return (*Movie.load(FOLDER / "FernHollow.Act1.json").inputs, ((), 4))
     if kind == "back and forth":  # left of the start, far right, back again
-        return ((4, 40), (8, 120), (4, 150), (8, 60))
-    return ((8, 900),)  # die in the first pit
+        return ((("LEFT",), 40), (("RIGHT",), 120), (("LEFT",), 150), (("RIGHT",), 60))
+    return ((("RIGHT",), 900),)  # die in the first pit
 
 
 @pytest.mark.parametrize("kind", ["finish", "back and forth", "die"])

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import stable_retro as retro
 
-from pangolin_dash.build import SHIPPED
-from pangolin_dash.movies import BUTTONS, FOLDER, Movie, letters
+from pangolin_dash.acts import SHIPPED
+from pangolin_dash.movies import FOLDER
+from retro_common.movies import Movie
 from tests.pangolin_dash.conftest import INTEGRATIONS
 
 Hold = Callable[..., dict[str, int]]
@@ -78,8 +79,8 @@ def test_a_lost_life_starts_the_act_again_and_the_last_one_ends_the_game(hold: H
 
 @pytest.mark.parametrize("hold", ["FernHollow.Act3"], indirect=True)
 def test_the_end_of_an_act_leads_to_the_next(hold: Hold) -> None:
-    for pad, frames in Movie.load(FOLDER / "FernHollow.Act3.json").inputs:
-        info = hold(*(BUTTONS[letter] for letter in letters(pad).strip("-")), frames=frames)
+    for held, frames in Movie.load(FOLDER / "FernHollow.Act3.json").inputs:
+        info = hold(*held, frames=frames)
     assert hold(frames=4)["level_end"]
     for _ in range(600):
         info = hold(frames=1)

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from pangolin_dash import ram, toolchain
-from pangolin_dash.build import SHIPPED, Options, build
+import pangolin_dash
+from pangolin_dash import movies
+from pangolin_dash.acts import SHIPPED, Options
+from pangolin_dash.build import build
+from pangolin_dash.compile import ram, toolchain
+from pangolin_dash.compile.errors import BuildError
 from pangolin_dash.levels.generator import Act
+from retro_common.movies import Movie
+from retro_contest import levels
 from tests.pangolin_dash.conftest import FOLDER
 
 needs_compiler = pytest.mark.skipif(
@@ -59,7 +66,7 @@ def _link(source: str, folder: Path) -> Path:
         [*linker, "-o", folder / "scrap.elf"], capture_output=True, text=True, check=False
     )
     if done.returncode:
-        raise toolchain.BuildError(done.stderr)
+        raise BuildError(done.stderr)
     return folder / "scrap.elf"
 
 
@@ -71,7 +78,7 @@ def test_odd_accesses_are_found(tmp_path: Path) -> None:
         [toolchain.CROSS + "gcc", "-dumpversion"], capture_output=True, text=True, check=True
     )
     if version.stdout.startswith("12"):
-        with pytest.raises(toolchain.BuildError, match="odd"):
+        with pytest.raises(BuildError, match="odd"):
             toolchain.check_code(_link(source.format(8), tmp_path))
     toolchain.check_code(_link(source.format(16), tmp_path))
 
@@ -100,5 +107,21 @@ def test_every_form_of_odd_access_is_found(line: str, tmp_path: Path) -> None:
 
 @needs_compiler
 def test_undefined_symbols_fail_the_build(tmp_path: Path) -> None:
-    with pytest.raises(toolchain.BuildError, match="__modsi3"):  # it is in libgcc
+    with pytest.raises(BuildError, match="__modsi3"):  # it is in libgcc
         _link("int a, b; int f(void) { return a % b; }", tmp_path)
+
+
+def test_data_card_has_the_files_hashes_and_the_acts(acts: list[Act]) -> None:
+    card = (Path(pangolin_dash.__file__).parent / "DATA_CARD.md").read_text()
+    hashes = dict(reversed(pair) for pair in re.findall(r"^    ([0-9a-f]{64})  (\S+)$", card, re.M))
+    assert set(hashes) == {"rom.md", *(f"{act.name}.state" for act in acts)}
+    for name, digest in hashes.items():
+        assert hashlib.sha256((FOLDER / name).read_bytes()).hexdigest() == digest, name
+    test = {level.state for level in levels.find("pangolin-test")}
+    for act in acts:
+        movie = Movie.load(movies.FOLDER / f"{act.name}.json")
+        cells = (
+            *(act.name, "test" if act.name in test else "train", act.end_x - act.start[0]),
+            *(len(act.sections), len(act.things), len(act.rings), movie.frames),
+        )
+        assert f"| {' | '.join(map(str, cells))} |" in card, act.name

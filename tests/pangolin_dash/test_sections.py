@@ -10,7 +10,7 @@ from pangolin_dash.levels.canvas import Canvas, dress
 from pangolin_dash.levels.generator import Act
 from pangolin_dash.levels.library import LIBRARY, WIDEST
 from pangolin_dash.levels.themes import COMMON, THEMES
-from pangolin_dash.simulator import RIGHT, Simulator
+from pangolin_dash.simulator import RIGHT, Simulator, pad_of
 from pangolin_dash.solve import solve
 
 ZONE_OF = {name: theme.name for theme in THEMES.values() for name in theme.own}
@@ -74,8 +74,8 @@ def test_the_ramp_needs_a_run_up(seed: int, sections: tuple[list[Act], Simulator
     assert movie is not None
     simulator.load(len(NAMES))
     least = simulator.variables.x
-    for pad, frames in movie.inputs:
+    for held, frames in movie.inputs:
         for _ in range(frames):
-            simulator.hold(pad, 1)
+            simulator.hold(pad_of(held), 1)
             least = min(least, simulator.variables.x)
     assert least < (SECTION + 16) * 16  # the post's left side

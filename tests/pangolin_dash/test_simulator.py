@@ -7,11 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pangolin_dash.build import SHIPPED
+from pangolin_dash.acts import SHIPPED
 from pangolin_dash.levels.generator import Act
-from pangolin_dash.movies import BUTTONS, letters
 from pangolin_dash.replay import open_act
-from pangolin_dash.simulator import DOWN, LEFT, RIGHT, B, Simulator
+from pangolin_dash.simulator import DOWN, LEFT, RIGHT, UP, B, Simulator, buttons, pad_of
 from tests.pangolin_dash.conftest import INTEGRATIONS
 
 PADS = (RIGHT, RIGHT | B, RIGHT | DOWN, LEFT, LEFT | B, DOWN, B, 0)
@@ -40,7 +39,7 @@ def test_every_variable_agrees_in_every_frame(
     name: str, acts: list[Act], simulator: Simulator
 ) -> None:
     env = open_act(SHIPPED, name, INTEGRATIONS)
-    buttons = {button: i for i, button in enumerate(env.buttons) if button}
+    index_of = {button: i for i, button in enumerate(env.buttons) if button}
     index = [act.name for act in acts].index(name)
 
     @settings(max_examples=8, deadline=None)
@@ -50,8 +49,7 @@ def test_every_variable_agrees_in_every_frame(
         simulator.load(index)
         for pad, frames in inputs:
             action = np.zeros(len(env.buttons), np.uint8)
-            for letter in letters(pad).strip("-"):
-                action[buttons[BUTTONS[letter]]] = 1
+            action[[index_of[name] for name in buttons(pad)]] = 1
             for _ in range(frames):
                 _, _, done, _, info = env.step(action)  # shows the frame before this input
                 mine = {key: getattr(simulator.variables, key) for key in SAME}
@@ -77,3 +75,10 @@ def test_restore_goes_back_exactly(simulator: Simulator) -> None:
     assert simulator.variables.frame == 101
     simulator.hold(RIGHT | B, 50)
     assert (simulator.variables.x, simulator.variables.y) == there
+
+
+@pytest.mark.parametrize("pad", [0, RIGHT, LEFT | DOWN, RIGHT | B, UP | DOWN | LEFT | RIGHT | B])
+def test_pad_bits_and_names_of_buttons_are_the_same(pad: int) -> None:
+    assert pad_of(buttons(pad)) == pad
+    assert pad_of(reversed(buttons(pad))) == pad
+    assert ("B" in buttons(pad)) == bool(pad & B)

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import stable_retro as retro
 
-from pangolin_dash.build import SHIPPED
+from pangolin_dash.acts import SHIPPED
 from tests.pangolin_dash.conftest import INTEGRATIONS
 
 

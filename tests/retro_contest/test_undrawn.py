@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import stable_retro
 
-from pangolin_dash.movies import BUTTONS, FOLDER, Movie, letters
+from pangolin_dash.movies import FOLDER
+from retro_common.movies import Movie
 from retro_contest import levels
 from retro_contest.emulator import recycled, undrawn
 from retro_contest.emulator.environment import ContestEnv, make
@@ -39,8 +40,7 @@ def solution(level: Level) -> np.ndarray:
     """The buttons ``[timesteps, 12]`` with which the game's solver finishes an act."""
     movie = Movie.load(FOLDER / f"{level.state}.json")
     rows = []
-    for pad, frames in (*movie.inputs, (0, 8)):  # idle until the game has counted the end
-        held = {BUTTONS[letter] for letter in letters(pad).strip("-")}
+    for held, frames in (*movie.inputs, ((), 8)):  # idle until the game has counted the end
         rows += [[button in held for button in PAD]] * frames
     return np.array(rows, np.int8)[::4]
 

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import decor, tall
-from ..canvas import blank, grid, smooth, wave
-from ..palettes import ACCENT, CAP, DEEP, DEEPER, GROUND, LINE
-from ..scenery import HEIGHT, WIDTH, cloud, disc, pyramid, ridge, sky, stamp, waves
-from ..terrain import Style, ragged_cap
-from ..textures import (
+from pangolin_dash.art.canvas import blank, grid, smooth, wave
+from pangolin_dash.art.landscape import decor, tall
+from pangolin_dash.art.landscape.scenery import (
+    HEIGHT,
+    WIDTH,
+    cloud,
+    disc,
+    pyramid,
+    ridge,
+    sky,
+    stamp,
+    waves,
+)
+from pangolin_dash.art.landscape.terrain import Style, ragged_cap
+from pangolin_dash.art.landscape.textures import (
     arrows,
     bricks,
     cracked,
@@ -19,6 +28,7 @@ from ..textures import (
     signpost,
     wavy_liquid,
 )
+from pangolin_dash.art.palettes import ACCENT, CAP, DEEP, DEEPER, GROUND, LINE
 
 
 def _sandstone(colors: tuple[int, ...]) -> np.ndarray:

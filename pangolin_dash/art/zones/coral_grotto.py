@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import decor, tall
-from ..canvas import blank, capsule, cos, ellipse, grid, paint, polygon, sin
-from ..palettes import ACCENT, CAP, DEEP, DEEPER, GROUND, LINE
-from ..scenery import HEIGHT, WIDTH, ridge, sky, stamp, waves
-from ..terrain import Style, ragged_cap
-from ..textures import (
+from pangolin_dash.art.canvas import blank, capsule, cos, ellipse, grid, paint, polygon, sin
+from pangolin_dash.art.landscape import decor, tall
+from pangolin_dash.art.landscape.scenery import HEIGHT, WIDTH, ridge, sky, stamp, waves
+from pangolin_dash.art.landscape.terrain import Style, ragged_cap
+from pangolin_dash.art.landscape.textures import (
     cracked,
     cushion,
     door_block,
@@ -19,6 +18,7 @@ from ..textures import (
     signpost,
     stones,
 )
+from pangolin_dash.art.palettes import ACCENT, CAP, DEEP, DEEPER, GROUND, LINE
 
 SEEDS = ((2, 2), (8, 4), (13, 1), (4, 9), (11, 10), (0, 14), (8, 15))
 

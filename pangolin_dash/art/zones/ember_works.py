@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import decor, tall
-from ..canvas import blank, capsule, cos, ellipse, grid, hashed, over, paint, sin
-from ..palettes import ACCENT, CAP, DEEP, DEEPER, GROUND, LINE, LIQUID
-from ..scenery import HEIGHT, WIDTH, bumps, ridge, sky, stamp
-from ..terrain import Style
-from ..textures import (
+from pangolin_dash.art.canvas import blank, capsule, cos, ellipse, grid, hashed, over, paint, sin
+from pangolin_dash.art.landscape import decor, tall
+from pangolin_dash.art.landscape.scenery import HEIGHT, WIDTH, bumps, ridge, sky, stamp
+from pangolin_dash.art.landscape.terrain import Style
+from pangolin_dash.art.landscape.textures import (
     arrows,
     bricks,
     cracked,
@@ -19,6 +18,7 @@ from ..textures import (
     signpost,
     wavy_liquid,
 )
+from pangolin_dash.art.palettes import ACCENT, CAP, DEEP, DEEPER, GROUND, LINE, LIQUID
 
 
 def _plates(colors: tuple[int, ...]) -> np.ndarray:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import decor, tall
-from ..canvas import blank, capsule, ellipse, over, paint
-from ..palettes import ACCENT, CAP, DEEP, DEEPER, GROUND, LINE
-from ..scenery import HEIGHT, WIDTH, bumps, cloud, disc, ridge, sky, stamp, waves
-from ..terrain import Style, ragged_cap
-from ..textures import (
+from pangolin_dash.art.canvas import blank, capsule, ellipse, over, paint
+from pangolin_dash.art.landscape import decor, tall
+from pangolin_dash.art.landscape.scenery import (
+    HEIGHT,
+    WIDTH,
+    bumps,
+    cloud,
+    disc,
+    ridge,
+    sky,
+    stamp,
+    waves,
+)
+from pangolin_dash.art.landscape.terrain import Style, ragged_cap
+from pangolin_dash.art.landscape.textures import (
     brambles,
     cracked,
     cushion,
@@ -20,6 +29,7 @@ from ..textures import (
     stones,
     wavy_liquid,
 )
+from pangolin_dash.art.palettes import ACCENT, CAP, DEEP, DEEPER, GROUND, LINE
 
 SEEDS = ((3, 3), (11, 2), (7, 8), (14, 9), (2, 11), (9, 14))
 

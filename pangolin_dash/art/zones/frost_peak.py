@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import decor, tall
-from ..canvas import blank, grid, hashed, paint, polygon
-from ..palettes import ACCENT, CAP, DEEP, DEEPER, GROUND, LINE
-from ..scenery import HEIGHT, WIDTH, curtain, peaks, ridge, sky, stamp, stars, waves
-from ..terrain import Style, ragged_cap
-from ..textures import (
+from pangolin_dash.art.canvas import blank, grid, hashed, paint, polygon
+from pangolin_dash.art.landscape import decor, tall
+from pangolin_dash.art.landscape.scenery import (
+    HEIGHT,
+    WIDTH,
+    curtain,
+    peaks,
+    ridge,
+    sky,
+    stamp,
+    stars,
+    waves,
+)
+from pangolin_dash.art.landscape.terrain import Style, ragged_cap
+from pangolin_dash.art.landscape.textures import (
     cracked,
     door_block,
     facets,
@@ -18,6 +27,7 @@ from ..textures import (
     signpost,
     wavy_liquid,
 )
+from pangolin_dash.art.palettes import ACCENT, CAP, DEEP, DEEPER, GROUND, LINE
 
 SEEDS = ((2, 3), (9, 1), (13, 7), (6, 9), (1, 13), (11, 14))
 

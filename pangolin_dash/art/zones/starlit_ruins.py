@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import decor, tall
-from ..canvas import blank, ellipse, grid, paint
-from ..palettes import ACCENT, CAP, DEEP, DEEPER, GROUND, LINE
-from ..scenery import HEIGHT, WIDTH, disc, ridge, sky, stamp, stars, waves
-from ..terrain import Style
-from ..textures import (
+from pangolin_dash.art.canvas import blank, ellipse, grid, paint
+from pangolin_dash.art.landscape import decor, tall
+from pangolin_dash.art.landscape.scenery import HEIGHT, WIDTH, disc, ridge, sky, stamp, stars, waves
+from pangolin_dash.art.landscape.terrain import Style
+from pangolin_dash.art.landscape.textures import (
     bricks,
     cracked,
     door_block,
@@ -20,6 +19,7 @@ from ..textures import (
     signpost,
     wavy_liquid,
 )
+from pangolin_dash.art.palettes import ACCENT, CAP, DEEP, DEEPER, GROUND, LINE
 
 
 def _star(base: np.ndarray) -> np.ndarray:

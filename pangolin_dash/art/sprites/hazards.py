@@ -1,10 +1,10 @@
-"""What hurts or carries away, one kind per zone (palette line 3): 16x32, two frames."""
+"""Hazards and teleports, one kind per zone (palette line 3): 16x32, two frames."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from .canvas import (
+from pangolin_dash.art.canvas import (
     blank,
     capsule,
     ellipse,
@@ -15,7 +15,7 @@ from .canvas import (
     parse,
     polygon,
 )
-from .palettes import HAZARD, LINE
+from pangolin_dash.art.palettes import HAZARD, LINE
 
 
 def jet(frame: int) -> np.ndarray:
@@ -114,7 +114,7 @@ def bubbles(frame: int) -> np.ndarray:
 
 
 def beam(frame: int) -> np.ndarray:
-    """A beam of light that carries you away (32x16), with rings that rise in it."""
+    """A beam of light that teleports (32x16), with rings that rise in it."""
     picture = blank(32, 16)
     dark, mid, light = HAZARD
     x, y = grid(picture.shape)

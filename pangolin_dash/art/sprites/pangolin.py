@@ -1,4 +1,4 @@
-"""The hero: a pangolin with copper scales, a cream face and a turquoise scarf.
+"""The player sprite: a pangolin with copper scales, a cream face and a turquoise scarf.
 
 It is drawn as a puppet: every frame is a `Pose` (where head, body, tail, hands and feet are), and
 `figure` puts the parts on a 32x32 picture from the farthest to the nearest, each with its own dark
@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .canvas import (
+from pangolin_dash.art.canvas import (
     Point,
     blank,
     capsule,
@@ -26,7 +26,7 @@ from .canvas import (
     sin,
     tube,
 )
-from .palettes import (
+from pangolin_dash.art.palettes import (
     COPPER1,
     COPPER2,
     COPPER3,
@@ -341,7 +341,7 @@ WIN = replace(STAND, near_hand=(25, 17), far_hand=(27, 15), eye="glad")
 
 
 def frames() -> dict[str, list[np.ndarray]]:
-    """All frames of the hero, by action."""
+    """All frames of the player sprite, by action."""
     breath = replace(
         STAND, head=(11, 2), trunk=(6, 13), near_hand=(22, 21), scarf=((9, 16), (7, 18), (6, 20))
     )

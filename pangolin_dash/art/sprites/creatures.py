@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from .canvas import (
+from pangolin_dash.art.canvas import (
     blank,
     outline,
     paint,
     parse,
     polygon,
 )
-from .flyers import FLYERS
-from .hazards import HAZARDS
-from .palettes import FLYER, LINE, WOOD
-from .parts import WHITE
-from .walkers import WALKERS
+from pangolin_dash.art.palettes import FLYER, LINE, WOOD
+from pangolin_dash.art.sprites.flyers import FLYERS
+from pangolin_dash.art.sprites.hazards import HAZARDS
+from pangolin_dash.art.sprites.parts import WHITE
+from pangolin_dash.art.sprites.walkers import WALKERS
 
 
 def moving_platform(zone: str) -> np.ndarray:

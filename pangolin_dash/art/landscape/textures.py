@@ -7,8 +7,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .canvas import Point, blank, cells, grid, hashed, outline, paint, polygon, ramp, wave
-from .palettes import LINE, LIQUID
+from pangolin_dash.art.canvas import (
+    Point,
+    blank,
+    cells,
+    grid,
+    hashed,
+    outline,
+    paint,
+    polygon,
+    ramp,
+    wave,
+)
+from pangolin_dash.art.palettes import LINE, LIQUID
 
 BLOCK = (16, 16)
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .canvas import blank, ellipse, grid, outline, paint, polygon
-from .palettes import LINE
+from pangolin_dash.art.canvas import blank, ellipse, grid, outline, paint, polygon
+from pangolin_dash.art.palettes import LINE
 
 Colors = Sequence[int]
 

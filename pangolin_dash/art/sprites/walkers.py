@@ -9,7 +9,7 @@ import itertools
 
 import numpy as np
 
-from .canvas import (
+from pangolin_dash.art.canvas import (
     ball,
     blank,
     capsule,
@@ -20,8 +20,8 @@ from .canvas import (
     polygon,
     ramp,
 )
-from .palettes import EYE, FLYER, HAZARD, LINE, WALKER
-from .parts import WHITE, eye, legs
+from pangolin_dash.art.palettes import EYE, FLYER, HAZARD, LINE, WALKER
+from pangolin_dash.art.sprites.parts import WHITE, eye, legs
 
 
 def beetle(frame: int) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .canvas import (
+from pangolin_dash.art.canvas import (
     ball,
     blank,
     capsule,
@@ -15,8 +15,8 @@ from .canvas import (
     paint,
     polygon,
 )
-from .palettes import EYE, FLYER, HAZARD, LINE, WALKER
-from .parts import WHITE, eye
+from pangolin_dash.art.palettes import EYE, FLYER, HAZARD, LINE, WALKER
+from pangolin_dash.art.sprites.parts import WHITE, eye
 
 
 def wasp(frame: int) -> np.ndarray:

@@ -10,8 +10,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .canvas import ball, blank, capsule, ellipse, grid, outline, paint, polygon, ramp
-from .palettes import LINE
+from pangolin_dash.art.canvas import (
+    ball,
+    blank,
+    capsule,
+    ellipse,
+    grid,
+    outline,
+    paint,
+    polygon,
+    ramp,
+)
+from pangolin_dash.art.palettes import LINE
 
 Colors = Sequence[int]
 

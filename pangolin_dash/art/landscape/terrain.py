@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .canvas import grid, hashed, wave
-from .palettes import CAP, GROUND, LINE
+from pangolin_dash.art.canvas import grid, hashed, wave
+from pangolin_dash.art.palettes import CAP, GROUND, LINE
 
 BLOCK = (16, 16)
 
@@ -32,7 +32,7 @@ SLOPES |= {
 
 @dataclass(frozen=True)
 class Style:
-    """What makes a zone's terrain its own. Every picture is 16x16, palette line 1."""
+    """The textures and colours of a zone's terrain. Every picture is 16x16, palette line 1."""
 
     ground: np.ndarray  # inner fill; all fills continue seamlessly into each other
     ground2: np.ndarray  # the same with something in it
@@ -127,7 +127,7 @@ def _ceiling(style: Style) -> np.ndarray:
 
 
 def build(style: Style) -> dict[str, np.ndarray]:
-    """All blocks by name; the contract's names and the optional ones (see the folder's text)."""
+    """All blocks by name."""
     flat = [0] * 16
     top = _surface(style, flat, style.ground, 0)
     top2 = _surface(style, flat, style.ground, 1)

@@ -1,4 +1,4 @@
-"""Turns the art (``pangolin_dash.art``: arrays of colour indices) into C tables."""
+"""Turn the art (`pangolin_dash.art`: arrays of colour indices) into C tables."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pangolin_dash import art
+from pangolin_dash.compile.errors import BuildError
 from pangolin_dash.levels.blocks import BLOCKS, SHAPES
 
-#: Pictures of the player, streamed to video memory one at a time.
 PLAYER = ("stand", "walk", "run", "roll", "jump", "hurt", "skid", "win")
-#: Common sprites, always in video memory; digits and letters must lie in one run.
+"""pictures of the player sprite, streamed to video memory one at a time"""
 COMMON = (
     "ring", "sparkle", "spring_up", "spring_side", "spikes", "lever", "dust", "hud_ring",
     "digits", "letters",
 )  # fmt: skip
+"""common sprites, always in video memory; digits and letters must lie in one run"""
 ZONE = ("walker", "flyer", "platform", "crumble", "hazard")
 
 LAST_TILE = 0xC000 // 32  # plane A's name table begins here
@@ -23,12 +24,12 @@ ANIMATED = {"special": "special2"}
 STILL_LIQUID = ("FernHollow",)  # brambles do not flow
 
 
-class ArtError(ValueError):
+class ArtError(BuildError):
     """The art breaks a limit of the machine; the message names it."""
 
 
 def words_of_tile(tile: np.ndarray) -> tuple[int, ...]:
-    """The 8 longs of one (8, 8) tile, 4 bits a pixel, leftmost pixel highest."""
+    """The 8 longs of one tile (8, 8), 4 bits a pixel, leftmost pixel highest."""
     return tuple(int("".join(f"{p:x}" for p in row), 16) for row in tile)
 
 
@@ -55,7 +56,7 @@ def padded(frame: np.ndarray) -> np.ndarray:
 
 @dataclass
 class TileSet:
-    """A run of tiles from ``base``; equal tiles (flips included) are stored once."""
+    """A run of tiles from `base`; equal tiles (flips included) are stored once."""
 
     base: int
     tiles: list[tuple[int, ...]] = field(default_factory=list)
@@ -117,7 +118,7 @@ def _picture(tile: int, frame: np.ndarray) -> str:
 
 
 def compile_art() -> tuple[str, str]:
-    """The C sources ``pictures.h`` and ``art_data.c``.
+    """The C sources `pictures.h` and `art_data.c`.
 
     Raises:
         ArtError: a sprite's size or a zone's number of tiles is beyond the machine.
@@ -160,12 +161,12 @@ def compile_art() -> tuple[str, str]:
     source.append("const struct Picture pictures[] = {\n" + ",\n".join(pictures) + "\n};\n")
     names = ",".join(f'"{_spaced(zone)}"' for zone in art.ZONES)
     source.append(f"const char *const zone_names[] = {{{names}}};\n")
-    header = "/* Made by game/assets.py. */\n" + "\n".join(defines) + "\n"
+    header = "/* Made by pangolin_dash/compile/assets.py. */\n" + "\n".join(defines) + "\n"
     return header, "".join(source)
 
 
 def _spaced(zone: str) -> str:
-    """``FernHollow`` -> ``FERN HOLLOW``."""
+    """`FernHollow` -> `FERN HOLLOW`."""
     return "".join(f" {c}" if c.isupper() else c for c in zone).strip().upper()
 
 
@@ -175,7 +176,7 @@ def _compile_zone(
     pictures: list[str],
     source: list[str],
 ) -> str:
-    """Append one zone's tables to ``source`` and ``pictures``; returns its ZoneArt initialiser."""
+    """Append one zone's tables to `source` and `pictures`; returns its ZoneArt initialiser."""
     run = TileSet(base=first_tile)
     sprites = art.zone_sprites(zone)
     groups = []

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import pangolin
-from .canvas import blank, capsule, ellipse, flip, outline, paint, parse
-from .palettes import (
+from pangolin_dash.art.canvas import blank, capsule, ellipse, flip, outline, paint, parse
+from pangolin_dash.art.palettes import (
     GOLD,
     GOLD_SHADE,
     INK,
@@ -16,6 +15,7 @@ from .palettes import (
     STEEL_SHADE,
     WHITE,
 )
+from pangolin_dash.art.sprites import pangolin
 
 # 5x7 letters and digits, drawn by hand, one text row of 5 characters per pixel row.
 GLYPHS = {
@@ -277,7 +277,7 @@ def dust(size: int) -> np.ndarray:
 
 
 def sprites() -> dict[str, list[np.ndarray]]:
-    """Every common sprite's frames (see the folder's contract for sizes), palette line 0."""
+    """Every common sprite's frames palette line 0."""
     turned = parse(RING_TURNED)
     return {
         **pangolin.frames(),

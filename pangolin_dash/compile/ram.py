@@ -4,8 +4,6 @@ from __future__ import annotations
 
 RAM_START = 0xFF0000
 
-#: name -> stable-retro type. They lie one after the other from 0xFF0000, longs first so that
-#: nothing lands on an odd address.
 VARIABLES: dict[str, str] = {
     "progress": ">u4",  # 9000 * 4096 * (distance covered / length of the level), whole
     "score": ">u4",
@@ -30,22 +28,24 @@ VARIABLES: dict[str, str] = {
     "playing": "|u1",  # 1 in an act, 0 on the title screen
     "hurt": "|u1",  # 1 while thrown back by a hit
 }
+"""stable-retro's types by name. The variables lie one after the other from 0xFF0000, longs first so
+that no word has an odd address"""
 
 _C_TYPES = {">u4": "u32", ">i2": "s16", ">u2": "u16", "|u1": "u8"}
 _SIZES = {">u4": 4, ">i2": 2, ">u2": 2, "|u1": 1}
 
 
 def header() -> str:
-    """The C header ``vars.h``."""
+    """The C header `vars.h`."""
     fields = "\n".join(f"    {_C_TYPES[kind]} {name};" for name, kind in VARIABLES.items())
     return (
-        "/* Made by game/ram.py. */\n#ifndef VARS_H\n#define VARS_H\n"
+        "/* Made by pangolin_dash/compile/ram.py. */\n#ifndef VARS_H\n#define VARS_H\n"
         f"struct Vars {{\n{fields}\n}};\n#endif\n"
     )
 
 
 def data_json() -> dict:
-    """The content of ``data.json``: address and type of every variable."""
+    """The content of `data.json`: address and type of every variable."""
     info, address = {}, RAM_START
     for name, kind in VARIABLES.items():
         info[name] = {"address": address, "type": kind}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from .canvas import (
+from pangolin_dash.art.canvas import (
     capsule,
     paint,
 )
-from .palettes import EYE, LINE
+from pangolin_dash.art.palettes import EYE, LINE
 
 WHITE = 8
 

@@ -1,4 +1,4 @@
-"""Compiles the game: to a Mega Drive ROM, and to a library for the search on this machine."""
+"""Compile the game: to a Mega Drive ROM, and to a library for the search on this machine."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import struct
 import subprocess
 from pathlib import Path
 
-from pangolin_dash import assets, ram
+from pangolin_dash.compile import assets, ram
+from pangolin_dash.compile.errors import BuildError
 from pangolin_dash.levels.generator import PROGRESS, Act
 from pangolin_dash.levels.themes import HAZARD, LIQUID, SPECIAL, THEMES
+from retro_common.errors import UsageError
 
-SOURCES = Path(__file__).parent / "src"
+SOURCES = Path(__file__).parents[1] / "src"
 CROSS = "m68k-linux-gnu-"
 ROM_LIMIT = 1 << 20
 
@@ -29,13 +31,28 @@ CROSS_FLAGS = [
 HOST_FLAGS = ["-O2", "-std=gnu11", "-shared", "-fPIC", "-fwrapv", "-Wall", "-Wextra", "-Werror"]
 
 
-class BuildError(RuntimeError):
-    """The game could not be built; the message is what a person needs to know."""
-
-
 def have_cross_compiler() -> bool:
-    """Is the Mega Drive compiler installed?"""
+    """Whether the Mega Drive compiler is installed."""
     return shutil.which(CROSS + "gcc") is not None
+
+
+def require_compilers(*, search: bool) -> None:
+    """Refuse to begin without the compilers.
+
+    Args:
+        search: whether the search runs, which needs this machine's own compiler.
+
+    Raises:
+        UsageError: a compiler is missing; the message names its package.
+    """
+    for command in (CROSS + "gcc", *(["gcc"] if search else [])):
+        if shutil.which(command) is None:
+            raise UsageError(_missing(command))
+
+
+def _missing(command: str) -> str:
+    package = "gcc-m68k-linux-gnu" if command.startswith(CROSS) else "gcc"
+    return f"{command} is not installed (on Debian: apt install {package})"
 
 
 def _run(*command: str | Path) -> str:
@@ -44,15 +61,18 @@ def _run(*command: str | Path) -> str:
             [str(part) for part in command], capture_output=True, text=True, check=False
         )
     except FileNotFoundError:
-        package = "gcc-m68k-linux-gnu" if str(command[0]).startswith(CROSS) else "gcc"
-        raise BuildError(f"{command[0]} is not installed (Debian: {package})") from None
+        raise UsageError(_missing(str(command[0]))) from None
     if done.returncode:
         raise BuildError(f"{Path(command[0]).name} failed:\n{done.stdout}{done.stderr}")
     return done.stdout
 
 
 def write_sources(acts: list[Act], folder: Path) -> None:
-    """Write everything that Python makes for the compiler: tables of levels, art and variables."""
+    """Write the C tables of levels, art and variables into a folder.
+
+    Raises:
+        BuildError: art or a level breaks a limit of the machine.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     pictures, art = assets.compile_art()
     (folder / "vars.h").write_text(ram.header())
@@ -90,7 +110,8 @@ def build_rom(generated: Path) -> bytes:
     """Compile and link the ROM from the generated sources.
 
     Raises:
-        BuildError: no compiler, a compile error, a ROM over 1 MiB, or code that a 68000 cannot run.
+        UsageError: there is no cross compiler, or the ROM is over 1 MiB.
+        BuildError: a compile error, or code that a 68000 cannot run.
     """
     objects = []
     sources = [SOURCES / f"{name}.c" for name in (*LOGIC, *HARDWARE)]
@@ -102,14 +123,16 @@ def build_rom(generated: Path) -> bytes:
         _run(CROSS + "gcc", *CROSS_FLAGS, *includes, "-c", source, "-o", objects[-1])
     elf = generated / "game.elf"
     script = SOURCES.parent / "rom.ld"
-    # the linker refuses undefined symbols: libgcc, which has 68020 code in it, is not there
+    # Without libgcc, which contains 68020 code: the linker refuses undefined symbols.
     _run(CROSS + "ld", "-T", script, "--build-id=none", generated / "boot.o", *objects, "-o", elf)
     check_code(elf)
     _run(CROSS + "objcopy", "-O", "binary", "-j", ".text", elf, generated / "game.bin")
     rom = bytearray((generated / "game.bin").read_bytes())
     rom += b"\0" * (-len(rom) % 1024)
     if len(rom) > ROM_LIMIT:
-        raise BuildError(f"the ROM has {len(rom)} bytes, {ROM_LIMIT} are allowed")
+        raise UsageError(
+            f"the ROM has {len(rom)} bytes, {ROM_LIMIT} are allowed: build fewer acts or zones"
+        )
     struct.pack_into(">H", rom, 0x18E, header_checksum(rom))
     return bytes(rom)
 
@@ -147,7 +170,11 @@ def odd_accesses(elf: Path) -> list[str]:
 
 
 def check_code(elf: Path) -> None:
-    """Raises BuildError for undefined symbols and odd accesses."""
+    """Refuse code that a 68000 cannot run.
+
+    Raises:
+        BuildError: undefined symbols, or accesses at odd addresses.
+    """
     undefined = _run(CROSS + "nm", "--undefined-only", elf).strip()
     if undefined:
         raise BuildError(f"undefined symbols: {undefined}")
@@ -157,7 +184,12 @@ def check_code(elf: Path) -> None:
 
 
 def build_host_library(generated: Path) -> Path:
-    """Compile the game's logic for this machine; returns the shared library."""
+    """Compile the game's logic for this machine; returns the shared library's path.
+
+    Raises:
+        UsageError: gcc is not installed.
+        BuildError: a compile error.
+    """
     library = generated / "libgame.so"
     sources = [SOURCES / f"{name}.c" for name in LOGIC]
     sources += [SOURCES / "host.c", generated / "levels_data.c"]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .canvas import BAYER, blank, ellipse, hashed, over, ramp, wave
+from pangolin_dash.art.canvas import BAYER, blank, ellipse, hashed, over, ramp, wave
 
 WIDTH, HEIGHT = 512, 256
 
