@@ -20,10 +20,10 @@ LIBRARIES = ("gymnasium", "numpy", "stable-retro", "torch")
 
 @functools.cache
 def git_commit() -> str:
-    """The commit of the work tree, with ``+changes`` if files differ from it.
+    """The commit of the work tree, with `+changes` if files differ from it.
 
-    ``unknown`` outside a checkout of this repository. A container has no git: there the image's
-    build sets the environment variable ``RETRO_COMMIT``.
+    `unknown` outside a checkout of this repository. A container has no git: there the image's
+    build sets the environment variable `RETRO_COMMIT`.
     """
     if "RETRO_COMMIT" in os.environ:
         return os.environ["RETRO_COMMIT"]
@@ -57,7 +57,7 @@ def versions() -> dict[str, str]:
 
 
 def provenance() -> dict[str, Any]:
-    """``commit``, ``created`` (UTC, ISO 8601) and ``versions``."""
+    """`commit`, `created` (UTC, ISO 8601) and `versions`."""
     return {
         "commit": git_commit(),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
