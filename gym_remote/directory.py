@@ -19,7 +19,7 @@ SOCKET_NAME = "sock"
 MAX_PATH = 107  # bytes of a Unix socket's path
 FIRST_PAUSE = 0.01  # seconds between two attempts to connect, doubled each time ...
 LAST_PAUSE = 1.0  # ... up to this
-NOTICE_AFTER = 5.0  # seconds of waiting before a person is told of it
+NOTICE_AFTER = 5.0  # seconds of waiting before it is written to stderr
 
 
 def open_directory(directory: str) -> int:

@@ -284,7 +284,7 @@ class Server:
         if is_reset:
             return True, None  # a client of 2018 repeats its last action in a reset
         if "ac" not in content:
-            raise ProtocolError("a request for nothing")
+            raise ProtocolError("a request without ac or reset")
         action = self._action.decode(content["ac"])
         if self._check_action and not self._env.action_space.contains(action):
             raise ProtocolError(f"not an action: {shorten(action)}")

@@ -41,7 +41,7 @@ def validate(kind: type[Config], values: Any, where: str) -> Config:
 
 
 def load(kind: type[Config], path: Path) -> Config:
-    """Read a YAML file into the dataclass `kind`; keys that are not there keep their defaults.
+    """Read a YAML file into the dataclass `kind`; missing keys keep their defaults.
 
     The key `extends` names another file, relative to this one, whose values come first: mappings
     are merged key by key, everything else is replaced.
