@@ -164,7 +164,9 @@ class RemoteEnv(gymnasium.Env):
             try:
                 observation, reward, done = answer["ob"], answer["reward"], answer["done"]
             except KeyError:
-                raise ProtocolError(f"an answer without ob, reward or done: {shorten(answer)}") from None
+                raise ProtocolError(
+                    f"an answer without ob, reward or done: {shorten(answer)}"
+                ) from None
             if not is_finite(reward) or type(done) is not bool:
                 raise ProtocolError(f"not an answer: {shorten(answer)}")
             self._timesteps += 1
@@ -186,7 +188,9 @@ class RemoteEnv(gymnasium.Env):
         except TimeoutError:
             raise ServerTimeoutError("the server does not answer") from None
         except PeerGone:
-            raise ServerDisconnectError("the server closed the connection without a reason, or died") from None
+            raise ServerDisconnectError(
+                "the server closed the connection without a reason, or died"
+            ) from None
         if kind in ("close", "exception"):
             raise error_in(kind, content, self._timesteps)
         if kind != expected:
