@@ -1,5 +1,5 @@
-# The agent image: what a submission is. It holds agent/, gym_remote/, retro_common/, their pinned requirements and
-# one bundle; no emulator, no ROM, no compiler, no test or training code.
+# The agent image: what a submission is. It holds agent/, gym_remote/, retro_common/, their pinned
+# requirements and one bundle; no emulator, no ROM, no compiler, no test or training code.
 #
 #   docker build -t my-agent --build-arg BUNDLE=runs/demo/bundle .
 #

@@ -23,9 +23,11 @@ pretrain: $(VENV)/installed  ## train V, M and C from zero on Pangolin Dash (abo
 test: $(VENV)/installed  ## all tests, on the real emulator
 	$(PYTHON) -m pytest -n 2 --dist loadfile
 
-lint: $(VENV)/installed  ## ruff: style and format
+lint: $(VENV)/installed  ## style and format (ruff), floors of imports (import-linter), types (mypy)
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
+	$(VENV)/bin/lint-imports
+	$(PYTHON) -m mypy
 
 bench: $(VENV)/installed  ## every speed benchmark against its peer (quick versions)
 	$(PYTHON) -m benchmarks.wire --quick
@@ -36,7 +38,15 @@ bench: $(VENV)/installed  ## every speed benchmark against its peer (quick versi
 game: $(VENV)/installed  ## rebuild Pangolin Dash: ROM, save-states, integration (needs gcc-m68k-linux-gnu)
 	$(PYTHON) -m pangolin_dash.build
 
-clean:  ## throw away runs and results
-	rm -rf runs results
+wheel: $(VENV)/installed  ## build both distributions into dist/: the contest, and gym_remote alone
+	$(PYTHON) -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist . ./gym_remote
 
-.PHONY: help demo pretrain test lint bench game clean
+clean:  ## remove results and build output; runs/ (pretraining) stays
+	rm -rf results dist build gym_remote/build *.egg-info gym_remote/*.egg-info .import_linter_cache .mypy_cache
+
+clean-runs:  ## remove runs/, the output of pretraining; asks first
+	@test -d runs || { echo "there is no runs/"; exit 0; }; \
+	du -sh runs; printf 'Remove runs/ with all that was trained? [y/N] '; \
+	read -r answer && [ "$$answer" = y ] && rm -rf runs || echo "runs/ stays"
+
+.PHONY: help demo pretrain test lint bench game wheel clean clean-runs

@@ -68,7 +68,7 @@ if ! problem=$(docker version --format '{{.Server.Version}}' 2>&1); then
 fi
 [ -f "$bundle/config.yaml" ] || fail 2 "no bundle in $bundle: --bundle names another folder"
 
-version=$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+version=$(sed -n 's/^__version__ = "\([^"]*\)".*/\1/p' gym_remote/__init__.py)
 commit=$(git rev-parse --short=12 HEAD 2>/dev/null) || commit=unknown
 if [ "$commit" != unknown ] && [ -n "$(git status --porcelain --untracked-files=no)" ]; then
   echo "submit.sh: warning: the work tree has changes that are in no commit" >&2
@@ -91,7 +91,7 @@ run docker build --quiet --tag "$image" --build-arg "BUNDLE=$bundle" \
   fail 1 "the agent image could not be built"
 
 echo "checking it"
-run "$python" -m contest evaluate --image "$image" --levels "$levels" --timesteps "$timesteps" \
+run "$python" -m retro_contest evaluate --image "$image" --levels "$levels" --timesteps "$timesteps" \
   --results "$results" --name "$tag" --fresh ||
   fail 1 "the image failed its check and was not submitted; the logs are in $results"
 

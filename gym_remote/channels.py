@@ -6,6 +6,8 @@ a grammar, never evaluated. Everything received is checked before it is used, an
 ProtocolError; values of our own that do not fit raise ValueError.
 """
 
+from __future__ import annotations
+
 import contextlib
 import math
 import os
@@ -14,9 +16,9 @@ import stat
 
 import numpy as np
 
-from .directory import SOCKET_NAME
-from .exceptions import ProtocolError
-from .messages import is_integer, shorten
+from gym_remote.directory import SOCKET_NAME
+from gym_remote.exceptions import ProtocolError
+from gym_remote.messages import is_integer, shorten
 
 MAX_CHANNELS = 64
 MAX_ARRAY_BYTES = 1 << 24  # of one array: 78 Genesis frames
@@ -105,12 +107,16 @@ class IntFoldChannel(Channel):
         return f"{[2] * self.size},"
 
     def encode(self, value) -> str:
-        """Of each element only the lowest bit counts, as in 2018."""
-        bits = np.asarray(value)
-        if bits.shape != (self.size,) or bits.dtype.kind not in "biu":
-            raise ValueError(f"not a vector of {self.size} bits: {value!r}")
+        """Takes any dtype (a policy's action is often float32), but no value except 0 and 1."""
+        vector = np.asarray(value)
         # Plain Python: for so few bits numpy is slower.
-        return str(sum(1 << i for i, bit in enumerate(bits.tolist()) if bit & 1))
+        bits = vector.tolist() if vector.shape == (self.size,) else []
+        if bits.count(0) + bits.count(1) != self.size:
+            raise ValueError(
+                f"not a vector of {self.size} values that are 0 or 1: {shorten(value)} "
+                f"(shape {vector.shape}, dtype {vector.dtype})"
+            )
+        return str(sum(1 << i for i, bit in enumerate(bits) if bit))
 
     def decode(self, value) -> np.ndarray:
         """An int8 vector. Bits beyond its size are ignored, as in 2018."""
@@ -177,7 +183,7 @@ class NpChannel(Channel):
         # The file's space was allocated when it was made: if there is none now, then the other side
         # has cut the file off and taken it.
         try:
-            whole = os.pwrite(self._fd, array, 0) == self.nbytes
+            whole = os.pwrite(self._fd, array.data, 0) == self.nbytes
         except OSError:
             whole = False
         if not whole:
@@ -189,7 +195,7 @@ class NpChannel(Channel):
         if value is not True:
             raise ProtocolError(f"an array is announced by true, not by {shorten(value)}")
         array = np.empty(self.shape, self.dtype)
-        if os.preadv(self._fd, [array], 0) != self.nbytes:
+        if os.preadv(self._fd, [array.data], 0) != self.nbytes:
             raise ProtocolError("a channel file was truncated")
         return array
 

@@ -1,20 +1,22 @@
 """The agent's side of the wire: a gymnasium environment that lives in another process."""
 
+from __future__ import annotations
+
 import os
 import time
 
 import gymnasium
 import numpy as np
 
-from . import directory as shared
-from .channels import BoolChannel, Channel, FloatChannel, parse_description
-from .exceptions import (
+from gym_remote import directory as shared
+from gym_remote.channels import BoolChannel, Channel, FloatChannel, parse_description
+from gym_remote.exceptions import (
     ProtocolError,
     ResetError,
     ServerDisconnectError,
     ServerTimeoutError,
 )
-from .messages import (
+from gym_remote.messages import (
     RESET_REQUEST,
     Connection,
     PeerGone,
@@ -24,20 +26,36 @@ from .messages import (
     is_finite,
     shorten,
 )
-from .spaces import space_for
+from gym_remote.spaces import BUTTONS, space_for
+
+SOCKET_VARIABLE = "RETRO_CONTEST_SOCKET"
+DEFAULT_DIRECTORY = "tmp/sock"
 
 
 class RemoteEnv(gymnasium.Env):
     """The environment served in `directory`.
 
-    Connects at once, and waits up to `connect_timeout` seconds for a server to appear. An answer
-    may take up to `timeout` seconds.
+    Without a directory, it is the one that the environment variable `RETRO_CONTEST_SOCKET` names
+    (`retro-contest evaluate` sets it for each run), else `tmp/sock` (the place in a container).
+    Connects at once, and waits up to `connect_timeout` seconds for a server to appear; after 5 s
+    it says on stderr that it waits. An answer may take up to `timeout` seconds.
 
-    Follows the rules of the contest: an episode cannot be left before it is done. Such a reset,
-    and a step outside an episode, raise ResetError here without asking the server; everything is
-    as before. Any other error ends the connection:
+    The contest's observation is one frame, uint8 of shape (224, 320, 3), RGB. Its action is a
+    vector of 12 values that are 0 or 1, of any dtype: the buttons that are held, in the order of
+    `buttons`.
 
-    - TimestepTimeoutError, WallClockTimeoutError: the budget of the contest is used up;
+    Follows the rules of the contest:
+
+    - The budget counts timesteps; a reset is one of them, like a step.
+    - `reset` is only allowed when no episode is running: before the first one, and when `step`
+      has said `terminated`. An earlier reset, and a step outside an episode, raise ResetError here
+      without asking the server; the connection stays good.
+    - `truncated` is always False: the wire has one `done` for every end of an episode, also for
+      the time limit, and it comes as `terminated`.
+
+    Any other error ends the connection:
+
+    - ContestOver (TimestepTimeoutError or WallClockTimeoutError): the budget is used up;
     - ServerDisconnectError: the server closed the connection or died;
     - ServerTimeoutError: no server appeared, or no answer came in time;
     - ProtocolError: the server does not keep to the protocol.
@@ -47,18 +65,28 @@ class RemoteEnv(gymnasium.Env):
 
     metadata = {"render_modes": []}  # noqa: RUF012 (gymnasium declares it so)
 
+    buttons = BUTTONS
+    """the names of the contest's 12 buttons, in the order of an action's elements"""
+
     def __init__(
         self,
-        directory: str | os.PathLike = "tmp/sock",
+        directory: str | os.PathLike[str] | None = None,
         *,
         connect_timeout: float = 300.0,
         timeout: float = 120.0,
     ):
+        named = os.environ.get(SOCKET_VARIABLE)
+        directory = os.fspath(directory or named or DEFAULT_DIRECTORY)
+        notice = f"gym_remote: waiting up to {connect_timeout:g} s for a server in {directory}"
+        if named and directory != named:
+            notice += f" (RemoteEnv() without a directory would look in {named})"
+
         self._timeout = timeout
         self._in_episode = False
+        self._timesteps = 0
         self._channels: dict[str, Channel] = {}
         deadline = time.monotonic() + connect_timeout
-        sock, directory_fd = shared.connect(os.fspath(directory), connect_timeout)
+        sock, directory_fd = shared.connect(directory, connect_timeout, notice)
         self._connection: Connection | None = Connection(sock)
         try:
             channels = parse_description(self._receive("description", deadline))
@@ -84,7 +112,7 @@ class RemoteEnv(gymnasium.Env):
             channel.open_file(name, directory_fd)
 
     def reset(self, *, seed: int | None = None, options: dict | None = None):
-        """Start an episode; returns (observation, {}).
+        """Start an episode; returns (observation, {}). It costs one timestep of the budget.
 
         `seed` does not reach the server: its randomness is its own. It seeds `np_random` here.
         """
@@ -99,9 +127,9 @@ class RemoteEnv(gymnasium.Env):
     def step(self, action):
         """Returns (observation, reward, terminated, truncated, {}).
 
-        The observation is a new array. The wire only knows `done`: it comes as `terminated`, also
-        where a time limit ended the episode, and `truncated` is always false. `info` stays behind
-        on the server. An action that does not fit the space raises ValueError and is not sent.
+        The observation is a new array. `truncated` is always False, also where the time limit
+        ended the episode. `info` is empty: the server keeps its own. An action that does not fit
+        the space raises ValueError and is not sent.
         """
         if not self._in_episode:
             raise ResetError("no episode is running: call reset() first")
@@ -136,9 +164,12 @@ class RemoteEnv(gymnasium.Env):
             try:
                 observation, reward, done = answer["ob"], answer["reward"], answer["done"]
             except KeyError:
-                raise ProtocolError(f"an answer without news: {shorten(answer)}") from None
+                raise ProtocolError(
+                    f"an answer without ob, reward or done: {shorten(answer)}"
+                ) from None
             if not is_finite(reward) or type(done) is not bool:
                 raise ProtocolError(f"not an answer: {shorten(answer)}")
+            self._timesteps += 1
             return self._observation.decode(observation), float(reward), done
         except BaseException:
             # Whatever happened, even Ctrl-C: the next answer would be that to this request.
@@ -151,14 +182,17 @@ class RemoteEnv(gymnasium.Env):
         Raises what the server says in a `close` or `exception` message, ProtocolError for any
         other message.
         """
+        assert self._connection is not None
         try:
             kind, content = self._connection.receive(deadline)
         except TimeoutError:
             raise ServerTimeoutError("the server does not answer") from None
         except PeerGone:
-            raise ServerDisconnectError("the server is gone, without a word") from None
+            raise ServerDisconnectError(
+                "the server closed the connection without a reason, or died"
+            ) from None
         if kind in ("close", "exception"):
-            raise error_in(kind, content)
+            raise error_in(kind, content, self._timesteps)
         if kind != expected:
             raise ProtocolError(f"{shorten(kind)} message instead of {expected}")
         return content

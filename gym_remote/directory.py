@@ -4,18 +4,22 @@ A server holds a lock (flock) on the directory itself. The kernel drops it when 
 however it dies, and it leaves no file behind. So a socket found under the lock is stale.
 """
 
+from __future__ import annotations
+
 import fcntl
 import os
 import socket
 import stat
+import sys
 import time
 
-from .exceptions import ServerTimeoutError, SocketInUseError
+from gym_remote.exceptions import ServerTimeoutError, SocketInUseError
 
 SOCKET_NAME = "sock"
 MAX_PATH = 107  # bytes of a Unix socket's path
 FIRST_PAUSE = 0.01  # seconds between two attempts to connect, doubled each time ...
 LAST_PAUSE = 1.0  # ... up to this
+NOTICE_AFTER = 5.0  # seconds of waiting before it is written to stderr
 
 
 def open_directory(directory: str) -> int:
@@ -81,14 +85,16 @@ def listen(directory: str, directory_fd: int) -> socket.socket:
     return listener
 
 
-def connect(directory: str, timeout: float) -> tuple[socket.socket, int]:
+def connect(directory: str, timeout: float, notice: str) -> tuple[socket.socket, int]:
     """A socket connected to the server, and the directory's file descriptor.
 
-    A directory, a socket or a listener that is not there yet may still come: tries again, quickly
-    at first, for `timeout` seconds. Raises ServerTimeoutError after that, OSError for anything
-    that waiting does not mend.
+    A directory, a socket or a listener that is missing may still come: tries again, quickly at
+    first, for `timeout` seconds. Writes `notice` to stderr, once, when that takes long. Raises
+    ServerTimeoutError after the timeout, OSError for anything that waiting does not mend.
     """
-    deadline = time.monotonic() + timeout
+    start = time.monotonic()
+    deadline = start + timeout
+    noticed = False
     pause = FIRST_PAUSE
     while True:
         try:
@@ -100,6 +106,9 @@ def connect(directory: str, timeout: float) -> tuple[socket.socket, int]:
                 raise ServerTimeoutError(
                     f"no server at {where} within {timeout:g} s ({error.strerror})"
                 ) from None
+        if not noticed and time.monotonic() >= start + NOTICE_AFTER:
+            print(notice, file=sys.stderr, flush=True)
+            noticed = True
         time.sleep(min(pause, left))
         pause = min(2 * pause, LAST_PAUSE)
 

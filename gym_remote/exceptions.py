@@ -1,7 +1,9 @@
 """Everything that can go wrong on the wire.
 
-The first six classes are those of 2018; `ID` is their number in a message. All are GymRemoteError.
+The classes in `BY_ID` are those of 2018; `ID` is their number in a message. All are GymRemoteError.
 """
+
+from __future__ import annotations
 
 
 class GymRemoteError(RuntimeError):
@@ -10,14 +12,18 @@ class GymRemoteError(RuntimeError):
     ID = 0
 
 
-class TimestepTimeoutError(TimeoutError, GymRemoteError):
-    """The timesteps of the contest are used up. The regular end."""
+class ContestOver(TimeoutError, GymRemoteError):
+    """The budget of the contest is used up: the regular end. One of the two classes below."""
+
+
+class TimestepTimeoutError(ContestOver):
+    """The timesteps of the contest are used up."""
 
     ID = 1
 
 
-class WallClockTimeoutError(TimeoutError, GymRemoteError):
-    """The hours of the contest are used up. The other regular end."""
+class WallClockTimeoutError(ContestOver):
+    """The hours of the contest are used up."""
 
     ID = 2
 

@@ -1,5 +1,7 @@
 """Messages as bytes, and a connection that sends and receives them under a deadline."""
 
+from __future__ import annotations
+
 import collections
 import contextlib
 import json
@@ -9,7 +11,14 @@ import select
 import socket
 import time
 
-from .exceptions import BY_ID, GymRemoteError, ProtocolError, ServerDisconnectError
+from gym_remote.exceptions import (
+    BY_ID,
+    GymRemoteError,
+    ProtocolError,
+    ServerDisconnectError,
+    TimestepTimeoutError,
+    WallClockTimeoutError,
+)
 
 END = b"\f"  # never occurs inside a message: JSON escapes control characters
 MAX_BYTES = 1 << 20  # of one message; the longest honest one, a description, has some hundred
@@ -64,8 +73,11 @@ def decode(data: bytes) -> tuple[str, dict]:
     return kind, content
 
 
-def error_in(kind: str, content: dict) -> GymRemoteError:
-    """The exception that a `close` or `exception` message stands for; raises ProtocolError."""
+def error_in(kind: str, content: dict, timesteps: int = 0) -> GymRemoteError:
+    """The exception that a `close` or `exception` message stands for; raises ProtocolError.
+
+    `timesteps` were played so far: an exception that ends the contest says so.
+    """
     reason = content.get("reason")
     number = content.get("exception", ServerDisconnectError.ID if kind == "close" else None)
     if not (reason is None or type(reason) is str) or type(number) is not int:
@@ -73,7 +85,13 @@ def error_in(kind: str, content: dict) -> GymRemoteError:
     if number not in BY_ID:
         raise ProtocolError(f"the server raised an unknown exception, number {shorten(number)}")
     error = BY_ID[number]
-    return error(shorten(reason) if reason else f"{error.__name__} from the server")
+    if reason:
+        return error(shorten(reason))
+    if error is TimestepTimeoutError:
+        return error(f"the contest is over: {timesteps:,} timesteps played")
+    if error is WallClockTimeoutError:
+        return error(f"the contest is over: out of time after {timesteps:,} timesteps")
+    return error(f"{error.__name__} from the server")
 
 
 def is_integer(value: object) -> bool:
@@ -173,7 +191,7 @@ class Connection:
         just sleep for the next while.
         """
         start = now = time.monotonic()
-        ready = False
+        ready: object = False  # or what poll() found
         if start >= self._sleep_until:
             while not ready and now < start + AT_ONCE:
                 os.sched_yield()

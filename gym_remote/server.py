@@ -1,5 +1,7 @@
 """The contest's side of the wire: serves one gymnasium environment to one client, once."""
 
+from __future__ import annotations
+
 import contextlib
 import dataclasses
 import enum
@@ -12,9 +14,9 @@ import time
 import gymnasium
 from gymnasium import spaces
 
-from . import directory as shared
-from .channels import BoolChannel, FloatChannel, IntFoldChannel
-from .exceptions import (
+from gym_remote import directory as shared
+from gym_remote.channels import BoolChannel, FloatChannel, IntFoldChannel
+from gym_remote.exceptions import (
     ClientDisconnectError,
     GymRemoteError,
     ProtocolError,
@@ -23,7 +25,7 @@ from .exceptions import (
     TimestepTimeoutError,
     WallClockTimeoutError,
 )
-from .messages import (
+from gym_remote.messages import (
     Connection,
     PeerGone,
     encode,
@@ -33,7 +35,7 @@ from .messages import (
     shorten,
     wait,
 )
-from .spaces import channel_for
+from gym_remote.spaces import channel_for
 
 
 class Reason(enum.StrEnum):
@@ -109,7 +111,7 @@ class Server:
             self.close()
             raise
 
-    def __enter__(self) -> "Server":
+    def __enter__(self) -> Server:
         return self
 
     def __exit__(self, *_) -> None:
@@ -181,6 +183,7 @@ class Server:
         detail = ""
         try:
             if self._accept(min(end, start + connect_timeout)):
+                assert self._connection is not None
                 self._connection.send(encode("description", self._describe()))
                 reason = self._answer_requests(
                     timestep_limit, end, request_timeout, allow_early_reset
@@ -226,6 +229,7 @@ class Server:
     ) -> Reason:
         """The main loop. `end` is a time.monotonic() or infinity."""
         env, connection = self._env, self._connection
+        assert connection is not None
         in_episode = False
         while self._timesteps != timestep_limit:
             now = time.monotonic()
@@ -252,8 +256,8 @@ class Server:
                 observation, _ = env.reset()
                 reward, done = 0.0, False
             else:
-                observation, reward, terminated, truncated, _ = env.step(action)
-                reward, done = float(reward), bool(terminated or truncated)
+                observation, given, terminated, truncated, _ = env.step(action)
+                reward, done = float(given), bool(terminated or truncated)
             in_episode = not done
             if not is_finite(reward):
                 raise ValueError(f"a reward of {reward} cannot be sent")
@@ -263,6 +267,7 @@ class Server:
 
     def _said_goodbye(self) -> bool:
         """Whether a client that is gone closed, in the middle of a request perhaps, or died."""
+        assert self._connection is not None
         try:
             kind, _ = self._connection.receive(time.monotonic() + 1.0)  # at once: it is gone
         except (PeerGone, ProtocolError, TimeoutError):
@@ -279,7 +284,7 @@ class Server:
         if is_reset:
             return True, None  # a client of 2018 repeats its last action in a reset
         if "ac" not in content:
-            raise ProtocolError("a request for nothing")
+            raise ProtocolError("a request without ac or reset")
         action = self._action.decode(content["ac"])
         if self._check_action and not self._env.action_space.contains(action):
             raise ProtocolError(f"not an action: {shorten(action)}")

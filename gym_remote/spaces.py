@@ -1,10 +1,12 @@
 """Gymnasium spaces as channels, and back.
 
 MultiBinary of fewer than 64 is int_fold, Discrete is int; longer MultiBinary, MultiDiscrete and Box
-are np. The annotations `n`, `shape` and `type` are those of 2018. They cannot tell a Box's bounds,
-a MultiDiscrete's numbers or a start other than 0, so `low`, `high`, `nvec` and `start` are added
-where they matter; a client of 2018 ignores them.
+are np. The annotations `n`, `shape` and `type` are those of 2018. They cannot express a Box's
+bounds, a MultiDiscrete's numbers or a start other than 0, so `low`, `high`, `nvec` and `start` are
+added where they matter; a client of 2018 ignores them.
 """
+
+from __future__ import annotations
 
 import json
 import math
@@ -12,9 +14,9 @@ import math
 import numpy as np
 from gymnasium import Space, spaces
 
-from .channels import Channel, IntChannel, IntFoldChannel, NpChannel
-from .exceptions import ProtocolError
-from .messages import shorten
+from gym_remote.channels import Channel, IntChannel, IntFoldChannel, NpChannel
+from gym_remote.exceptions import ProtocolError
+from gym_remote.messages import shorten
 
 BUTTONS = ("B", "A", "MODE", "START", "UP", "DOWN", "LEFT", "RIGHT", "C", "Y", "X", "Z")
 """the Mega Drive pad in the order of the contest's MultiBinary(12) actions"""
@@ -75,11 +77,12 @@ def _space_for(channel: Channel, annotations: dict[str, str]) -> Space | None:
             start = int(annotations.get("start", "0"))
             return spaces.Discrete(int(annotations["n"]), start=start)
         case "MultiDiscrete", NpChannel(shape=shape, dtype=np.dtype(kind="i")) if shape:
-            if "nvec" not in annotations:  # a server of 2018 does not tell: any number is possible
-                return spaces.Box(*_default_bounds(channel.dtype), shape, channel.dtype)
+            low, high = _default_bounds(channel.dtype)
+            if "nvec" not in annotations:  # a server of 2018 sends none: any number is possible
+                return spaces.Box(low, high, shape, channel.dtype.type)
             nvec = _integers(annotations["nvec"], shape)
-            start = _integers(annotations.get("start", "0"), shape)
-            return spaces.MultiDiscrete(nvec, dtype=channel.dtype, start=start)
+            starts = _integers(annotations.get("start", "0"), shape)
+            return spaces.MultiDiscrete(nvec, dtype=channel.dtype, start=starts)
         case "Box", NpChannel(shape=shape):
             low, high = _default_bounds(channel.dtype)
             if "low" in annotations:
@@ -90,7 +93,7 @@ def _space_for(channel: Channel, annotations: dict[str, str]) -> Space | None:
 
 
 def _default_bounds(dtype: np.dtype) -> tuple:
-    """What a Box is taken to hold when nothing is said: all that its dtype can."""
+    """The bounds of a Box that describes none: all that its dtype can hold."""
     if dtype.kind == "b":
         return 0, 1
     if dtype.kind == "f":

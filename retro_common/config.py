@@ -21,7 +21,7 @@ Fraction = Annotated[float, pydantic.Field(ge=0, le=1)]
 Config = TypeVar("Config")
 
 FORBID_UNKNOWN = pydantic.ConfigDict(extra="forbid")
-"""a dataclass whose ``__pydantic_config__`` this is refuses keys that it does not have"""
+"""a dataclass whose `__pydantic_config__` this is refuses keys that it does not have"""
 
 
 def validate(kind: type[Config], values: Any, where: str) -> Config:
@@ -41,9 +41,9 @@ def validate(kind: type[Config], values: Any, where: str) -> Config:
 
 
 def load(kind: type[Config], path: Path) -> Config:
-    """Read a YAML file into the dataclass `kind`; keys that are not there keep their defaults.
+    """Read a YAML file into the dataclass `kind`; missing keys keep their defaults.
 
-    The key ``extends`` names another file, relative to this one, whose values come first: mappings
+    The key `extends` names another file, relative to this one, whose values come first: mappings
     are merged key by key, everything else is replaced.
     """
     return validate(kind, _read(path, ()), str(path))

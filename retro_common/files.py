@@ -55,10 +55,10 @@ def anonymous_memory(name: str, size: int) -> int:
     """A file descriptor of `size` zero bytes of memory that processes can share.
 
     The memory has no name in any file system and goes with its last user. On Linux it counts as
-    the processes' memory, so it is not bounded by the size of ``/dev/shm`` (64 MB in a container).
+    the processes' memory, so it is not bounded by the size of `/dev/shm` (64 MB in a container).
 
     Args:
-        name: appears in ``/proc`` only.
+        name: appears in `/proc` only.
 
     Raises:
         OSError: there is not enough memory.

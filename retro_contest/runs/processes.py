@@ -21,7 +21,7 @@ import tempfile
 from pathlib import Path
 
 from retro_common.errors import UsageError
-from retro_common.provenance import ROOT
+from retro_common.provenance import INSTALLED, ROOT
 from retro_contest.runs import supervisor
 from retro_contest.runs.match import Run
 
@@ -153,11 +153,12 @@ def serve_command(run: Run, socket: Path) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    """The evaluator's environment, with its own Python first and this repository importable."""
+    """The evaluator's environment, with its own Python first and these packages importable."""
     environment = dict(os.environ)
     bin_folder = str(Path(sys.executable).parent)
     environment["PATH"] = os.pathsep.join([bin_folder, environment.get("PATH", os.defpath)])
-    paths = [str(ROOT), environment.get("PYTHONPATH", "")]
+    # Not where they are installed: PYTHONPATH comes before an agent's own libraries.
+    paths = ["" if INSTALLED else str(ROOT), environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
     environment["PYTHONUNBUFFERED"] = "1"  # so that a killed agent's last words are in the log
     return environment

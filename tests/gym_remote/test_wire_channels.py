@@ -119,17 +119,38 @@ def test_bits_weigh_as_in_2018(bits):
     assert channel.decode(number).dtype == np.int8
 
 
-def test_only_the_lowest_bit_of_a_button_counts():
+def test_bits_beyond_the_size_are_ignored():
     channel = IntFoldChannel(3)
-    assert channel.encode([2, 3, -1]) == "6"
     assert channel.decode(8 + 5).tolist() == [1, 0, 1]
     assert channel.decode(-1).tolist() == [1, 1, 1]
 
 
-@pytest.mark.parametrize("action", [[1, 0], [0.5, 0, 0], "abc", None, 3, [[1, 0, 0]], [[1], 0, 0]])
+@pytest.mark.parametrize(
+    "dtype", [bool, np.int8, np.uint8, np.int64, np.uint64, np.float16, np.float32, np.float64, "O"]
+)
+def test_bits_of_any_dtype(dtype):
+    channel = IntFoldChannel(12)
+    assert channel.encode(np.eye(12, dtype=dtype)[7]) == "128"
+    assert channel.encode(np.ones(12, dtype)) == "4095"
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        *([1, 0], "abc", None, 3, [[1, 0, 0]], ["1", "0", "0"]),
+        *([0.5, 0, 0], [2, 0, 1], [-1, 0, 0], [float("nan"), 0, 0], [1e300, 0, 0]),
+    ],
+    ids=str,
+)
 def test_actions_that_do_not_fit_raise_value_error(action):
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="not a vector of 3 values that are 0 or 1: ") as caught:
         IntFoldChannel(3).encode(action)
+    assert str(action)[:20] in str(caught.value)
+
+
+def test_a_ragged_action_raises_value_error():
+    with pytest.raises(ValueError):
+        IntFoldChannel(3).encode([[1], 0, 0])
 
 
 @pytest.mark.parametrize("value", [2**63, -(2**63) - 1, True, 1.0, "1", None, [1], {}])

@@ -3,6 +3,8 @@
 import json
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 
@@ -24,9 +26,11 @@ from wire_peers import (
     names_in,
 )
 
+from gym_remote import directory as shared
 from gym_remote import exceptions
 from gym_remote.client import RemoteEnv
 from gym_remote.exceptions import (
+    ContestOver,
     GymRemoteError,
     ProtocolError,
     ResetError,
@@ -131,9 +135,125 @@ def test_every_exception(kind, number, reason, tmp_path):
         with pytest.raises(GymRemoteError) as caught:
             env.reset()
         assert type(caught.value) is exceptions.BY_ID[number]
-        assert str(caught.value) == (
-            "because" if "because" in reason else f"{type(caught.value).__name__} from the server"
-        )
+        over = isinstance(caught.value, ContestOver)
+        assert over == (number in (1, 2))
+        if "because" in reason:
+            assert str(caught.value) == "because"
+        elif over:
+            assert str(caught.value).startswith("the contest is over: ")
+        else:
+            assert str(caught.value) == f"{type(caught.value).__name__} from the server"
+
+
+def test_the_end_says_what_was_played_and_is_the_regular_one(tmp_path):
+    with Serving(FrameEnv(episode_length=4), tmp_path, timestep_limit=1234) as serving:
+        env = connect(tmp_path)
+        with pytest.raises(ContestOver) as caught:
+            done = True
+            while True:
+                if done:
+                    env.reset()
+                done = env.step(RIGHT)[2]
+        assert str(caught.value) == "the contest is over: 1,234 timesteps played"
+        assert type(caught.value) is TimestepTimeoutError
+        assert isinstance(caught.value, TimeoutError) and isinstance(caught.value, GymRemoteError)
+        assert serving.result().timesteps == 1234
+
+
+def test_out_of_time_says_what_was_played(tmp_path):
+    close = b'{"type": "close", "content": {"reason": null, "exception": 2}}\f'
+    with RawServer(tmp_path, [GENESIS_DESCRIPTION, RESET_ANSWER, close]):
+        env = connect(tmp_path)
+        env.reset()
+        with pytest.raises(ContestOver, match="out of time after 1 timesteps"):
+            env.step(RIGHT)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int64, np.float32, np.float64])
+def test_an_action_of_any_dtype(dtype, tmp_path):
+    frames = FrameEnv(100)
+    with Serving(frames, tmp_path):
+        env = connect(tmp_path)
+        env.reset()
+        assert env.step(RIGHT.astype(dtype))[1] == 128
+        env.close()
+    assert frames.actions[0].tolist() == RIGHT.tolist()
+
+
+def test_the_first_names_that_an_agent_needs():
+    import gym_remote
+
+    assert gym_remote.RemoteEnv is RemoteEnv and gym_remote.ContestOver is ContestOver
+    assert RemoteEnv.buttons == gym_remote.BUTTONS and len(gym_remote.BUTTONS) == 12
+    assert RemoteEnv.buttons[np.argmax(RIGHT)] == "RIGHT"
+    assert set(gym_remote.__all__) <= set(dir(gym_remote))
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        gym_remote.Nothing  # noqa: B018
+
+
+def test_exceptions_alone_import_neither_numpy_nor_gymnasium():
+    code = "import sys, gym_remote.exceptions; print({'numpy', 'gymnasium'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+# --- where it connects ---
+
+
+def test_without_arguments_the_environment_variable_counts(tmp_path, monkeypatch):
+    monkeypatch.setenv("RETRO_CONTEST_SOCKET", str(tmp_path))
+    with Serving(FrameEnv(), tmp_path):
+        env = RemoteEnv(connect_timeout=20, timeout=20)
+        assert env.reset()[0].max() == 0
+        env.close()
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_without_arguments_and_variable_it_is_tmp_sock(value, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("RETRO_CONTEST_SOCKET", raising=False)
+    if value is not None:
+        monkeypatch.setenv("RETRO_CONTEST_SOCKET", value)
+    folder = tmp_path / "tmp" / "sock"
+    folder.mkdir(parents=True)
+    with Serving(FrameEnv(), folder):
+        env = RemoteEnv(connect_timeout=20, timeout=20)
+        assert env.reset()[0].max() == 0
+        env.close()
+
+
+def test_an_argument_counts_more_than_the_variable(tmp_path, monkeypatch):
+    monkeypatch.setenv("RETRO_CONTEST_SOCKET", str(tmp_path / "another"))
+    with Serving(FrameEnv(), tmp_path):
+        connect(tmp_path).close()
+
+
+def test_it_says_once_that_it_waits(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(shared, "NOTICE_AFTER", 0.1)
+    monkeypatch.delenv("RETRO_CONTEST_SOCKET", raising=False)
+    with pytest.raises(ServerTimeoutError):
+        RemoteEnv(tmp_path, connect_timeout=0.5)
+    output = capfd.readouterr()
+    assert output.out == ""
+    assert output.err == f"gym_remote: waiting up to 0.5 s for a server in {tmp_path}\n"
+
+
+def test_it_says_where_else_a_server_may_be(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(shared, "NOTICE_AFTER", 0.1)
+    monkeypatch.setenv("RETRO_CONTEST_SOCKET", "/run/contest")
+    with pytest.raises(ServerTimeoutError):
+        RemoteEnv(tmp_path, connect_timeout=0.3)
+    assert "(RemoteEnv() without a directory would look in /run/contest)" in capfd.readouterr().err
+
+
+def test_it_does_not_say_so_at_once(tmp_path, capfd):
+    assert shared.NOTICE_AFTER == 5.0
+    with pytest.raises(ServerTimeoutError):
+        RemoteEnv(tmp_path, connect_timeout=0.2)
+    assert capfd.readouterr().err == ""
+
+
+# --- the end, whenever it comes ---
 
 
 @pytest.mark.parametrize("moment", ["before the request", "with the last answer"])
