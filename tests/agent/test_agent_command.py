@@ -16,11 +16,13 @@ import numpy as np
 import pytest
 
 from agent import bundle
-from agent.config import OnlineConfig
+from agent.config import OnlineConfig, RoutesConfig
 from gym_remote.server import serve
 from tests.agent.test_learner import build
 
-ONLINE = OnlineConfig(rollout_length=64, rollout_span=1, save_seconds=0)
+ONLINE = OnlineConfig(
+    rollout_length=64, rollout_span=1, save_seconds=0, routes=RoutesConfig(replay=0.0)
+)
 
 
 class Noise(gymnasium.Env):

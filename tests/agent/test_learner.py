@@ -154,14 +154,14 @@ def test_a_stuck_learner_is_replaced(process_learner) -> None:
     learner.hand_over(0, 64, PLAN)
     pid = learner.pid
     report = answer(learner, seconds=5)
-    assert "stuck: no sign of life for 0.5 s" in report.problem
+    assert "stuck: no heartbeat for 0.5 s" in report.problem
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
     assert learner.pid not in (pid, None)
 
 
 def test_an_update_that_diverges_is_refused(process_learner) -> None:
-    models = build(OnlineConfig(learning_rate=1e30, anneal=False, target_kl=0))
+    models = build(OnlineConfig(learning_rate=1e30, critic_warmup=0, target_kl=0))
     before = weights(models)
     learner = process_learner(models)
     pid = learner.pid
@@ -288,6 +288,8 @@ FAST = OnlineConfig(
     anchor=0.0,
     target_kl=0,
     save_seconds=0,
+    least_spread=0.0,
+    routes=RoutesConfig(replay=0.0),
 )
 
 

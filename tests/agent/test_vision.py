@@ -84,7 +84,7 @@ def test_only_its_own_loss_trains_the_player_finder() -> None:
     settings = {"kl_weight": 1.0, "free_nats": 0.0, "error_weight": 1.0}
     vision_loss(reconstruction, frames, mean, logvar, **settings)[0].backward()
     assert all(p.grad is None for p in model.encoder.player_finder.parameters())
-    assert all(p.grad is not None for p in model.encoder.look.parameters())
+    assert all(p.grad is not None for p in model.encoder.appearance.parameters())
     assert all(p.grad is not None for p in model.decoder.sprite.parameters())
     place_loss(model.encoder.player_finder(frames), torch.zeros(2, 2)).backward()
     assert all(p.grad is not None for p in model.encoder.player_finder.parameters())
