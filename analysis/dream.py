@@ -10,7 +10,7 @@ import gymnasium
 import numpy as np
 import torch
 
-import retro_contest.emulator.environment
+import retro_contest.emulator.make
 import retro_contest.levels
 from agent.actions import action_table
 from agent.models.actor import Models
@@ -143,7 +143,7 @@ def first_frames(config: PretrainConfig) -> np.ndarray:
         shards = ShardSet(collect.shard_folder(config), collect.shard_names(config))
         return shards.sample_frames(shards.validation, 64, np.random.default_rng(config.seed))
     level = retro_contest.levels.find(config.heldout or config.levels)[0]
-    env = retro_contest.emulator.environment.make(level, seed=config.seed)
+    env = retro_contest.emulator.make.make(level, seed=config.seed)
     try:
         return shrink(env.reset(seed=config.seed)[0])[None]
     finally:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import stable_retro
 
-import retro_contest.emulator.environment
+import retro_contest.emulator.make
 import retro_contest.levels
 from gym_remote.spaces import BUTTONS
 from pretrain.data.movies import read_movie
@@ -106,7 +106,7 @@ def play(recording: Recording) -> Iterator[Timestep]:
     Raises:
         UsageError: the level's ROM is missing.
     """
-    env = retro_contest.emulator.environment.make(
+    env = retro_contest.emulator.make.make(
         recording.level, frame_skip=1, sticky=0.0, time_limit=1 << 30, draw_all=True
     )
     try:

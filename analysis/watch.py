@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-import retro_contest.emulator.environment
+import retro_contest.emulator.make
 import retro_contest.levels
 from agent.actions import action_table
 from agent.models.actor import Models, Player
@@ -52,7 +52,7 @@ def from_game(models: Models, level: retro_contest.levels.Level, seed: int) -> I
     """The agent playing a level, live."""
     buttons = action_table(models.config.actions)
     player = Player(models, envs=1, seed=seed)
-    env = retro_contest.emulator.environment.make(level, seed=seed)
+    env = retro_contest.emulator.make.make(level, seed=seed)
     try:
         frame, _ = env.reset(seed=seed)
         while True:

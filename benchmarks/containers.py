@@ -21,6 +21,7 @@ import tyro
 from benchmarks.report import report
 from retro_common.errors import UsageError
 from retro_contest.levels import find
+from retro_contest.rules import Rules
 from retro_contest.runs.containers import ENVIRONMENT_IMAGE, ContainerRunner
 from retro_contest.runs.engine import connect, find_image
 from retro_contest.runs.match import Run, play
@@ -50,7 +51,7 @@ def main() -> None:
             runners = [ProcessRunner("hold-right"), ContainerRunner(image.id, Path(folder))]
             for turn in range(turns):
                 for runner in runners:
-                    run = Run(find(LEVEL)[0], turn, Path(folder) / "run", timesteps, 3600.0)
+                    run = Run(find(LEVEL)[0], turn, Path(folder) / "run", Rules(timesteps, 3600.0))
                     start = time.monotonic()
                     result = play(run, runner, threading.Event())
                     seconds = time.monotonic() - start

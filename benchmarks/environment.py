@@ -29,8 +29,10 @@ from gymnasium.vector import AsyncVectorEnv
 
 from benchmarks.report import report
 from retro_contest import levels
-from retro_contest.emulator import undrawn
-from retro_contest.emulator.environment import STICKY, TIME_LIMIT, GameFiles, make
+from retro_contest.emulator.environment import STICKY, TIME_LIMIT
+from retro_contest.emulator.game_files import GameFiles
+from retro_contest.emulator.make import make
+from retro_contest.emulator.proof import prove
 from retro_contest.emulator.vector import VectorEnv
 
 LEVEL = "Airstriker-Genesis-v0/Level1"
@@ -132,7 +134,7 @@ def cpu_seconds(processes: list[psutil.Process]) -> float:
 
 
 def workers(envs: VectorEnv) -> list[psutil.Process]:
-    return [psutil.Process(worker.popen.pid) for worker in envs._workers]
+    return [psutil.Process(pid) for pid in envs.pids]
 
 
 def median_ratio(slow: list[float], fast: list[float]) -> float:
@@ -229,7 +231,7 @@ def main() -> None:
     (level,) = levels.find(options.level)
 
     start = time.perf_counter()
-    difference = undrawn.prove(level)
+    difference = prove(level)
     proof = round(time.perf_counter() - start, 2)
     rows: list[list] = []
     figures: dict = {"level": level.name, "quick": options.quick, "proof_seconds": proof}

@@ -31,6 +31,7 @@ from benchmarks.score.summary import summarise
 from retro_common.config import load as load_config
 from retro_common.errors import UsageError
 from retro_contest import levels
+from retro_contest.rules import Rules
 from retro_contest.runs import verdicts
 from retro_contest.runs.match import Run, play
 from retro_contest.runs.processes import ProcessRunner
@@ -176,7 +177,7 @@ def plan(args: Args, config: ScoreConfig, work: tuple[Path, list[str]]) -> list[
                 if key not in known:
                     known[key] = contestant(name, arm, seed, folder)
                 place = folder / name / f"{level.state}-{seed}"
-                run = Run(level, seed, place, config.timesteps, config.wallclock)
+                run = Run(level, seed, place, Rules(config.timesteps, config.wallclock))
                 file = score_results.path_of(args.results, name, run)
                 task = Task(known[key], run, file)
                 if not file.exists():

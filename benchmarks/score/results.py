@@ -29,7 +29,7 @@ CODE = ("agent", "benchmarks/agents", "gym_remote", "retro_common", "retro_conte
 
 def path_of(results: Path, arm: str, run: Run) -> Path:
     """The result file of a run."""
-    return results / str(run.timesteps) / arm / f"{run.level.state}-{run.seed}.json"
+    return results / str(run.rules.timesteps) / arm / f"{run.level.state}-{run.seed}.json"
 
 
 def config_of(contestant: Contestant, run: Run) -> dict[str, Any]:
@@ -42,8 +42,8 @@ def config_of(contestant: Contestant, run: Run) -> dict[str, Any]:
         "rom_sha1": sha1(rom) if rom else None,
         "state_sha1": sha1(run.level.folder / f"{run.level.state}.state"),
         "seed": run.seed,
-        "timesteps": run.timesteps,
-        "wallclock": run.wallclock,
+        "timesteps": run.rules.timesteps,
+        "wallclock": run.rules.wallclock,
     }
 
 

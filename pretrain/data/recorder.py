@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 import retro_contest.emulator.environment
+import retro_contest.emulator.make
 from agent.actions import action_table
 from agent.models.frames import shrink
 from pretrain.config import CollectConfig
@@ -40,7 +41,7 @@ def _environment(level: Level, draw_all: bool) -> retro_contest.emulator.environ
         return _env
     if _env is not None:
         _env.close()
-    _env = retro_contest.emulator.environment.make(level, draw_all=draw_all)
+    _env = retro_contest.emulator.make.make(level, draw_all=draw_all)
     return _env
 
 

@@ -1,4 +1,4 @@
-"""``jerk``: "Just Enough Retained Knowledge", the contest's scripted baseline.
+"""`jerk`: "Just Enough Retained Knowledge", the contest's scripted baseline.
 
 Written from its description in "Gotta Learn Fast" (arXiv 1804.03720). It looks at rewards only.
 
@@ -7,8 +7,8 @@ Written from its description in "Gotta Learn Fast" (arXiv 1804.03720). It looks 
   of its highest sum of rewards.
 - Exploiting: replay the retained sequence whose mean result is the highest, then stand still until
   the episode ends. Its result is averaged in: with sticky actions a replay can fail.
-- The chance to exploit is 0.25 + the share of the budget that is used, so that the end of the
-  contest is played with what was learnt.
+- The probability of exploiting is 0.25 + the used share of the budget, so that the end of the
+  contest is played with the best sequences.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Solution:
 
 
 class Episode:
-    """Plays one episode of ``env`` and keeps its actions and its rewards summed up so far."""
+    """Plays one episode of `env` and keeps its actions and its rewards summed up so far."""
 
     def __init__(self, env: RemoteEnv) -> None:
         self._env = env

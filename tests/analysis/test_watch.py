@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-import retro_contest.emulator.environment
+import retro_contest.emulator.make
 import retro_contest.levels
 from agent.actions import action_table
 from agent.config import AgentConfig, ControllerConfig, MemoryConfig, VisionConfig
@@ -40,7 +40,7 @@ def models() -> Models:
 )
 def test_a_bk2_movie_shows_what_was_played(models: Models, tmp_path: Path, name: str) -> None:
     (level,) = retro_contest.levels.find(name)
-    env = retro_contest.emulator.environment.make(
+    env = retro_contest.emulator.make.make(
         level, seed=0, record=tmp_path
     )  # sticky actions and all
     table, rng = action_table(ACTIONS), np.random.default_rng(0)
@@ -97,7 +97,7 @@ def test_mistakes_name_the_file(
 
 def test_a_movie_of_a_game_that_is_not_there(tmp_path: Path, monkeypatch) -> None:
     (level,) = retro_contest.levels.find("Airstriker-Genesis-v0/Level1")
-    env = retro_contest.emulator.environment.make(level, seed=0, record=tmp_path)
+    env = retro_contest.emulator.make.make(level, seed=0, record=tmp_path)
     env.reset()
     env.step(np.zeros(12, np.int8))
     env.close()

@@ -16,6 +16,7 @@ from container_kit import HERE, ROOT, docker, hostile, leftovers
 
 from retro_common.errors import UsageError
 from retro_contest.levels import find
+from retro_contest.rules import Rules
 from retro_contest.runs.containers import ContainerRunner
 from retro_contest.runs.evaluate import Evaluation, evaluate
 from retro_contest.runs.processes import ProcessRunner
@@ -25,7 +26,7 @@ ACTS = ("FernHollow.Act1", "AmberDunes.Act1")
 
 
 class Silent:
-    """A Progress that nobody looks at."""
+    """An observer that shows nothing."""
 
     def begin(self, *_): ...
     def update(self, *_): ...
@@ -56,8 +57,7 @@ def test_the_results_are_those_of_processes(build, play, tmp_path, monkeypatch):
         level_set="airstriker",
         levels=find("airstriker"),
         results=tmp_path / "processes",
-        timesteps=400,
-        wallclock=60.0,
+        rules=Rules(timesteps=400, wallclock=60.0),
         seeds=2,
     )
     agent = f"{shlex.quote(sys.executable)} {shlex.quote(str(HERE / 'hostile.py'))} honest"
@@ -110,7 +110,8 @@ def test_the_agent_image_holds_the_agent_and_nothing_else(client, images):
         "for tool in gcc cc c++ make git pip; do command -v $tool; done; "
         "find / -xdev -name 'rom.*' -o -name '*Act*.state' -o -path '*/.cache/pip'; "
         "find /agent -name '*test*'; ls /agent; python -c 'import importlib.util as u; "
-        'print([n for n in ("retro_contest", "pangolin_dash", "pretrain", "benchmarks", "stable_retro", "pytest") '
+        'print([n for n in ("retro_contest", "pangolin_dash", "pretrain", "benchmarks", '
+        '"stable_retro", "pytest") '
         "if u.find_spec(n)])'"
     )
     done = docker("run", "--rm", "--network", "none", images, "sh", "-c", look)

@@ -9,7 +9,7 @@ import pytest
 import retro_contest.levels
 from pretrain import starts
 from pretrain.data.movies import find_movie
-from retro_contest.emulator import environment
+from retro_contest.emulator import make
 from retro_contest.emulator.environment import ContestEnv
 from retro_contest.emulator.vector import VectorEnv
 
@@ -21,7 +21,7 @@ NOTHING = np.zeros(12, np.int8)
 
 @pytest.fixture
 def env():
-    with environment.make(LEVELS[0]) as env:
+    with make.make(LEVELS[0]) as env:
         yield env
 
 
