@@ -53,7 +53,7 @@ def images(client):
 
 @pytest.fixture(scope="session")
 def build(client, images):
-    """build(dockerfile) -> id of an image based on the agent's, with hostile.py and client_2018.py."""
+    """build(dockerfile) -> ID of an image based on the agent's, with this folder's scripts."""
     built = []
 
     def make(instructions: str) -> str:
