@@ -28,7 +28,7 @@ from retro_contest.board.submissions import read_record
 from retro_contest.runs import verdicts
 from retro_contest.runs.monitor import MONITOR_FILE
 from retro_contest.runs.results import SUMMARY_FILE, level_scores, mean_score, read_monitor
-from retro_contest.runs.tables import Column, FittedTable, number
+from retro_contest.tables import Column, FittedTable, number
 
 RESAMPLES = 10_000
 GRID = 60  # points of a learning curve

@@ -30,7 +30,7 @@ class Levels:
         table.columns[2].justify = "right"
         for levels in load_sets().values():
             missing = {level.game for level in levels.levels if rom_file(level) is None}
-            roms = f"{len(missing)} missing" if missing else "there"
+            roms = f"{len(missing)} missing" if missing else "found"
             row = levels.name, levels.split, str(len(levels.levels)), roms, levels.description
             table.add_row(*row)
         return table
@@ -40,5 +40,5 @@ class Levels:
         for column in table.columns:
             column.overflow = "fold"
         for level in find(self.levels):
-            table.add_row(level.game, level.state, "there" if rom_file(level) else "missing")
+            table.add_row(level.game, level.state, "found" if rom_file(level) else "missing")
         return table

@@ -250,7 +250,7 @@ class ContestEnv(gymnasium.Env):
             em.step()
 
     def _screen(self) -> np.ndarray:
-        """What the emulator shows, cut or padded with black to the observation's shape.
+        """The emulator's screen, cut or padded with black to the observation's shape.
 
         A game can change the video mode (320 or 256 pixels wide) while it runs.
         """

@@ -82,7 +82,7 @@ class Undrawn:
         for name in FUNCTIONS:
             offset, code = symbols[name]
             if ctypes.string_at(base + offset, len(code)) != code:
-                raise Unavailable(f"{name} in memory is not what {CORE.name} holds")
+                raise Unavailable(f"{name} in memory differs from that in {CORE.name}")
         # The same test by which retro_run picks system_frame_gen: Mega Drive without CD.
         hardware = ctypes.c_uint8.from_address(base + symbols["system_hw"][0]).value
         if hardware & 0x81 != 0x80 or hardware == 0x84:

@@ -245,7 +245,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         return shared.observations.copy(), rewards, terminations, truncations, infos
 
     def close_extras(self, timeout: float = 5, terminate: bool = False, **kwargs: Any) -> None:
-        """End all workers (what `close()` calls)."""
+        """End all workers; `close()` calls this."""
         for process in self._workers:
             process.socket.close()  # a worker exits when its socket closes
         deadline = time.monotonic() + (0 if terminate else timeout)
@@ -307,7 +307,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
 
     def _send_reset(self, i: int) -> None:
         process = self._workers[i]
-        # One seed per episode: what an environment plays does not depend on what it played before.
+        # One seed per episode: an episode does not depend on those that came before it.
         seed = np.random.SeedSequence([self._seed, i, process.episodes]).generate_state(1)[0]
         process.episodes += 1
         with contextlib.suppress(OSError):  # it died: the wait for its answer notices

@@ -1,4 +1,4 @@
-"""Starts the two sides of a run as containers, so that strangers' agents can be evaluated.
+"""Starts the two sides of a run as containers, so that untrusted agents can be evaluated.
 
 Three containers per run. The *environment* container serves the level. The *agent* container runs
 the submitted image. They share one thing: a tmpfs volume of a few MiB with the socket and the frame

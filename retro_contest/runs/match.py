@@ -86,7 +86,7 @@ class Match(Protocol):
         """The submission's side."""
 
     def close(self) -> None:
-        """Stop what still runs and remove what the two sides shared."""
+        """Stop the sides that still run and remove everything they shared."""
 
 
 class Runner(Protocol):
@@ -97,7 +97,7 @@ class Runner(Protocol):
     agent_files: dict[str, str]  # path -> hash of each file or folder that the command names
 
     def start(self, run: Run) -> Match:
-        """Start both sides. `run.folder` exists and is empty but for `out`."""
+        """Start both sides. `run.folder` exists and holds only the empty folder `out`."""
 
 
 def play(

@@ -61,7 +61,7 @@ def unpack(chunks: Iterable[bytes], folder: Path) -> list[str]:
                     notes.append(f"left out: {member.name!r} is no plain file")
                     continue
                 if member.size > left or count > MAX_FILES:
-                    notes.append(f"left out: {member.name!r} and what follows: too much")
+                    notes.append(f"left out: {member.name!r} and everything after it: too much")
                     break
                 left -= member.size
                 _write(archive, member, folder.joinpath(*parts))

@@ -18,7 +18,7 @@ from rich.markup import escape
 from retro_contest.runs import verdicts
 from retro_contest.runs.match import Run
 from retro_contest.runs.serve import Status
-from retro_contest.runs.tables import Column, FittedTable, duration, number
+from retro_contest.tables import Column, FittedTable, duration, number
 
 LINE_INTERVAL = 10.0  # seconds between two lines where there is no terminal
 HINT_AFTER = 15.0  # seconds without a connection until the hint where the socket is

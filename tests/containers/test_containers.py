@@ -167,7 +167,7 @@ def test_an_image_rebuilt_under_the_same_name_is_another_agent(build, client, im
         ({"gpus": "some"}, "--gpus 'some'"),
     ],
 )
-def test_what_cannot_be_is_a_usage_error(images, tmp_path, options, says):
+def test_impossible_options_are_a_usage_error(images, tmp_path, options, says):
     with pytest.raises(UsageError, match=says):
         ContainerRunner(options.pop("image", images), tmp_path, **options)
 
@@ -195,7 +195,7 @@ def cli(*words: str, timeout: float = 60, **environment: str) -> subprocess.Comp
 
 
 def start(image: str, results: Path) -> subprocess.Popen:
-    """An evaluation that goes on until somebody stops it; returns once it plays."""
+    """Start an evaluation that goes on until it is stopped; returns once it plays."""
     command = [sys.executable, "-m", "retro_contest", "evaluate", "--levels", "airstriker"]
     command += ["--image", image, "--results", str(results), "--timesteps", "10000000"]
     evaluator = subprocess.Popen(
@@ -209,11 +209,11 @@ def start(image: str, results: Path) -> subprocess.Popen:
     return evaluator
 
 
-def test_ctrl_c_removes_everything_and_keeps_what_was_measured(client, build, tmp_path):
+def test_ctrl_c_removes_everything_and_keeps_the_episodes(client, build, tmp_path):
     evaluator = start(build(hostile("forever")), tmp_path)
     assert len(leftovers(client, tmp_path)) == 5, "three containers and two volumes"
     assert "left alone: " in cli("clean").stdout
-    assert len(leftovers(client, tmp_path)) == 5, "nobody cleans what is in use"
+    assert len(leftovers(client, tmp_path)) == 5, "resources in use are not removed"
     evaluator.send_signal(signal.SIGINT)
     out, error = evaluator.communicate(timeout=40)
     assert evaluator.returncode == 1 and "Traceback" not in out + error
@@ -222,7 +222,7 @@ def test_ctrl_c_removes_everything_and_keeps_what_was_measured(client, build, tm
     assert result["verdict"] == "interrupted" and result["episodes"] >= 1
 
 
-def test_clean_removes_what_a_killed_evaluation_left(client, build, tmp_path):
+def test_clean_removes_the_leftovers_of_a_killed_evaluation(client, build, tmp_path):
     evaluator = start(build(hostile("forever")), tmp_path)
     evaluator.kill()
     evaluator.communicate()

@@ -27,7 +27,7 @@ def attack(build, play, tmp_path):
         bad, good = summary["levels"]
         assert good["verdict"] == "completed", good["reason"]
         assert good["timesteps"] == 120 and good["episodes"] >= 1
-        assert summary["complete"], "what a hostile image does is a result"
+        assert summary["complete"], "a hostile image has a result, too"
         assert "\n" not in bad["reason"]
         return bad["verdict"], bad["reason"], log_of(tmp_path)
 

@@ -45,7 +45,7 @@ def play(env: gymnasium.Env, actions: np.ndarray, seed: int) -> list:
 
 
 def reference(actions: np.ndarray, seed: int, sticky: float, frame_skip: int, limit: int) -> list:
-    """The same by the rules' text, through stable-retro's own ``env.step``."""
+    """The same by the rules' text, through stable-retro's own `env.step`."""
     env = stable_retro.make(LEVEL.game, LEVEL.state, render_mode="rgb_array")
     random, _ = seeding.np_random(seed)
     seen = [env.reset()[0]]
@@ -249,7 +249,7 @@ def test_custom_integration_and_contest_scenario(custom):
     assert {reward % 1 for reward in rewards} >= {0.0, 0.25, 0.75}
     assert any(entry[2] for entry in traces[0] if isinstance(entry, tuple))
 
-    env = make(LEVEL)  # the game of the same name in stable-retro is what it was
+    env = make(LEVEL)  # the game of the same name in stable-retro is unchanged
     assert env.retro.data.lookup_all().keys() == {"gameover", "lives", "score"}
     env.reset()
     assert env.step(np.zeros(12, np.int8))[1] == 0

@@ -49,7 +49,7 @@ def run(tmp_path: Path, agent: str, *, timesteps: int = 120, **options) -> dict:
 
 
 def alive(pid: int) -> bool:
-    # Nobody may be there to collect a killed orphan: it stays as a zombie.
+    # A killed orphan that no process collects stays as a zombie.
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
@@ -332,7 +332,7 @@ def wait_for_timesteps(folder: Path, timesteps: int) -> None:
         time.sleep(0.05)
 
 
-def test_ctrl_c_stops_both_sides_and_keeps_what_was_measured(tmp_path):
+def test_ctrl_c_stops_both_sides_and_keeps_the_episodes(tmp_path):
     evaluator = start(tmp_path, f"{BAD} forever", timesteps=1_000_000)
     wait_for_timesteps(tmp_path / RUN, 500)
     started = psutil.Process(evaluator.pid).children(recursive=True)
@@ -364,7 +364,7 @@ def test_nothing_survives_an_evaluator_that_is_killed(tmp_path):
     evaluator.communicate()
     wait_until_gone(started)
     played = rewards(tmp_path / RUN / "monitor.csv")
-    assert len(played) >= 1, "the server wrote what was measured"
+    assert len(played) >= 1, "the server wrote the episodes"
 
 
 def test_a_server_that_is_killed_is_not_the_agents_fault(tmp_path):

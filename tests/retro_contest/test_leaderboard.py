@@ -109,7 +109,7 @@ def test_tables_hold_ranks_and_levels(folder):
 
 
 class Page(html.parser.HTMLParser):
-    """Collects what a page shows and what it would load."""
+    """Collects the text of a page and the files it would load."""
 
     def __init__(self) -> None:
         super().__init__()

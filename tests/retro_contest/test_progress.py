@@ -11,7 +11,7 @@ from retro_contest.rules import Rules
 from retro_contest.runs.match import Run
 from retro_contest.runs.progress import Progress, summary_table, unfinished
 from retro_contest.runs.serve import Status
-from retro_contest.runs.tables import Column, FittedTable
+from retro_contest.tables import Column, FittedTable
 
 GAMES = ("PangolinDash-Genesis-v0", "PangolinDeluxe-Genesis-v0")
 ACTS = ("FernHollow.Act3", "EmberWorks.Act2")
@@ -23,7 +23,7 @@ def runs(*games: str) -> list[Run]:
 
 
 class Clock:
-    """A clock that goes on only when it is told to."""
+    """A clock that stands still until a test sets it."""
 
     now = 100.0
 

@@ -120,7 +120,7 @@ def test_an_agent_that_leaves_ends_the_contest(tmp_path):
     assert serving.episodes() == [(0.0, 10)]
 
 
-def test_nobody_comes(tmp_path):
+def test_no_agent_comes(tmp_path):
     with Serving(tmp_path, connect_timeout=0.3) as serving:
         code, out, _ = serving.end()
     assert code == 1 and "no client" in out

@@ -38,7 +38,7 @@ def cache(tmp_path, monkeypatch):
 
 
 def solution(level: Level) -> np.ndarray:
-    """The buttons ``[timesteps, 12]`` with which the game's solver finishes an act."""
+    """The buttons `[timesteps, 12]` with which the game's solver finishes an act."""
     movie = Movie.load(FOLDER / f"{level.state}.json")
     rows = []
     for pad, frames in (*movie.inputs, (0, 8)):  # idle until the game has counted the end
@@ -102,7 +102,7 @@ def test_sound_is_the_same():
 
 
 def falls_back(caplog, reason: str) -> None:
-    """``make`` draws every frame and says why, once."""
+    """`make` draws every frame and says why, once."""
     caplog.clear()
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
@@ -164,7 +164,7 @@ def test_every_kind_of_difference_is_found(monkeypatch, what):
 def test_missing_symbol(monkeypatch, caplog, cache):
     monkeypatch.setattr(undrawn, "FUNCTIONS", (*undrawn.FUNCTIONS, "no_such_function"))
     falls_back(caplog, "no_such_function")
-    assert not cache.exists(), "what this machine cannot do is no verdict on the level"
+    assert not cache.exists(), "a failure of this machine is not a verdict on the level"
 
 
 def test_stripped_core(monkeypatch, caplog, tmp_path):
@@ -198,7 +198,7 @@ def test_core_must_be_loaded_and_unchanged():
         hardware.value = 0x80
     offset, code = symbols["system_frame_gen"]
     symbols["system_frame_gen"] = offset, b"\x90" + code[1:]
-    with pytest.raises(undrawn.Unavailable, match="in memory is not what"):
+    with pytest.raises(undrawn.Unavailable, match="in memory differs"):
         undrawn.Undrawn()
     env.close()
 
@@ -211,7 +211,7 @@ def test_a_verdict_is_kept(monkeypatch, cache):
     with monkeypatch.context() as patch:
         patch.setattr(proof, "prove", lambda level: pytest.fail("proved again"))
         assert proof.may_skip(LEVEL)
-        proof.forget()  # what another process finds
+        proof.forget()  # as in another process
         assert proof.may_skip(LEVEL)
     proof.forget()
     verdict.write_text("{damaged")

@@ -38,7 +38,7 @@ def buttons(steps: int, num_envs: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 2, (steps, num_envs, 12), np.int8)
 
 
-# What workers do to their environments. They import this module, so it must stay light.
+# Wrappers for the workers. They import this module, so it must stay light.
 
 
 class Small(gymnasium.ObservationWrapper):
@@ -104,7 +104,7 @@ def dies(env):
 
 
 def test_plays_like_single_environments():
-    """Frames, rewards, ends, variables and new episodes are those of ``make`` in this process."""
+    """Frames, rewards, ends, variables and new episodes are those of `make` in this process."""
     actions = buttons(40, 2)
     names = ("score", "lives", "no such")
     with VectorEnv([LEVEL], 2, seed=4, variables=names, wrap=short) as envs:
