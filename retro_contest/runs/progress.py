@@ -120,7 +120,7 @@ class Progress:
     def _line(self) -> str:
         """The running runs in one line."""
         parts = [
-            f"{self._name(run)} seed {run.seed} "
+            f"{self._name(run)} seed {run.seed}: "
             + (
                 f"{status.timesteps:,} of {run.rules.timesteps:,} timesteps, "
                 f"score so far {number(status.score)}"

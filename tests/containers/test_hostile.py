@@ -94,7 +94,7 @@ def test_fills_the_log(attack, tmp_path):
 
 def test_never_connects(attack):
     verdict, reason, _ = attack("never_connect", connect_timeout=5.0)
-    assert (verdict, reason) == ("never connected", "the agent ran, and waited")
+    assert (verdict, reason) == ("never connected", "the agent ran, but did not connect")
 
 
 def test_connects_and_sleeps(attack):

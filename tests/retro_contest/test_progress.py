@@ -136,11 +136,11 @@ def test_without_a_terminal_a_line_comes_every_ten_seconds(clock):
     lines = console.file.getvalue().splitlines()
     assert len(lines) == 3
     assert lines[0] == (
-        "0 of 2 runs finished; now FernHollow.Act3 seed 0 4,000 of 20,000 timesteps, "
+        "0 of 2 runs finished; now FernHollow.Act3 seed 0: 4,000 of 20,000 timesteps, "
         "score so far 12.5"
     )
     assert lines[1].endswith("8,000 of 20,000 timesteps, score so far 12.5")
-    assert "EmberWorks.Act2 seed 0 waits for the agent" in lines[2]
+    assert "EmberWorks.Act2 seed 0: waits for the agent" in lines[2]
 
 
 @pytest.mark.parametrize(("processes", "more"), [(True, False), (False, True)])
