@@ -117,10 +117,15 @@ class Evaluate:
 def _stop_on_signal() -> threading.Event:
     """An event that Ctrl-C and SIGTERM set."""
     interrupted = threading.Event()
+    stopping = False
 
     def stop(number: int, frame: object) -> None:
-        if not interrupted.is_set():  # a terminal's Ctrl-C may be repeated
-            os.write(2, b"stopping: the measurements so far are being written\n")
+        # A second signal may arrive inside of this call, and Event.set() is not reentrant.
+        nonlocal stopping
+        if stopping:
+            return
+        stopping = True
+        os.write(2, b"stopping: the measurements so far are being written\n")
         interrupted.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):

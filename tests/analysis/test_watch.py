@@ -40,9 +40,7 @@ def models() -> Models:
 )
 def test_a_bk2_movie_shows_what_was_played(models: Models, tmp_path: Path, name: str) -> None:
     (level,) = retro_contest.levels.find(name)
-    env = retro_contest.emulator.make.make(
-        level, seed=0, record=tmp_path
-    )  # sticky actions and all
+    env = retro_contest.emulator.make.make(level, seed=0, record=tmp_path)  # sticky actions and all
     table, rng = action_table(ACTIONS), np.random.default_rng(0)
     frame, _ = env.reset(seed=0)
     seen, rewards, actions = [], [], []
