@@ -9,7 +9,7 @@ import fcntl
 import os
 import threading
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ from retro_common.provenance import provenance
 from retro_contest.levels import Level, check_playable
 from retro_contest.rules import Rules
 from retro_contest.runs import verdicts
-from retro_contest.runs.match import Run, Runner, play, settings
+from retro_contest.runs.match import POLL, Run, Runner, play, settings
 from retro_contest.runs.results import (
     LOCK_FILE,
     RESULT_FILE,
@@ -128,13 +128,17 @@ def evaluate(
             return run, result
 
         with ThreadPoolExecutor(max_workers=evaluation.jobs) as pool:
-            futures = [pool.submit(play_one, run) for run in todo]
+            pending = {pool.submit(play_one, run) for run in todo}
             try:
-                for future in as_completed(futures):
-                    run, result = future.result()
-                    if result is not None:
-                        results[run] = result
-                        summary = _write_summary(evaluation, runner, runs, results)
+                while pending:
+                    # Not without a time-out: a signal that another thread received is handled only
+                    # when this one goes on.
+                    done, pending = wait(pending, POLL, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        run, result = future.result()
+                        if result is not None:
+                            results[run] = result
+                            summary = _write_summary(evaluation, runner, runs, results)
             except BaseException:
                 interrupted.set()  # for example a full disk: do not wait for the other runs
                 raise
