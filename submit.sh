@@ -8,7 +8,7 @@ usage() {
 usage: ./submit.sh [options] [-- DOCKER BUILD ARGUMENTS]
 
 Build the agent image, let it play a short check evaluation in containers, push it, and write a
-record that `python -m retro_contest leaderboard` reads. An image that fails its check is not pushed.
+record that `retro-contest leaderboard` reads. An image that fails its check is not pushed.
 
   --registry HOST/REPO  where to push it (without: it stays on this machine)
   --tag TAG             its tag (default: version and commit)
@@ -19,7 +19,9 @@ record that `python -m retro_contest leaderboard` reads. An image that fails its
   --dry-run             say what would be done
   --help                this text
 
-Arguments after -- go to both runs of `docker build`, for example --build-arg BASE=IMAGE.
+Arguments after -- go to the `docker build` of the agent image. Those that say how to build, not
+what (--build-arg, --network, --pull, --no-cache, --add-host, --platform), also go to that of the
+environment image, for example --build-arg BASE=IMAGE.
 Exits with 0 when all is done, 1 when a step failed, 2 when something is missing or misspelt.
 END
 }
@@ -31,7 +33,7 @@ fail() {  # fail CODE MESSAGE
 
 registry='' tag='' bundle=bundles/pangolin timesteps=2000 results='' dry_run=''
 levels=PangolinDash-Genesis-v0/FernHollow.Act1,PangolinDash-Genesis-v0/AmberDunes.Act1
-build_arguments=()
+build_arguments=() environment_arguments=()
 while [ $# -gt 0 ]; do
   case $1 in
     --registry | --tag | --bundle | --levels | --timesteps | --results)
@@ -44,6 +46,23 @@ while [ $# -gt 0 ]; do
     --) shift; build_arguments=("$@"); break ;;
     *) fail 2 "unknown argument '$1' (--help lists them)" ;;
   esac
+done
+
+# The environment image is the contest's side: a foreign Dockerfile or target must never reach it.
+set -- ${build_arguments[@]+"${build_arguments[@]}"}
+while [ $# -gt 0 ]; do
+  case $1 in
+    --build-arg | --network | --add-host | --platform)
+      [ $# -ge 2 ] || fail 2 "$1 after -- needs a value"
+      environment_arguments+=("$1" "$2")
+      shift
+      ;;
+    --build-arg=* | --network=* | --add-host=* | --platform=* | --pull | --pull=* | --no-cache)
+      environment_arguments+=("$1")
+      ;;
+    -t* | --tag | --tag=*) fail 2 "$1 after --: the image's name is made from --registry and --tag" ;;
+  esac
+  shift
 done
 
 run() {
@@ -83,7 +102,8 @@ results=${results:-results/submissions/$tag}
 
 echo "building $image"
 run docker build --quiet --file retro_contest/Dockerfile --tag retro-contest-environment \
-  --build-arg "COMMIT=$commit" ${build_arguments[@]+"${build_arguments[@]}"} . ||
+  --build-arg "COMMIT=$commit" \
+  ${environment_arguments[@]+"${environment_arguments[@]}"} . ||
   fail 1 "the environment image could not be built"
 run docker build --quiet --tag "$image" --build-arg "BUNDLE=$bundle" \
   --build-arg "VERSION=$version" --build-arg "COMMIT=$commit" \
@@ -115,8 +135,8 @@ if [ -n "$registry" ]; then
   fi
 fi
 
-run "$python" -m retro_contest.board.submissions --results "$results" --image "$image" --commit "$commit" \
-  --bundle "$bundle" --digest "$digest"
+run "$python" -m retro_contest.board.submissions --results "$results" --image "$image" \
+  --commit "$commit" --bundle "$bundle" --digest "$digest"
 if [ -n "$dry_run" ]; then
   echo "nothing was done"
 elif [ -n "$digest" ]; then

@@ -19,7 +19,7 @@ from agent.models.vision import to_input
 from analysis.film import Film
 from analysis.keyboard import Window, nearest_action
 from pretrain.data.shards import Shard
-from retro_contest.emulator.environment import make
+from retro_contest.emulator.make import make
 from retro_contest.levels import find
 
 

@@ -14,7 +14,8 @@ from gym_remote.spaces import BUTTONS
 from pretrain.data.movies import read_movie
 from retro_common.errors import UsageError
 from retro_contest import levels
-from retro_contest.emulator.environment import FRAME_SKIP, make
+from retro_contest.emulator.environment import FRAME_SKIP
+from retro_contest.emulator.make import make
 from retro_contest.levels import Level
 
 SUFFIXES = (".bk2", ".json")

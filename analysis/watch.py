@@ -18,7 +18,7 @@ from analysis.film import Film
 from analysis.keyboard import nearest_action
 from analysis.recordings import SUFFIXES, Recording, play, read_recording
 from pretrain.data.shards import Shard
-from retro_contest.emulator.environment import make
+from retro_contest.emulator.make import make
 from retro_contest.levels import Level, find
 
 

@@ -22,6 +22,7 @@ import tyro
 from benchmarks.command import run
 from benchmarks.report import report
 from retro_contest.levels import find
+from retro_contest.rules import Rules
 from retro_contest.runs.containers import ENVIRONMENT_IMAGE, ContainerRunner
 from retro_contest.runs.engine import connect, find_image
 from retro_contest.runs.match import Run, play
@@ -53,7 +54,8 @@ def main() -> None:
             runners = [ProcessRunner("hold-right"), ContainerRunner(image.id, Path(folder))]
             for turn in range(turns):
                 for runner in runners:
-                    contest = Run(find(LEVEL)[0], turn, Path(folder) / "run", timesteps, 3600.0)
+                    rules = Rules(timesteps, 3600.0)
+                    contest = Run(find(LEVEL)[0], turn, Path(folder) / "run", rules)
                     start = time.monotonic()
                     result = play(contest, runner, threading.Event())
                     seconds = time.monotonic() - start

@@ -33,8 +33,10 @@ from benchmarks.command import one_level, run
 from benchmarks.report import report
 from benchmarks.timing import median_ratio
 from retro_contest import levels
-from retro_contest.emulator import undrawn
-from retro_contest.emulator.environment import STICKY, TIME_LIMIT, GameFiles, make
+from retro_contest.emulator.environment import STICKY, TIME_LIMIT
+from retro_contest.emulator.game_files import GameFiles
+from retro_contest.emulator.make import make
+from retro_contest.emulator.proof import prove
 from retro_contest.emulator.vector import VectorEnv
 
 
@@ -146,7 +148,7 @@ def cpu_seconds(processes: list[psutil.Process]) -> float:
 
 
 def workers(envs: VectorEnv) -> list[psutil.Process]:
-    return [psutil.Process(worker.popen.pid) for worker in envs._workers]
+    return [psutil.Process(pid) for pid in envs.pids]
 
 
 def measure_single(level: levels.Level, rounds: int, timesteps: int) -> tuple[list, dict]:
@@ -236,7 +238,7 @@ def main() -> None:
     level = one_level(options.level)
 
     start = time.perf_counter()
-    difference = undrawn.prove(level)
+    difference = prove(level)
     proof = round(time.perf_counter() - start, 2)
     rows: list[list] = []
     figures: dict = {"level": level.name, "quick": options.quick, "proof_seconds": proof}

@@ -10,6 +10,7 @@ import os
 import select
 import socket
 import time
+from collections.abc import Callable
 
 import gymnasium
 from gymnasium import spaces
@@ -162,6 +163,7 @@ class Server:
         connect_timeout: float = 600.0,
         request_timeout: float = 3600.0,
         allow_early_reset: bool = False,
+        on_connect: Callable[[], object] | None = None,
     ) -> Served:
         """Serve until a limit is reached, the client goes, or `stop` is called.
 
@@ -169,7 +171,8 @@ class Server:
         `wallclock_limit` (seconds) runs from this call. `connect_timeout` (seconds) limits the
         wait for a client, `request_timeout` that for each request; both are there to end a contest
         whose agent is dead or asleep. A reset during an episode is refused, unless
-        `allow_early_reset`; a step outside one is always refused.
+        `allow_early_reset`; a step outside one is always refused. `on_connect` is called once a
+        client has connected.
 
         What the environment raises passes through, after the client was told. So does a ValueError
         for an observation or a reward that cannot be sent.
@@ -184,6 +187,8 @@ class Server:
         try:
             if self._accept(min(end, start + connect_timeout)):
                 assert self._connection is not None
+                if on_connect is not None:
+                    on_connect()
                 self._connection.send(encode("description", self._describe()))
                 reason = self._answer_requests(
                     timestep_limit, end, request_timeout, allow_early_reset

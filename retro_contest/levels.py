@@ -1,8 +1,8 @@
-"""Levels and level sets: which games and states the contest has, and what each is for.
+"""Levels and level sets: which games and states the contest has, and the purpose of each.
 
-``levels.yaml`` beside this file names the level sets and is the only place that knows which
-levels are for training and which are held out. A game's *integration folder* holds its save-states,
-its scenario and its ROM; it lies inside stable-retro, or in a custom folder.
+`levels.yaml` beside this file names the level sets and is the only place that knows which levels
+are for training and which are held out. A game's *integration folder* holds its save-states, its
+scenario and its ROM; it lies inside stable-retro, or in a custom folder.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import importlib.util
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import yaml
 
@@ -24,22 +25,18 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Level:
-    """One level of one game: what an environment is made from.
-
-    Attributes:
-        game: stable-retro's name of the game, for example ``Airstriker-Genesis-v0``.
-        state: name of the save-state the level starts from, for example ``Level1``.
-        integrations: folder that holds the game's integration folder, or None for a game that
-            ships inside stable-retro.
-    """
+    """One level of one game. An environment is made from it."""
 
     game: str
+    """stable-retro's name of the game, for example `Airstriker-Genesis-v0`"""
     state: str
+    """name of the save-state the level starts from, for example `Level1`"""
     integrations: Path | None = None
+    """folder that holds the game's integration folder, or None for a game inside stable-retro"""
 
     @property
     def name(self) -> str:
-        """``GAME/STATE``, as the command line writes it."""
+        """`GAME/STATE`, as the command line writes it."""
         return f"{self.game}/{self.state}"
 
     @property
@@ -50,23 +47,20 @@ class Level:
 
 @dataclass(frozen=True)
 class LevelSet:
-    """A named list of levels with one purpose.
-
-    Attributes:
-        name: what ``--levels`` calls it.
-        split: ``train``, ``validation`` or ``test``.
-        description: one line for ``python -m retro_contest levels``.
-        levels: the levels, in the order of ``levels.yaml``.
-    """
+    """A named list of levels with one purpose."""
 
     name: str
+    """its name for `--levels`"""
     split: str
+    """`train`, `validation` or `test`"""
     description: str
+    """one line for `retro-contest levels`"""
     levels: tuple[Level, ...]
+    """the levels, in the order of `levels.yaml`"""
 
 
 def stable_retro_games(kind: str) -> Path:
-    """stable-retro's folder of integration folders; ``kind`` is ``stable`` or ``contrib``."""
+    """stable-retro's folder of integration folders; `kind` is `stable` or `contrib`."""
     # Found without importing it: the import would load the emulator library, only to list names.
     spec = importlib.util.find_spec("stable_retro")
     if spec is None or spec.origin is None:
@@ -93,16 +87,17 @@ def load_sets(path: Path = LEVELS_FILE) -> dict[str, LevelSet]:
 
 
 def find(text: str, path: Path = LEVELS_FILE) -> list[Level]:
-    """The levels that a piece of command line means, without repetition.
+    """The levels that a text on the command line names, without repetition.
 
     Args:
         text: one of these, or several with commas between them: the name of a level set;
-            ``GAME/STATE``; a custom integration folder as a path, ``DIR/GAME`` for all its states
-            or ``DIR/GAME/STATE`` for one.
+            `GAME/STATE`; `STATE` alone, where one game of the level sets has it; a custom
+            integration folder as a path, `DIR/GAME` for all its states or `DIR/GAME/STATE` for one.
         path: the file with the level sets.
 
     Raises:
-        UsageError: nothing has that name; the message suggests what was perhaps meant.
+        UsageError: nothing has that name, or several games have that state; the message suggests
+            a name.
     """
     sets = load_sets(path)
     levels: list[Level] = []
@@ -113,13 +108,25 @@ def find(text: str, path: Path = LEVELS_FILE) -> list[Level]:
     return list(dict.fromkeys(levels))
 
 
+def find_one(text: str, path: Path = LEVELS_FILE) -> Level:
+    """The one level that a text names; see `find`.
+
+    Raises:
+        UsageError: the text names no level, or several.
+    """
+    found = find(text, path)
+    if len(found) > 1:
+        raise UsageError(f"'{text}' means {len(found)} levels: name one, as GAME/STATE")
+    return found[0]
+
+
 def states(folder: Path) -> list[str]:
     """Names of the save-states in an integration folder, sorted."""
     return sorted(file.name.removesuffix(".state") for file in folder.glob("*.state"))
 
 
 def rom_file(level: Level) -> Path | None:
-    """The game's ROM, or None where nobody has put one there."""
+    """The game's ROM, or None where it is missing."""
     other = {".sha", ".delta", ".json"}
     roms = [rom for rom in sorted(level.folder.glob("rom.*")) if rom.suffix not in other]
     return roms[0] if roms else None
@@ -138,7 +145,7 @@ def check_playable(levels: Iterable[Level]) -> None:
 
 
 def sha1(file: Path) -> str:
-    """SHA-1 of a file's content, in hexadecimal: how ``rom.sha`` names a ROM."""
+    """SHA-1 of a file's content, in hexadecimal, as `rom.sha` names a ROM."""
     return hashlib.sha1(file.read_bytes()).hexdigest()
 
 
@@ -149,7 +156,7 @@ def _parse_set(path: Path, name: object, entry: object) -> LevelSet:
     where = f"{path}: set '{name}'"
     if not isinstance(name, str) or not name or set("/,") & set(name):
         raise UsageError(f"{where}: a set's name is a word without '/' and ','")
-    required = {"split": str, "description": str, "levels": list}
+    required: dict[str, type] = {"split": str, "description": str, "levels": list}
     _check_keys(where, entry, required, optional={"integrations": str})
     assert isinstance(entry, dict)
     if entry["split"] not in SPLITS:
@@ -190,7 +197,7 @@ def _check_keys(
 
 
 def _level(game: str, state: str, integrations: Path | None) -> Level:
-    """A level; a game of stable-retro's ``contrib`` folder is treated as a custom integration."""
+    """A level; a game of stable-retro's `contrib` folder is treated as a custom integration."""
     if integrations is None and not (stable_retro_games("stable") / game).is_dir():
         contrib = stable_retro_games("contrib")
         if (contrib / game).is_dir():
@@ -202,7 +209,7 @@ def _level(game: str, state: str, integrations: Path | None) -> Level:
 
 
 def _find_one(part: str, sets: dict[str, LevelSet]) -> list[Level]:
-    """Levels of ``GAME/STATE``, ``DIR/GAME`` or ``DIR/GAME/STATE``."""
+    """Levels of `GAME/STATE`, `STATE`, `DIR/GAME` or `DIR/GAME/STATE`."""
     path = Path(part)
     if _is_game(path):
         path = path.resolve()
@@ -218,6 +225,12 @@ def _find_one(part: str, sets: dict[str, LevelSet]) -> list[Level]:
     listed = {level.name: level for levels in sets.values() for level in levels.levels}
     if part in listed:
         return [listed[part]]
+    of_state = [level for level in listed.values() if level.state == part]
+    if len(of_state) > 1:
+        names = [level.name for level in of_state]
+        raise UsageError(f"{len(names)} games have a state '{part}': name {' or '.join(names)}")
+    if of_state:
+        return of_state
     game, _, state = part.partition("/")
     if state and "/" not in state:
         # A state that no set lists, of a game that one lists or that stable-retro has.
@@ -227,10 +240,10 @@ def _find_one(part: str, sets: dict[str, LevelSet]) -> list[Level]:
             if state not in states(level.folder):
                 _unknown_state(game, state, level.folder)
             return [level]
-    known = [*sets, *listed]
+    known = [*sets, *listed, *(level.state for level in listed.values())]
     raise UsageError(
-        f"no level or level set '{part}'{_did_you_mean(part, known)} "
-        "(python -m retro_contest levels lists them; a folder is given as DIR/GAME or DIR/GAME/STATE)"
+        f"no level or level set '{part}'{did_you_mean(part, known)} "
+        "(retro-contest levels lists them; a folder is given as DIR/GAME or DIR/GAME/STATE)"
     )
 
 
@@ -238,13 +251,14 @@ def _is_game(path: Path) -> bool:
     return (path / "data.json").is_file()
 
 
-def _unknown_state(game: str, state: str, folder: Path) -> None:
+def _unknown_state(game: str, state: str, folder: Path) -> NoReturn:
     known = states(folder)
-    hint = _did_you_mean(state, known) or f"; it has: {', '.join(known[:30]) or 'none'}"
+    hint = did_you_mean(state, known) or f"; it has: {', '.join(known[:30]) or 'none'}"
     raise UsageError(f"game {game} has no state '{state}'{hint}")
 
 
-def _did_you_mean(text: str, known: Iterable[str]) -> str:
+def did_you_mean(text: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name: the known one most like it, if any."""
     close = difflib.get_close_matches(text, list(known), n=1)
     return f"; did you mean '{close[0]}'?" if close else ""
 

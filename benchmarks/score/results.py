@@ -140,8 +140,8 @@ def config_of(contestant: Contestant, run: Run) -> dict[str, Any]:
         "rom_sha1": sha1(rom) if rom else None,
         "state_sha1": sha1(run.level.folder / f"{run.level.state}.state"),
         "seed": run.seed,
-        "timesteps": run.timesteps,
-        "wallclock": run.wallclock,
+        "timesteps": run.rules.timesteps,
+        "wallclock": run.rules.wallclock,
     }
 
 

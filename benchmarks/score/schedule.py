@@ -17,6 +17,7 @@ from benchmarks.score.arms import Contestant, ScoreConfig, contestant, missing
 from benchmarks.score.results import StoredRun
 from retro_common.errors import UsageError
 from retro_contest import levels
+from retro_contest.rules import Rules
 from retro_contest.runs import verdicts
 from retro_contest.runs.match import Run, play
 from retro_contest.runs.processes import ProcessRunner
@@ -133,7 +134,8 @@ def plan(
                 if key not in known:
                     known[key] = contestant(name, arm, seed, work)
                 place = work / name / f"{level.state}-{seed}"
-                run = Run(level, seed, place, config.timesteps, config.wallclock)
+                rules = Rules(config.timesteps, config.wallclock)
+                run = Run(level, seed, place, rules)
                 file = score_results.path_of(results, config.timesteps, name)
                 task = Task(known[key], run, file)
                 old = stored[name].get(task.key)

@@ -17,12 +17,13 @@ from pretrain.data.behaviours import Behaviours
 from pretrain.data.movies import find_movie
 from pretrain.data.shards import ShardWriter
 from retro_common.errors import UsageError
-from retro_contest.emulator import environment
+from retro_contest.emulator.environment import ContestEnv
+from retro_contest.emulator.make import make
 from retro_contest.levels import Level
 
 PR_SET_PDEATHSIG = 1
 
-_env: environment.ContestEnv | None = None
+_env: ContestEnv | None = None
 """the worker's emulator: a process can have only one"""
 
 
@@ -32,7 +33,7 @@ def start_worker() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _environment(level: Level, draw_all: bool) -> environment.ContestEnv:
+def _environment(level: Level, draw_all: bool) -> ContestEnv:
     global _env
     if _env is not None and _env.can_play(level):
         if _env.level != level:
@@ -40,7 +41,7 @@ def _environment(level: Level, draw_all: bool) -> environment.ContestEnv:
         return _env
     if _env is not None:
         _env.close()
-    _env = environment.make(level, draw_all=draw_all)
+    _env = make(level, draw_all=draw_all)
     return _env
 
 
@@ -81,7 +82,7 @@ def record(
     writer.write(path, {**metadata, "seed": seed})
 
 
-def _go_along(env: environment.ContestEnv, movie: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+def _go_along(env: ContestEnv, movie: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
     """Play these timesteps of a movie from the start; the frame and variables seen then.
 
     Without sticky actions, under which the movie would soon miss a jump.

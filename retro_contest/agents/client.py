@@ -1,4 +1,4 @@
-"""What the built-in agents share: their command line and the end of the contest."""
+"""Shared by the built-in agents: their command line, and how they take the end of the contest."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def press(*buttons: str) -> np.ndarray:
 
 
 class Jumps:
-    """Random jumps: one starts with ``chance`` in each timestep without one; lasts ``length``."""
+    """Random jumps: one starts with `chance` in each timestep without one; lasts `length`."""
 
     def __init__(self, rng: np.random.Generator, chance: float = 0.1, length: int = 4) -> None:
         self._rng = rng

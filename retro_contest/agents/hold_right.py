@@ -1,4 +1,4 @@
-"""``hold-right``: right all the time, with a jump now and then."""
+"""`hold-right`: holds right all the time and jumps now and then."""
 
 from __future__ import annotations
 

@@ -1,14 +1,14 @@
-"""``jerk``: "Just Enough Retained Knowledge", the contest's scripted baseline.
+"""`jerk`: "Just Enough Retained Knowledge", the contest's scripted baseline.
 
 Written from its description in "Gotta Learn Fast" (arXiv 1804.03720). It looks at rewards only.
 
 - Exploring: go right for 100 timesteps, jumping at random. If that brought no reward, go back left
-  for 70. Repeat until the episode ends. What is retained is the episode's actions up to the moment
-  of its highest sum of rewards.
+  for 70. Repeat until the episode ends. The actions up to the episode's highest sum of
+  rewards are retained.
 - Exploiting: replay the retained sequence whose mean result is the highest, then stand still until
   the episode ends. Its result is averaged in: with sticky actions a replay can fail.
-- The chance to exploit is 0.25 + the share of the budget that is used, so that the end of the
-  contest is played with what was learnt.
+- The probability of exploiting is 0.25 + the used share of the budget, so that the end of the
+  contest is played with the best sequences.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Solution:
 
 
 class Episode:
-    """Plays one episode of ``env`` and keeps its actions and its rewards summed up so far."""
+    """Plays one episode of `env` and keeps its actions and its rewards summed up so far."""
 
     def __init__(self, env: RemoteEnv) -> None:
         self._env = env
@@ -110,4 +110,4 @@ def play(env: RemoteEnv, rng: np.random.Generator, timesteps: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main("Play JERK: explore to the right, replay what worked.", play))
+    sys.exit(main("Play JERK: explore to the right, replay the best actions.", play))

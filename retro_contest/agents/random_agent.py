@@ -1,4 +1,4 @@
-"""``random``: every button is held or not with equal chance, anew in each timestep."""
+"""`random`: every button is held or not with equal chance, anew in each timestep."""
 
 from __future__ import annotations
 

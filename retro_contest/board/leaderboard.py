@@ -1,13 +1,15 @@
-"""Results folders of evaluations, ranked: a table for the terminal, a page, pictures.
+"""Ranks the results folders of evaluations: a table for the terminal, a page, pictures.
 
-Only like is ranked with like: submissions are grouped by levels and budget, and each group has a
-board of its own. Submissions whose evaluation is incomplete come last and have no rank.
+Only comparable scores are ranked together: submissions are grouped by levels and budget, and each
+group has a board of its own. Submissions whose evaluation is incomplete come last and have no rank.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Sequence
+import itertools
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,15 +19,16 @@ from typing import Any
 import jinja2
 import numpy as np
 from rich.console import Group
-from rich.table import Table
+from rich.markup import escape
 
 from retro_common.errors import UsageError
 from retro_common.files import read_json
 from retro_contest.board import pictures
 from retro_contest.board.submissions import read_record
+from retro_contest.runs import verdicts
 from retro_contest.runs.monitor import MONITOR_FILE
-from retro_contest.runs.progress import number
 from retro_contest.runs.results import SUMMARY_FILE, level_scores, mean_score, read_monitor
+from retro_contest.tables import Column, FittedTable, number
 
 RESAMPLES = 10_000
 GRID = 60  # points of a learning curve
@@ -33,28 +36,25 @@ GRID = 60  # points of a learning curve
 
 @dataclass(frozen=True)
 class Submission:
-    """One evaluated agent.
-
-    Attributes:
-        name: what the board calls it.
-        folder: its results folder.
-        summary: content of its ``summary.json``.
-        scores: ``GAME/STATE`` -> the scores of its runs.
-        score: mean over levels of the mean over runs; None without a run.
-        interval: 95% bootstrap interval of the score; None if a level has a single run.
-        curve: timesteps and mean reward of the episodes that ended around then, both of shape
-            ``(GRID,)``, NaN where no episode did.
-        record: content of its ``submission.json``; None for an agent that was not submitted.
-    """
+    """One evaluated agent."""
 
     name: str
+    """its name on the board"""
     folder: Path
+    """its results folder"""
     summary: dict[str, Any]
+    """content of its `summary.json`"""
     scores: dict[str, list[float]]
+    """`GAME/STATE` -> the scores of its runs"""
     score: float | None
+    """mean over levels of the mean over runs; None without a run"""
     interval: tuple[float, float] | None
+    """95% bootstrap interval of the score; None if a level has a single run"""
     curve: tuple[np.ndarray, np.ndarray]
+    """timesteps and mean reward of the episodes that ended around then, both of shape `(GRID,)`,
+    NaN where no episode did"""
     record: dict[str, Any] | None = None
+    """content of its `submission.json`; None for an agent that was not submitted"""
 
     @property
     def image(self) -> str:
@@ -68,6 +68,19 @@ class Submission:
     def complete(self) -> bool:
         return self.summary["complete"]
 
+    @property
+    def troubles(self) -> str:
+        """How often its runs did not end well, as `crashed in 2 of 5 runs`; empty if none did."""
+        words = [run["verdict"] for run in self.summary["levels"]]
+        counts = Counter(word for word in words if word not in verdicts.CLEAN)
+        parts = [f"{word} in {count}" for word, count in counts.most_common()]
+        return f"{', '.join(parts)} of {self.summary.get('runs', len(words))} runs" if parts else ""
+
+    @property
+    def has_curve(self) -> bool:
+        """Whether enough episodes ended, at different times, to draw a curve."""
+        return bool(np.count_nonzero(~np.isnan(self.curve[1])) > 1)
+
     def level_score(self, level: str) -> float | None:
         scores = self.scores.get(level)
         return fmean(scores) if scores else None
@@ -75,19 +88,21 @@ class Submission:
 
 @dataclass(frozen=True)
 class Board:
-    """Submissions that can be compared, the best first.
-
-    Attributes:
-        title: level set and budget.
-        slug: the same as part of a file name.
-        levels: names of the levels, sorted.
-        submissions: complete ones by score, then incomplete ones.
-    """
+    """Submissions that can be compared, the best first."""
 
     title: str
+    """level set and budget"""
     slug: str
+    """the same as part of a file name, different for each board"""
     levels: tuple[str, ...]
+    """names of the levels, sorted"""
     submissions: tuple[Submission, ...]
+    """complete ones by score, then incomplete ones"""
+
+    @property
+    def without_curve(self) -> list[str]:
+        """Names of the scored submissions that have too few episodes for a curve."""
+        return [s.name for s in self.submissions if s.score is not None and not s.has_curve]
 
 
 def load_boards(folders: Iterable[Path]) -> list[Board]:
@@ -102,27 +117,29 @@ def load_boards(folders: Iterable[Path]) -> list[Board]:
             raise UsageError(f"no folder {folder}")
         summaries = sorted(folder.rglob(SUMMARY_FILE))
         if not summaries:
-            raise UsageError(
-                f"no {SUMMARY_FILE} in {folder}: python -m retro_contest evaluate writes them"
-            )
+            raise UsageError(f"no {SUMMARY_FILE} in {folder}: retro-contest evaluate writes them")
         found |= dict.fromkeys(summary.resolve().parent for summary in summaries)
     if not found:
         raise UsageError("name at least one results folder")
 
-    groups: dict[tuple, list[Submission]] = {}
+    groups: dict[tuple[Any, ...], list[Submission]] = {}
     for folder in found:
         submission = _load(folder)
         budget = (submission.summary["timesteps"], submission.summary["wallclock"])
         levels = tuple(sorted(submission.summary["level_names"]))
         groups.setdefault((levels, *budget), []).append(submission)
-    return [_board(levels, group) for (levels, *_), group in groups.items()]
+    boards: list[Board] = []
+    for (levels, *_), group in groups.items():
+        slugs = {board.slug for board in boards}
+        boards.append(_board(levels, group, slugs))
+    return boards
 
 
 def bootstrap_interval(scores: Sequence[Sequence[float]]) -> tuple[float, float] | None:
     """95% interval of the mean over levels of the mean over runs, or None.
 
     Stratified percentile bootstrap: the runs of each level are drawn anew, with replacement; the
-    levels stay. None where a level has fewer than two runs: they say nothing of their spread.
+    levels stay. None where a level has fewer than two runs: one run has no spread.
 
     Args:
         scores: for each level the scores of its runs.
@@ -140,7 +157,7 @@ def bootstrap_interval(scores: Sequence[Sequence[float]]) -> tuple[float, float]
 
 def rank_tables(boards: Iterable[Board]) -> Group:
     """The boards for a terminal: for each a ranking and, with several levels, a table of those."""
-    tables = []
+    tables: list[FittedTable] = []
     for board in boards:
         tables.append(_ranking(board))
         if len(board.levels) > 1:
@@ -170,7 +187,10 @@ def write_page(boards: Sequence[Board], path: Path) -> None:
 
 
 def write_pictures(boards: Iterable[Board], folder: Path) -> list[Path]:
-    """Write each board's two pictures as PNG files; their paths."""
+    """Write each board's pictures as PNG files; returns their paths.
+
+    A board without any score has none, one with too few episodes for a curve has no curves.
+    """
     paths = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -187,7 +207,8 @@ def _load(folder: Path) -> Submission:
     path = folder / SUMMARY_FILE
     summary = read_json(path)
     try:
-        scores = dict.fromkeys(summary["level_names"], ()) | level_scores(summary["levels"])
+        scores: dict[str, list[float]] = {name: [] for name in summary["level_names"]}
+        scores |= level_scores(summary["levels"])
         return Submission(
             name=summary["name"],
             folder=folder,
@@ -219,7 +240,7 @@ def _curve(folder: Path, summary: dict[str, Any]) -> tuple[np.ndarray, np.ndarra
                 curve[i] = rewards[recent].mean()
         curves.append(_hold(curve))
     stacked = np.array(curves) if curves else np.full((1, GRID), np.nan)
-    # A point needs all runs: a mean over those that happen to have ended an episode would jump.
+    # A point needs all runs: a mean over only those that have ended an episode would jump.
     return grid, stacked.mean(axis=0)
 
 
@@ -229,17 +250,24 @@ def _hold(curve: np.ndarray) -> np.ndarray:
     return np.where(known >= 0, curve[known], np.nan)
 
 
-def _board(levels: tuple[str, ...], group: list[Submission]) -> Board:
-    def place(submission: Submission) -> tuple:
+def _board(levels: tuple[str, ...], group: list[Submission], slugs: Collection[str]) -> Board:
+    """The board of some submissions; its slug is none of those that are taken."""
+
+    def place(submission: Submission) -> tuple[bool, float, str]:
         score = -np.inf if submission.score is None else submission.score
         return not submission.complete, -score, submission.name
 
     summary = group[0].summary
     timesteps = summary["timesteps"]
-    slug = "".join(c if c.isalnum() else "-" for c in summary["level_set"])
+    name = summary["level_set"]
+    if "," in name:  # several levels that have no name together: the tables list them
+        games = sorted({level.partition("/")[0] for level in levels})
+        name = f"{len(levels)} levels of {' and '.join(games)}"
+    base = "".join(c if c.isalnum() else "-" for c in name)[:80] + f"-{timesteps}"
+    numbered = (f"{base}-{number}" for number in itertools.count(2))
     return Board(
-        title=f"{summary['level_set']}: {timesteps:,} timesteps per run",
-        slug=f"{slug}-{timesteps}",
+        title=f"{name}: {timesteps:,} timesteps per run",
+        slug=next(slug for slug in itertools.chain([base], numbered) if slug not in slugs),
         levels=levels,
         submissions=tuple(sorted(group, key=place)),
     )
@@ -252,37 +280,51 @@ def _interval(submission: Submission) -> str:
     return f"{number(low)} to {number(high)}"
 
 
-def _ranking(board: Board) -> Table:
-    table = Table(title=board.title, title_justify="left")
-    table.add_column("", justify="right")
-    table.add_column("submission")
-    for heading in ("score", "95% interval", "levels", "runs"):
-        table.add_column(heading, justify="right")
+def _ranking(board: Board) -> FittedTable:
+    columns = [
+        Column("", right=True),
+        Column("submission"),
+        Column("score", right=True),
+        Column("95% interval", right=True, drop=4),
+        Column("levels", right=True, drop=1),
+        Column("runs", right=True, drop=2),
+        Column("verdict"),
+    ]
     submitted = any(submission.image for submission in board.submissions)
     if submitted:
-        table.add_column("image")
+        columns.append(Column("image", drop=3))
+    rows = []
     for rank, submission in enumerate(board.submissions, start=1):
-        table.add_row(
+        name = submission.name if submission.complete else f"{submission.name} (incomplete)"
+        row = [
             str(rank) if submission.complete else "",
-            submission.name if submission.complete else f"{submission.name} (incomplete)",
+            escape(name),
             number(submission.score),
             _interval(submission),
             str(len(board.levels)),
             str(len(submission.summary["levels"])),
-            *([submission.image] if submitted else []),
-        )
-    return table
+            submission.troubles or "all runs ended well",
+        ]
+        rows.append([*row, submission.image] if submitted else row)
+    return FittedTable(escape(board.title), columns, rows)
 
 
-def _by_level(board: Board, most: int = 6) -> Table:
-    """Levels as rows: there can be many. The first ``most`` submissions as columns."""
-    table = Table("level", title="score by level", title_justify="left")
+def _by_level(board: Board, most: int = 6) -> FittedTable:
+    """Levels as rows: there can be many. The first `most` submissions as columns."""
     shown = board.submissions[:most]
-    for submission in shown:
-        table.add_column(submission.name, justify="right")
+    columns = [Column("level")]
+    # Where the terminal is narrow, the last submissions are left out first.
+    columns += [
+        Column(escape(submission.name), right=True, drop=0 if i == 0 else len(shown) - i)
+        for i, submission in enumerate(shown)
+    ]
+    one_game = len({level.partition("/")[0] for level in board.levels}) == 1
+    rows = []
     for level in board.levels:
-        table.add_row(level, *(number(submission.level_score(level)) for submission in shown))
-    return table
+        name = level.partition("/")[2] if one_game else level
+        scores = (number(submission.level_score(level)) for submission in shown)
+        rows.append([name, *scores])
+    return FittedTable("score by level", columns, rows)
 
 
 def _columns(board: Board) -> list[tuple[str, list[tuple[str, str, float]]]]:
@@ -302,12 +344,15 @@ def _shade(score: float | None, best: float) -> float:
 
 def _draw(board: Board) -> dict[str, bytes]:
     complete = [s for s in board.submissions if s.score is not None]
-    drawn = {}
+    drawn: dict[str, bytes] = {}
     if complete:
         drawn["scores"] = pictures.score_bars(
             [(s.name, s.score, s.interval) for s in complete if s.score is not None]
         )
-        drawn["curves"] = pictures.learning_curves([(s.name, *s.curve) for s in complete])
+    curves = [(s.name, *s.curve) for s in complete if s.has_curve]
+    if curves:
+        budget = board.submissions[0].summary["timesteps"]
+        drawn["curves"] = pictures.learning_curves(curves, budget)
     return drawn
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 MOST_BARS = 20
 MOST_CURVES = 8
+FEW_POINTS = 12  # a curve of fewer points gets markers
 INK = "#1f2933"
 FAINT = "#d9dee4"
 COLOURS = (
@@ -58,27 +61,31 @@ def score_bars(rows: Sequence[tuple[str, float, tuple[float, float] | None]]) ->
     return _png(figure)
 
 
-def learning_curves(curves: Sequence[tuple[str, np.ndarray, np.ndarray]]) -> bytes:
+def learning_curves(curves: Sequence[tuple[str, np.ndarray, np.ndarray]], budget: int) -> bytes:
     """Mean episode reward over the budget, one line each; a PNG.
 
     Args:
-        curves: name, timesteps of shape ``(N,)``, rewards of shape ``(N,)`` with NaN for unknown.
+        curves: name, timesteps of shape `(N,)`, rewards of shape `(N,)` with NaN for unknown.
+        budget: timesteps of the budget: the end of the axis.
     """
     figure = Figure(figsize=(8, 4), layout="constrained")
     axes = figure.subplots()
     for i, (name, timesteps, rewards) in enumerate(curves[:MOST_CURVES]):
-        axes.plot(timesteps, rewards, label=name, color=COLOURS[i % len(COLOURS)], linewidth=2)
-    axes.set_xlim(left=0)
+        marker = "o" if np.count_nonzero(~np.isnan(rewards)) < FEW_POINTS else None
+        colour = COLOURS[i % len(COLOURS)]
+        axes.plot(timesteps, rewards, label=name, color=colour, linewidth=2, marker=marker)
+    axes.set_xlim(0, budget)
     axes.set_xlabel("timesteps of the budget")
     axes.set_ylabel("episode reward")
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        # As many digits as the ticks need to differ, up to seven.
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.7g}"))
     axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), labelcolor=INK)
     _style(axes, "both")
     return _png(figure)
 
 
-def _style(axes, grid: str) -> None:
+def _style(axes: Axes, grid: Literal["x", "both"]) -> None:
     axes.grid(axis=grid, color=FAINT, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(colors=INK, length=0)

@@ -1,6 +1,6 @@
-"""The record of a submission, ``submission.json`` beside the ``summary.json`` of its check.
+"""The record of a submission, `submission.json` beside the `summary.json` of its check.
 
-``submit.sh`` writes it with ``python -m retro_contest.board.submissions``; the leaderboard reads it.
+`submit.sh` writes it with `python -m retro_contest.board.submissions`; the leaderboard reads it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Args:
     image: str
     """The image's name and tag."""
     commit: str
-    """What the image was built from."""
+    """The commit that the image was built from."""
     bundle: Annotated[Path, tyro.conf.arg(metavar="DIR")]
     """The bundle that the image holds."""
     digest: str = ""
@@ -39,7 +39,7 @@ class Args:
 
 
 def write_record(args: Args) -> dict[str, Any]:
-    """Write ``submission.json``; its content.
+    """Write `submission.json`; returns its content.
 
     Raises:
         UsageError: the check's summary or the bundle's configuration cannot be read.
@@ -67,10 +67,10 @@ def write_record(args: Args) -> dict[str, Any]:
 
 
 def read_record(results: Path) -> dict[str, Any] | None:
-    """The record in a results folder; None if what it holds was not submitted.
+    """The record in a results folder; None if its agent was not submitted.
 
     Raises:
-        UsageError: it is there but damaged.
+        UsageError: it is damaged.
     """
     path = results / RECORD_FILE
     return read_json(path) if path.exists() else None

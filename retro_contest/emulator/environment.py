@@ -2,32 +2,29 @@
 
 The rules (OpenAI's Retro Contest, 2018):
 
-- scenario ``contest`` where the game has one, the game's own default where it has not;
+- scenario `contest` where the game has one, the game's own default where it has not;
 - filtered 12-button MultiBinary actions;
-- frame skip 4 with sticky actions: on the first of the 4 frames the previous action stays with
+- frame skip 4 with sticky actions: on the first of the 4 frames the previous action is held with
   probability 0.25, from the second frame on the new one applies, and the first action after a
   reset is never delayed. The reward is the sum over the frames; skipping stops when the episode
   ends; the last frame is the observation;
-- an episode is cut off after 4500 timesteps.
+- an episode is truncated after 4500 timesteps.
 
 An environment costs little more than its emulator: a timestep is 4 emulator frames with reward and
-end, one read of the screen, and nothing else.
+end, one read of the screen, and nothing else. `retro_contest.emulator.make` makes one.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import gymnasium
 import numpy as np
 import stable_retro
-from gymnasium.utils import seeding
 
-from retro_common.errors import UsageError
-from retro_contest import levels
-from retro_contest.emulator import recycled, undrawn
+from retro_contest.emulator.game_files import GameFiles
+from retro_contest.emulator.undrawn import Undrawn
 from retro_contest.levels import Level
 
 TIME_LIMIT = 4500
@@ -35,67 +32,55 @@ FRAME_SKIP = 4
 STICKY = 0.25
 
 
-def make(
-    level: Level,
-    *,
-    seed: int | None = None,
-    frame_skip: int = FRAME_SKIP,
-    sticky: float = STICKY,
-    time_limit: int = TIME_LIMIT,
-    draw_all: bool = False,
-    record: str | Path | None = None,
-) -> ContestEnv:
-    """Make the contest's environment for one level.
+class Speedups(Protocol):
+    """Ways to emulate faster with the same results. They belong to one environment."""
 
-    Only one emulator can exist per process: close an environment before making the next.
+    def are_known(self, level: Level) -> bool:
+        """Whether `undrawn` can answer for this level while an emulator is loaded."""
 
-    Args:
-        level: game and state.
-        seed: seed of the sticky actions; ``reset(seed=...)`` sets it anew.
-        frame_skip: emulator frames per timestep.
-        sticky: probability that the previous action stays for the first frame of a timestep.
-        time_limit: timesteps after which an episode is truncated.
-        draw_all: draw the frames that nobody sees, too (slower; the results are the same).
-        record: folder for one bk2 movie per episode, or None. A movie is complete once its episode
-            has ended; it plays back in plain stable-retro.
+    def undrawn(self, level: Level) -> Undrawn | None:
+        """How the loaded emulator leaves frames of this level undrawn; None if it must draw."""
 
-    Raises:
-        UsageError: unknown game or state, or the game's ROM is not there.
-    """
-    if draw_all:
-        env = ContestEnv(level, frame_skip=frame_skip, sticky=sticky, time_limit=time_limit)
-    else:
-        skip = undrawn.may_skip(level)  # first, for a proof needs an emulator of its own
-        recycled.install()
-        env = ContestEnv(level, frame_skip=frame_skip, sticky=sticky, time_limit=time_limit)
-        env.undrawn = undrawn.attach(level) if skip else None
-        env.draw_all = False
-    env.np_random, _ = seeding.np_random(seed)
-    if record is not None:
-        env.record(record)
-    return env
+    def close(self) -> None:
+        """End them. Called when the emulator is closed."""
 
 
 class ContestEnv(gymnasium.Env):
-    """One level under the contest's rules; see :func:`make`.
+    """One level under the contest's rules.
 
-    Observations are ``uint8`` of shape ``(224, 320, 3)`` for Mega Drive games, and each is a copy
-    of its own. ``info`` holds the game's RAM variables. ``terminated``: the scenario says that the
-    episode is over; ``truncated``: the time limit cut it off.
+    Observations are `uint8` of shape `(224, 320, 3)` for Mega Drive games, and each is a copy of
+    its own. `info` holds the game's RAM variables. `terminated`: the scenario says that the episode
+    is over; `truncated`: the time limit ended it.
 
-    Attributes:
-        retro: the stable-retro environment underneath.
-        level: the level it plays.
-        sticky: probability that the previous action stays for the first frame of a timestep.
-        undrawn: how it emulates frames that nobody sees, or None if it draws them.
-        draw_all: whether it must draw them.
-        episode_reward: sum of the rewards of this episode so far.
-        episode_length: timesteps of this episode so far.
-        from_start: whether this episode began at the level's own save-state.
+    Args:
+        level: the level to play.
+        frame_skip, sticky, time_limit: the rules; see `retro_contest.emulator.make.make`.
+        speedups: ways to emulate faster, or None to do and draw everything. The environment closes
+            them.
+
+    Raises:
+        UsageError: the game is unknown, or its ROM or the level's save-state is missing.
+        ValueError: a rule is impossible.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 15}  # noqa: RUF012
     render_mode = "rgb_array"
+
+    retro: stable_retro.RetroEnv
+    """the stable-retro environment that it plays"""
+    level: Level
+    """the level that it plays"""
+    observation_space: gymnasium.spaces.Box
+    sticky: float
+    """probability that the previous action is held for the first frame of a timestep"""
+    undrawn: Undrawn | None
+    """how it leaves frames undrawn, or None while it draws all of them"""
+    episode_reward: float
+    """sum of the rewards of this episode so far"""
+    episode_length: int
+    """timesteps of this episode so far"""
+    from_start: bool
+    """whether this episode began at the level's own save-state"""
 
     def __init__(
         self,
@@ -104,6 +89,7 @@ class ContestEnv(gymnasium.Env):
         frame_skip: int = FRAME_SKIP,
         sticky: float = STICKY,
         time_limit: int = TIME_LIMIT,
+        speedups: Speedups | None = None,
     ) -> None:
         if frame_skip < 1 or time_limit < 1 or not 0 <= sticky <= 1:
             raise ValueError(f"impossible rules: {frame_skip=} {sticky=} {time_limit=}")
@@ -116,8 +102,7 @@ class ContestEnv(gymnasium.Env):
             render_mode="rgb_array",
         )
         self.level = level
-        self.undrawn: undrawn.Undrawn | None = None
-        self.draw_all = True
+        self._speedups = speedups
         self._frame_skip = frame_skip
         self.sticky = sticky
         self._time_limit = time_limit
@@ -131,6 +116,7 @@ class ContestEnv(gymnasium.Env):
         self.episode_reward = 0.0
         self.episode_length = 0
         self.from_start = True
+        self.undrawn = speedups.undrawn(level) if speedups is not None else None
 
     def record(self, folder: str | Path) -> None:
         """Write one bk2 movie per episode into a folder, from the next reset on."""
@@ -140,11 +126,11 @@ class ContestEnv(gymnasium.Env):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Start an episode at the level's save-state. Returns ``(observation, info)``.
+        """Start an episode at the level's save-state. Returns `(observation, info)`.
 
         Args:
-            options: ``{"state": bytes}`` starts it at another save-state of the level, as
-                ``retro.em.get_state()`` gives it: for training, never in a contest. The reward
+            options: `{"state": bytes}` starts it at another save-state of the level, as
+                `retro.em.get_state()` gives it: for training, never in a contest. The reward
                 counts from there.
         """
         super().reset(seed=seed)
@@ -218,39 +204,41 @@ class ContestEnv(gymnasium.Env):
         return dict(self.retro.data.lookup_all())
 
     def can_play(self, level: Level) -> bool:
-        """Whether :meth:`change_level` can go there: another state of the same game.
+        """Whether `change_level` can go there: to another state of the same game.
 
-        Also, if frames go undrawn, one that has been proved: a proof needs an emulator of its own.
+        With speedups, only to a level for which they are known: a proof needs an emulator of its
+        own.
         """
         same = (level.game, level.integrations) == (self.level.game, self.level.integrations)
-        return same and (self.draw_all or undrawn.is_known(level))
+        return same and (self._speedups is None or self._speedups.are_known(level))
 
     def change_level(self, level: Level) -> None:
         """Go to another state of the same game without making the emulator anew; reset() is next.
 
         Raises:
             UsageError: the game has no such state.
+            ValueError: `can_play` is false.
         """
         if not self.can_play(level):
             raise ValueError(f"cannot go from {self.level.name} to {level.name}")
         self.retro.load_state(level.state, GameFiles.of(level))
         self.level = level
-        if not self.draw_all:
-            self.undrawn = undrawn.attach(level) if undrawn.may_skip(level) else None
+        if self._speedups is not None:
+            self.undrawn = self._speedups.undrawn(level)
         self._running = False
         self._finish_movie()
 
     def render(self) -> np.ndarray:
-        """The last frame again, as :meth:`step` returned it."""
+        """The last frame again, as `step` returned it."""
         return self._screen()
 
     def close(self) -> None:
         """Free the emulator, so that this process can make another, and finish the movie."""
         self._finish_movie()
-        self.undrawn = None  # it belongs to the emulator that goes now
+        self.undrawn = None  # it belongs to the emulator that is closed here
         self.retro.close()
-        if not self.draw_all:
-            recycled.uninstall()
+        if self._speedups is not None:
+            self._speedups.close()
         self._running = False
 
     def _redraw(self, before: bytes, first: np.ndarray, buttons: np.ndarray, frames: int) -> None:
@@ -262,7 +250,7 @@ class ContestEnv(gymnasium.Env):
             em.step()
 
     def _screen(self) -> np.ndarray:
-        """What the emulator shows, cut or padded with black to the observation's shape.
+        """The emulator's screen, cut or padded with black to the observation's shape.
 
         A game can change the video mode (320 or 256 pixels wide) while it runs.
         """
@@ -280,36 +268,3 @@ class ContestEnv(gymnasium.Env):
         if self.retro.movie is not None:
             self.retro.movie.close()
             self.retro.movie = None
-
-
-@dataclass(frozen=True)
-class GameFiles:
-    """Where stable-retro finds one level's files.
-
-    Stands in for a value of ``stable_retro.data.Integrations``, of which stable-retro reads only
-    ``paths``: the folders to search. Unlike ``Integrations.add_custom_path`` it leaves no trace in
-    the process, so games of the same name in several folders do not shadow each other.
-
-    Attributes:
-        folder: the game's integration folder.
-    """
-
-    folder: Path
-
-    @classmethod
-    def of(cls, level: Level) -> GameFiles:
-        """The level's files; raises UsageError when ROM or state is missing."""
-        if not (level.folder / "data.json").is_file():
-            raise UsageError(f"unknown game '{level.game}': there is no {level.folder}/data.json")
-        levels.check_playable([level])
-        return cls(level.folder.resolve())
-
-    @property
-    def paths(self) -> list[str]:
-        """The folders to search."""
-        return [str(self.folder.parent)]
-
-    @property
-    def scenario(self) -> str:
-        """The scenario that holds the contest's reward and end."""
-        return "contest" if (self.folder / "contest.json").is_file() else "scenario"

@@ -1,6 +1,6 @@
 """Many environments at once: one emulator per process, frames in shared memory.
 
->>> with VectorEnv(levels.find("pangolin-train"), num_envs=8, seed=1) as envs:
+>>> with VectorEnv("pangolin-train", num_envs=8, seed=1) as envs:
 ...     obs, infos = envs.reset()
 ...     obs, rewards, terminations, truncations, infos = envs.step(envs.action_space.sample())
 
@@ -8,9 +8,9 @@ An environment may go to another level at every episode's end, also of another g
 the fewest timesteps have been played, so that a long run plays all levels for the same time however
 long their episodes are.
 
-To let a learner work while environments step, use :meth:`VectorEnv.step_async` and
-:meth:`VectorEnv.step_wait`; to step one half of the environments while the policy looks at the
-other, use two VectorEnvs (with different seeds).
+To let a learner work while environments step, use `VectorEnv.step_async` and `VectorEnv.step_wait`;
+to step one half of the environments while the policy computes actions for the other, use two
+VectorEnvs (with different seeds).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -36,7 +37,7 @@ from retro_common.errors import UsageError
 from retro_common.files import anonymous_memory
 from retro_contest.emulator import worker
 from retro_contest.emulator.worker import Shared
-from retro_contest.levels import Level
+from retro_contest.levels import Level, find
 
 log = logging.getLogger(__name__)
 
@@ -52,23 +53,20 @@ class WorkerError(RuntimeError):
 
 @dataclass(frozen=True)
 class Episode:
-    """One finished episode.
-
-    Attributes:
-        env: index of the environment that played it.
-        level: index into ``VectorEnv.levels``.
-        reward: sum of the contest's rewards, before any wrapper changed them.
-        length: timesteps.
-        variables: all RAM variables of the game as they were at the end.
-        from_start: whether it began where the level begins; a wrapper may let it begin elsewhere.
-    """
+    """One finished episode."""
 
     env: int
+    """index of the environment that played it"""
     level: int
+    """index into `VectorEnv.levels`"""
     reward: float
+    """sum of the contest's rewards, before any wrapper changed them"""
     length: int
+    """timesteps"""
     variables: dict[str, int]
+    """all RAM variables of the game as they were at the end"""
     from_start: bool = True
+    """whether it began where the level begins; a wrapper may let it begin elsewhere"""
 
 
 @dataclass
@@ -84,47 +82,56 @@ class _Process:
 
 
 class VectorEnv(gymnasium.vector.VectorEnv):
-    """N environments in N processes; see the module's text.
+    """N environments in N processes; see the module's docstring.
 
     Episodes restart by themselves within the same step: where an episode ended, the returned
-    observation is the first of the next episode, and ``infos["final_obs"]`` has its last.
+    observation is the first of the next episode, and `infos["final_obs"]` has its last.
 
-    ``infos`` holds:
+    `infos` holds:
 
-    - ``level``: int ``[N]``, index into ``levels`` of the level now played;
-    - ``variables``: float32 ``[N, V]``, when asked for: the RAM variables that go with ``obs``, NaN
-      where a game has no such variable;
-    - ``episodes``: list of :class:`Episode`, those that ended in this step;
-    - ``final_obs``: like ``obs``, only in a step that ended an episode; a row counts only where
-      ``terminations | truncations``.
+    - `level`: int `[N]`, index into `levels` of the level that each environment plays now;
+    - `variables`: float32 `[N, V]`, if asked for: the RAM variables that go with `obs`, NaN where a
+      game has no such variable;
+    - `episodes`: list of `Episode`, those that ended in this step;
+    - `final_obs`: like `obs`, only in a step that ended an episode; a row counts only where
+      `terminations | truncations`.
 
     A worker that is killed or hangs is replaced (its episode counts as truncated, with reward 0 in
-    this step and no :class:`Episode`); one that raises an exception ends the run with it.
+    this step and no `Episode`); one that raises an exception ends the run with it.
 
     Args:
-        levels: the levels to play. Their observations must have the same shape.
+        levels: the levels to play: a name as the command line takes it (`pangolin-train`,
+            `GAME/STATE`), a level, or a sequence of levels and such names. Their observations must
+            have the same shape.
         num_envs: number of processes.
-        seed: the same seed and actions give the same observations, rewards and levels.
+        seed: the same seed and actions give the same observations, rewards and levels. None draws
+            a seed.
         wrap: applied to each environment inside its worker, for example to shrink frames there.
             Workers import the module it comes from: keep torch out of it.
-        variables: names of the RAM variables to report in ``infos``.
-        draw_all: see :func:`retro_contest.emulator.environment.make`.
-        timeout: seconds after which a silent worker counts as hanging.
-        max_restarts: replacements per environment before it raises :class:`WorkerError`.
+        variables: names of the RAM variables to report in `infos`.
+        draw_all: see `retro_contest.emulator.make.make`.
+        timeout: seconds after which a silent worker counts as hung.
+        max_restarts: replacements per environment before it raises `WorkerError`.
 
-    Attributes:
-        levels: as given.
-        timesteps_per_level: int64 ``[len(levels)]``, timesteps played so far on each level.
+    Raises:
+        UsageError: a level is unknown, or its ROM is missing.
+        ValueError: there is no level or no environment, or levels differ in their spaces.
+        WorkerError: an environment could not be started.
     """
+
+    levels: list[Level]
+    """the levels that it plays"""
+    timesteps_per_level: np.ndarray
+    """int64 `[len(levels)]`, timesteps played so far on each level"""
 
     metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012
 
     def __init__(
         self,
-        levels: Sequence[Level],
+        levels: str | Level | Sequence[Level | str],
         num_envs: int,
         *,
-        seed: int,
+        seed: int | None = None,
         wrap: Callable[[gymnasium.Env], gymnasium.Env] | None = None,
         variables: Sequence[str] = (),
         draw_all: bool = False,
@@ -132,12 +139,12 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         max_restarts: int = 3,
     ) -> None:
         self._workers: list[_Process] = []
-        if not levels or num_envs < 1:
-            raise ValueError(f"nothing to play: {len(levels)} levels, {num_envs} environments")
-        self.levels = list(levels)
+        self.levels = _levels(levels)
+        if not self.levels or num_envs < 1:
+            raise ValueError(f"nothing to play: {len(self.levels)} levels, {num_envs} environments")
         self.num_envs = num_envs
         self.timesteps_per_level = np.zeros(len(self.levels), np.int64)
-        self._seed = seed
+        self._seed = secrets.randbits(32) if seed is None else seed
         self._timeout = timeout
         self._max_restarts = max_restarts
         self._setup = {
@@ -156,7 +163,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
             self.single_observation_space, self.single_action_space = spaces
             self.observation_space = batch_space(spaces[0], num_envs)
             self.action_space = batch_space(spaces[1], num_envs)
-            specification = Shared.specification(*spaces, num_envs, len(variables))
+            specification = Shared.specification(spaces[0], spaces[1], num_envs, len(variables))
             self._fd = anonymous_memory("retro_contest.vector", Shared.size(specification))
             self._shared = Shared.over(self._fd, specification)
             self._share(0)
@@ -181,7 +188,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         return self._shared.observations.copy(), self._infos([])
 
     def step(self, actions: np.ndarray) -> tuple:
-        """Play one timestep in every environment; see :meth:`step_wait` for what it returns."""
+        """Play one timestep in every environment; returns the same as `step_wait`."""
         self.step_async(actions)
         return self.step_wait()
 
@@ -192,7 +199,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
             raise RuntimeError("step_async() again before step_wait()")
         self._shared.actions[:] = actions
         for process in self._workers:
-            with contextlib.suppress(OSError):  # it died: step_wait() sees to it
+            with contextlib.suppress(OSError):  # it died: step_wait() replaces it
                 worker.send(process.socket, worker.STEP)
         self._waiting = True
 
@@ -202,8 +209,8 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         """Wait until every environment has played its timestep.
 
         Returns:
-            ``(obs [N, ...], rewards float32 [N], terminations bool [N], truncations bool [N],
-            infos)``; all are copies of their own.
+            `(obs [N, ...], rewards float32 [N], terminations bool [N], truncations bool [N],
+            infos)`; all are copies of their own.
 
         Raises:
             WorkerError: an environment raised an exception, or died too often.
@@ -238,9 +245,9 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         return shared.observations.copy(), rewards, terminations, truncations, infos
 
     def close_extras(self, timeout: float = 5, terminate: bool = False, **kwargs: Any) -> None:
-        """End all workers (what ``close()`` calls)."""
+        """End all workers; `close()` calls this."""
         for process in self._workers:
-            process.socket.close()  # a worker takes it as the order to go home
+            process.socket.close()  # a worker exits when its socket closes
         deadline = time.monotonic() + (0 if terminate else timeout)
         for process in self._workers:
             try:
@@ -252,6 +259,11 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         if hasattr(self, "_fd"):
             os.close(self._fd)
             del self._fd, self._shared
+
+    @property
+    def pids(self) -> list[int]:
+        """Process IDs of the workers, by environment."""
+        return [process.popen.pid for process in self._workers]
 
     def __enter__(self) -> VectorEnv:
         return self
@@ -295,14 +307,14 @@ class VectorEnv(gymnasium.vector.VectorEnv):
 
     def _send_reset(self, i: int) -> None:
         process = self._workers[i]
-        # One seed per episode: what an environment plays does not depend on what it played before.
+        # One seed per episode: an episode does not depend on those that came before it.
         seed = np.random.SeedSequence([self._seed, i, process.episodes]).generate_state(1)[0]
         process.episodes += 1
-        with contextlib.suppress(OSError):  # it died: whoever waits for it sees to it
+        with contextlib.suppress(OSError):  # it died: the wait for its answer notices
             worker.send(process.socket, worker.RESET, (process.level, int(seed)))
 
     def _start(self, i: int, level: int) -> _Process:
-        """Start worker ``i``; it makes its environment and reports its spaces."""
+        """Start worker `i`; it makes its environment and reports its spaces."""
         ours, theirs = socket.socketpair()
         environment = os.environ | _ONE_THREAD
         environment["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
@@ -328,7 +340,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         return process
 
     def _meet(self, i: int) -> None:
-        """Wait until worker ``i`` is ready and share the memory with it."""
+        """Wait until worker `i` is ready and share the memory with it."""
         spaces = self._expect(i, worker.SPACES)
         expected = (self.single_observation_space, self.single_action_space)
         if spaces != expected:
@@ -337,11 +349,11 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         self._share(i)
 
     def _share(self, i: int) -> None:
-        with contextlib.suppress(OSError):  # it died: whoever waits for it sees to it
+        with contextlib.suppress(OSError):  # it died: the wait for its answer notices
             socket.send_fds(self._workers[i].socket, [b"m"], [self._fd])
 
     def _receive(self, i: int) -> tuple[bytes, Any]:
-        """The next message of worker ``i``; an exception in it is raised here."""
+        """The next message of worker `i`; an exception in it is raised here."""
         kind, payload = worker.receive(self._workers[i].socket)
         if kind == worker.FAILED:
             usage, text = payload
@@ -361,7 +373,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         return payload
 
     def _cause(self, i: int, error: Exception) -> str:
-        """What became of a worker, in words."""
+        """Why a worker does not answer, in words."""
         process = self._workers[i]
         if isinstance(error, TimeoutError):
             process.popen.kill()
@@ -384,3 +396,13 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         new.episodes, new.restarts = old.episodes, old.restarts + 1
         self._workers[i] = new
         self._meet(i)
+
+
+def _levels(levels: str | Level | Sequence[Level | str]) -> list[Level]:
+    """The levels that are meant; a name may mean several."""
+    if isinstance(levels, str | Level):
+        levels = [levels]
+    found: list[Level] = []
+    for level in levels:
+        found += [level] if isinstance(level, Level) else find(level)
+    return found

@@ -1,7 +1,7 @@
-"""One environment in a process of its own: the worker's half of :mod:`retro_contest.emulator.vector`.
+"""One environment in a process of its own: the worker's half of `retro_contest.emulator.vector`.
 
 Frames, actions and rewards lie in memory that parent and worker share; the socket between them
-carries only "go" and "done", and now and then an episode's record or a traceback.
+carries only commands and acknowledgements, and now and then an episode's record or a traceback.
 """
 
 from __future__ import annotations
@@ -17,11 +17,16 @@ import struct
 import sys
 import traceback
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import gymnasium
 import numpy as np
 
 from retro_common.errors import UsageError
+from retro_contest.levels import Level
+
+if TYPE_CHECKING:
+    from retro_contest.emulator.environment import ContestEnv
 
 # parent -> worker
 SETUP = b"S"  # pickled dict, then the shared memory's file descriptor
@@ -37,7 +42,7 @@ _HEADER = struct.Struct("<cI")
 
 
 def send(sock: socket.socket, kind: bytes, payload: Any = None) -> None:
-    """Send one message; ``payload`` is pickled unless it is None."""
+    """Send one message; `payload` is pickled unless it is None."""
     data = b"" if payload is None else pickle.dumps(payload)
     sock.sendall(_HEADER.pack(kind, len(data)) + data)
 
@@ -68,29 +73,27 @@ def _read(sock: socket.socket, size: int) -> bytes:
 
 @dataclass
 class Shared:
-    """The arrays that parent and workers share; row ``i`` belongs to environment ``i``.
-
-    Attributes:
-        actions: ``[N, ...]``, what the next STEP plays.
-        observations: ``[N, ...]``, after the last command.
-        final_observations: ``[N, ...]``, last frame of the last episode that ended.
-        rewards: ``[N]`` float32.
-        terminations, truncations: ``[N]`` bool.
-        variables: ``[N, V]`` float32, RAM variables that belong to ``observations``; NaN where
-            the game has no such variable.
-    """
+    """The arrays that parent and workers share; row `i` belongs to environment `i`."""
 
     actions: np.ndarray
+    """`[N, ...]`, the next STEP plays them"""
     observations: np.ndarray
+    """`[N, ...]`, after the last command"""
     final_observations: np.ndarray
+    """`[N, ...]`, last frame of the last episode that ended"""
     rewards: np.ndarray
+    """`[N]` float32"""
     terminations: np.ndarray
+    """`[N]` bool"""
     truncations: np.ndarray
+    """`[N]` bool"""
     variables: np.ndarray
+    """`[N, V]` float32, RAM variables that go with `observations`; NaN where the game has none of
+    that name"""
 
     @staticmethod
     def specification(observation_space, action_space, num_envs: int, num_variables: int) -> list:
-        """``(shape, dtype)`` of every array, in order."""
+        """`(shape, dtype)` of every array, in order."""
         n, observation = num_envs, (observation_space.shape, observation_space.dtype)
         rows = [
             (action_space.shape, action_space.dtype),
@@ -128,6 +131,13 @@ def _padded(shape: tuple[int, ...], dtype: np.dtype) -> int:
 class Worker:
     """Plays one environment on the parent's command."""
 
+    env: gymnasium.Env[Any, Any]
+    """the environment with the caller's wrapper"""
+    contest_env: ContestEnv
+    """the environment itself"""
+    shared: Shared
+    """set once the parent has sent the memory"""
+
     def __init__(self, setup: dict[str, Any]) -> None:
         self.levels = setup["levels"]
         self.index = setup["index"]
@@ -136,27 +146,28 @@ class Worker:
         self.names = setup["variables"]
         self.draw_all = setup["draw_all"]
         self.wrap = pickle.loads(setup["wrap"])
-        self.env = None
-        self._enter(self.levels[setup["level"]])
+        self._make(self.levels[setup["level"]])
         self.spaces = (self.env.observation_space, self.env.action_space)
-        self.shared: Shared | None = None
 
-    def _enter(self, level) -> None:
-        """Make the environment play ``level``, with a new emulator where the game is another."""
-        from retro_contest.emulator.environment import make  # here: the parent needs no emulator
+    def _make(self, level: Level) -> None:
+        """Make an environment with a new emulator."""
+        from retro_contest.emulator.make import make  # here: the parent needs no emulator
 
-        if self.env is not None:
-            if self.env.unwrapped.level == level:
-                return
-            if self.env.unwrapped.can_play(level):
-                self.env.unwrapped.change_level(level)
-                return
-            self.env.close()
-        env = make(level, draw_all=self.draw_all)
-        self.env = self.wrap(env) if self.wrap is not None else env
+        self.contest_env = make(level, draw_all=self.draw_all)
+        self.env = self.contest_env if self.wrap is None else self.wrap(self.contest_env)
+
+    def _enter(self, level: Level) -> None:
+        """Make the environment play `level`, with a new emulator where the game is another."""
+        if self.contest_env.level == level:
+            return
+        if self.contest_env.can_play(level):
+            self.contest_env.change_level(level)
+            return
+        self.env.close()
+        self._make(level)
 
     def reset(self, level: int, seed: int) -> None:
-        """Start an episode on a level; its randomness depends on ``seed`` alone."""
+        """Start an episode on a level; its randomness depends on `seed` alone."""
         self._enter(self.levels[level])
         if (self.env.observation_space, self.env.action_space) != self.spaces:
             raise ValueError(
@@ -166,7 +177,7 @@ class Worker:
         self._write(self.env.reset(seed=seed)[0])
 
     def step(self) -> tuple[float, int, dict[str, int], bool] | None:
-        """Play one timestep; the record of an episode that ended with it (see ``ENDED``)."""
+        """Play one timestep; the record of an episode that ended with it (see `ENDED`)."""
         shared, i = self.shared, self.index
         action = shared.actions[i]
         observation, reward, terminated, truncated, _ = self.env.step(
@@ -179,13 +190,13 @@ class Worker:
             self._write(observation)
             return None
         shared.final_observations[i] = observation
-        inner = self.env.unwrapped
+        inner = self.contest_env
         return inner.episode_reward, inner.episode_length, inner.variables(), inner.from_start
 
     def _write(self, observation: np.ndarray) -> None:
         self.shared.observations[self.index] = observation
         if self.names:
-            values = self.env.unwrapped.variables()
+            values = self.contest_env.variables()
             self.shared.variables[self.index] = [values.get(name, np.nan) for name in self.names]
 
 

@@ -1,19 +1,18 @@
-"""Starting the two sides of a run as containers, so that strangers' agents can be evaluated.
+"""Starts the two sides of a run as containers, so that untrusted agents can be evaluated.
 
 Three containers per run. The *environment* container serves the level. The *agent* container runs
 the submitted image. They share one thing: a tmpfs volume of a few MiB with the socket and the frame
-file, in which the agent can write to those two and create nothing. The *keeper* container does
-nothing but hold the agent's output folder, a tmpfs volume too, so that it can be read once the
-agent is gone.
+file, in which the agent can write to those two and cannot create files. The *keeper* container only
+holds the agent's output folder, a tmpfs volume too, so that it can be read after the agent ended.
 
-The agent has no network, no capability, a read-only file system apart from ``/tmp`` and its output
+The agent has no network, no capability, a read-only file system apart from `/tmp` and its output
 folder (both tmpfs of limited size, which count as its memory), limits on memory, processors and
 processes, and is not root. It sees neither results nor ROMs nor a level's name. It finds the socket
-and its output folder where the contest of 2018 had them, ``tmp/sock`` and ``out`` below the image's
+and its output folder where the contest of 2018 had them, `tmp/sock` and `out` below the image's
 working directory, and in the same environment variables as a process would.
 
-The agent starts when the server is ready, never before: nobody can take the socket's directory
-before the server has it.
+The agent starts when the server is ready, never before: so it cannot claim the socket's directory
+before the server does.
 """
 
 from __future__ import annotations
@@ -61,19 +60,16 @@ OOM_SECONDS = 3.0  # within these the engine says that a killed container was ou
 
 @dataclass(frozen=True)
 class Limits:
-    """What one agent may use.
-
-    Attributes:
-        cpus: processors.
-        memory: bytes, with the suffixes k, m and g.
-        processes: processes and threads.
-        gpus: ``all``, a number, ``device=0,1``, or nothing: as in ``docker run --gpus``.
-    """
+    """The limits of one agent."""
 
     cpus: float
+    """processors"""
     memory: str = MEMORY
+    """bytes, with the suffixes k, m and g"""
     processes: int = 512
+    """processes and threads"""
     gpus: str = ""
+    """`all`, a number, `device=0,1`, or nothing: as in `docker run --gpus`"""
 
 
 class ContainerRunner:
@@ -101,16 +97,17 @@ class ContainerRunner:
             environment: the environment image.
             cpus: processors of an agent; None for an equal share of the engine's.
             memory: memory of an agent.
-            gpus: GPUs of an agent; see :class:`Limits`.
+            gpus: GPUs of an agent; see `Limits`.
             image_user: whether the agent runs as the user that its image names, even as root.
 
         Raises:
-            UsageError: no engine answers, an image is not there, or a limit is impossible.
+            UsageError: no engine answers, an image is missing, or a limit is impossible.
         """
         self.client = engine.connect()
         found = engine.find_image(self.client, image, "build or pull it first (docker build, pull)")
         self.agent = f"{image} ({found.short_id.removeprefix('sha256:')})"
-        self.image = found.id  # not its name, which may come to mean another image
+        self.agent_files: dict[str, str] = {}  # the image's ID is part of its name
+        self.image = found.id  # not its name, which may mean another image later
         self.environment = engine.find_image(
             self.client,
             environment,
@@ -138,7 +135,7 @@ class ContainerRunner:
 
 
 class ContainerMatch:
-    """Both sides of a run as containers, and what they need; ``close`` removes all of it."""
+    """Both sides of a run as containers, with their volumes; `close` removes all of it."""
 
     def __init__(self, runner: ContainerRunner, run: Run) -> None:
         self._runner = runner
@@ -202,7 +199,7 @@ class ContainerMatch:
                     log.writelines(f"[{note}]\n" for note in notes)
 
     def _ready(self) -> bool:
-        """Wait until an agent can connect; False if that will not be."""
+        """Wait until an agent can connect; False if the server ended or took too long."""
         deadline = time.monotonic() + READY_TIMEOUT
         while not (self._run.folder / STATUS_FILE).exists():
             if self.server.poll() is not None or time.monotonic() > deadline:
@@ -233,7 +230,7 @@ class ContainerMatch:
             init=True,  # reaps children, and lets SIGTERM end a program that does not handle it
             stop_signal="SIGTERM",
             healthcheck={"test": ["NONE"]},
-            # For whoever looks while it runs; what is kept comes through ContainerSide.
+            # For `docker logs` while it runs; the log that is kept comes through ContainerSide.
             log_config=LogConfig(type="local", config={"max-size": "1m", "max-file": "2"}),
             **options,
         )
@@ -282,7 +279,7 @@ class ContainerSide:
         return last_line(self._log)
 
     def _out_of_memory(self) -> bool:
-        """The engine hears of the end and of its reason apart: the reason may come later."""
+        """The engine reports the end and its reason separately: the reason may come later."""
         deadline = time.monotonic() + OOM_SECONDS
         with contextlib.suppress(DockerException, OSError):
             while self._code == 137:
@@ -352,7 +349,7 @@ def _server_options(match: ContainerMatch, socket: Volume) -> dict[str, Any]:
     return {
         "user": f"{uid}:{uid}",
         "group_add": [SHARED_GROUP],
-        # What the server creates is for the group, too: socket and frame file are to be written to.
+        # Files of the server are for the group, too: the agent writes to socket and frame file.
         "entrypoint": ["sh", "-c", 'umask 002; exec "$@"', "sh"],
         "command": ["python", *serve_command(inside, Path("/socket"))[1:]],
         "mounts": [_mount(socket, "/socket"), results, *_level_mounts(run.level)],
@@ -361,7 +358,7 @@ def _server_options(match: ContainerMatch, socket: Volume) -> dict[str, Any]:
         "mem_limit": "2g",
         "memswap_limit": "2g",
         "pids_limit": 128,
-        # Where processors are short, the contest's side comes first: its clock is running.
+        # Where processors are short, the server comes first: the clock of the run is running.
         "cpu_shares": 2048,
     }
 
@@ -385,8 +382,8 @@ def _agent_options(match: ContainerMatch, socket: Volume, out: Volume) -> dict[s
             "RETRO_CONTEST_SOCKET": socket_path,
             "RETRO_CONTEST_OUT": out_path,
             "RETRO_CONTEST_SEED": str(run.seed),
-            "RETRO_CONTEST_TIMESTEPS": str(run.timesteps),
-            "RETRO_CONTEST_WALLCLOCK": f"{run.wallclock:g}",
+            "RETRO_CONTEST_TIMESTEPS": str(run.rules.timesteps),
+            "RETRO_CONTEST_WALLCLOCK": f"{run.rules.wallclock:g}",
         },
         "mem_limit": limits.memory,
         "memswap_limit": limits.memory,
@@ -417,14 +414,14 @@ def _level_mounts(level: Level) -> Iterator[Mount]:
 
 
 def _mount(volume: Volume, target: str, *, read_only: bool = False) -> Mount:
-    # no_copy: what an image holds in that place stays out of the volume.
+    # no_copy: files that an image holds at that path stay out of the volume.
     return Mount(target, volume.name, type="volume", read_only=read_only, no_copy=True)
 
 
 def _user(wanted: str, server_uid: int) -> str:
     """The user that an agent runs as.
 
-    A name could mean anybody in the image's own ``/etc/passwd``, so only a number counts; and
+    A name could mean any user in the image's own `/etc/passwd`, so only a number counts; and
     neither root nor the owner of the socket's directory.
     """
     match = re.fullmatch(r"(\d{1,9})(:\d{1,9})?", wanted, re.ASCII)
@@ -452,7 +449,7 @@ def _device_requests(gpus: str) -> list[DeviceRequest]:
 
 
 def _cannot_start(error: APIError, limits: Limits, log: Path) -> _NotStarted:
-    """An image that cannot run is its owner's fault; GPUs that are not there are ours."""
+    """An image that cannot run counts against the agent; missing GPUs are a mistake of the host."""
     line = " ".join(str(error.explanation).split())
     if limits.gpus and ("device driver" in line or "nvidia" in line):
         raise UsageError(f"--gpus {limits.gpus}: {line}")
@@ -461,7 +458,7 @@ def _cannot_start(error: APIError, limits: Limits, log: Path) -> _NotStarted:
 
 
 def _give(folder: Path, uid: int) -> None:
-    """Make a folder and what it holds belong to a user; only root can, and only root needs to."""
+    """Give a folder and its content to a user; only root can do this, and only root needs to."""
     if os.getuid() != 0:
         return
     for path in (folder, *folder.rglob("*")):

@@ -1,7 +1,7 @@
-"""The Docker engine: reaching it, the images, and clearing away what a crashed evaluation left.
+"""The Docker engine: reaching it, its images, and removing the leftovers of killed evaluations.
 
 Every container and volume of an evaluation carries a label with its results folder. An evaluation
-holds the lock of that folder for as long as it lives, so whatever is labelled with a folder that is
+holds the lock of that folder for as long as it lives, so everything labelled with a folder that is
 not locked is a leftover.
 """
 
@@ -17,17 +17,17 @@ import docker
 from docker.errors import DockerException, ImageNotFound
 
 from retro_common.errors import UsageError
-from retro_contest.runs.evaluate import LOCK_FILE
+from retro_contest.runs.results import LOCK_FILE
 
 if TYPE_CHECKING:
     from docker import DockerClient
     from docker.models.images import Image
 
-LABEL = "retro-retro_contest.runs.results"  # of containers and volumes: the results folder they belong to
+LABEL = "retro-contest.results"  # of containers and volumes; its value is their results folder
 
 
 def connect() -> DockerClient:
-    """A client of the engine that ``DOCKER_HOST`` names, or of this machine's.
+    """A client of the engine that `DOCKER_HOST` names, or of this machine's.
 
     Raises:
         UsageError: no engine answers.
@@ -46,10 +46,13 @@ def connect() -> DockerClient:
 
 
 def find_image(client: DockerClient, name: str, hint: str) -> Image:
-    """An image that this engine has. Never pulls: what is evaluated is what was built here.
+    """An image that this engine has. Never pulls: only images of this machine are evaluated.
+
+    Args:
+        hint: end of the error's message, which says how to get the image.
 
     Raises:
-        UsageError: there is no such image; ``hint`` says how to get it.
+        UsageError: there is no such image.
     """
     try:
         return client.images.get(name)
@@ -61,11 +64,14 @@ def find_image(client: DockerClient, name: str, hint: str) -> Image:
 
 @dataclass(frozen=True)
 class Cleaned:
-    """What :func:`clean` did: numbers of containers and volumes removed, and left alone."""
+    """The result of `clean`."""
 
     containers: int
+    """number of containers removed"""
     volumes: int
+    """number of volumes removed"""
     in_use: int
+    """number of containers and volumes of evaluations that are running"""
 
 
 def clean(client: DockerClient) -> Cleaned:

@@ -8,60 +8,53 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, Protocol
 
 from retro_common.errors import UsageError
 from retro_common.files import read_json, write_json
 from retro_common.provenance import provenance
 from retro_contest.levels import Level, check_playable
+from retro_contest.rules import Rules
 from retro_contest.runs import verdicts
-from retro_contest.runs.match import Run, Runner, play, settings
-from retro_contest.runs.progress import Progress
-from retro_contest.runs.results import RESULT_FILE, SUMMARY_FILE, level_scores, mean_score
-
-LOCK_FILE = ".lock"
+from retro_contest.runs.match import POLL, Run, Runner, play, settings
+from retro_contest.runs.results import (
+    LOCK_FILE,
+    RESULT_FILE,
+    SUMMARY_FILE,
+    level_scores,
+    make_folder,
+    mean_score,
+)
+from retro_contest.runs.serve import Status
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What is evaluated, on what, by which rules.
-
-    Attributes:
-        name: of the submission, for the leaderboard.
-        level_set: the levels as they were named.
-        levels: what that name means.
-        results: the results folder.
-        timesteps: budget of each run, resets included.
-        wallclock: budget of each run in seconds.
-        seeds: runs per level, with the seeds 0, 1, ...
-        jobs: runs that are played side by side.
-        record: whether to keep bk2 movies.
-        draw_all: whether to draw skipped frames, too.
-        fresh: whether to play finished runs again.
-        connect_timeout, idle_timeout, exit_timeout: see :class:`Run`.
-    """
+    """The levels of an evaluation, its rules, and where its results go."""
 
     name: str
+    """name of the submission on the leaderboard"""
     level_set: str
+    """the levels as the command line named them"""
     levels: list[Level]
+    """the levels that this name means"""
     results: Path
-    timesteps: int
-    wallclock: float
+    """the results folder"""
+    rules: Rules
+    """the rules of each run"""
     seeds: int = 1
+    """runs per level, with the seeds 0, 1, ..."""
     jobs: int = 1
-    record: bool = False
-    draw_all: bool = False
+    """runs that are played side by side"""
     fresh: bool = False
-    connect_timeout: float = 300.0
-    idle_timeout: float = 600.0
-    exit_timeout: float = 60.0
+    """whether to play finished runs again"""
 
     def runs(self) -> list[Run]:
         """All runs: seed by seed, so that every level has a score as early as possible."""
@@ -70,29 +63,39 @@ class Evaluation:
                 level=level,
                 seed=seed,
                 folder=self.results / level.game / level.state / f"seed-{seed}",
-                timesteps=self.timesteps,
-                wallclock=self.wallclock,
-                connect_timeout=self.connect_timeout,
-                idle_timeout=self.idle_timeout,
-                exit_timeout=self.exit_timeout,
-                record=self.record,
-                draw_all=self.draw_all,
+                rules=self.rules,
             )
             for seed in range(self.seeds)
             for level in self.levels
         ]
 
 
+class Observer(Protocol):
+    """Follows an evaluation, for example to show it. Several threads call its methods."""
+
+    def begin(self, runs: list[Run], kept: dict[Run, dict[str, Any]]) -> None:
+        """The evaluation begins with these runs; some are finished, with these results."""
+
+    def update(self, run: Run, status: Status) -> None:
+        """A run is being played; called several times a second."""
+
+    def end(self, run: Run, result: dict[str, Any]) -> None:
+        """A run ended with this result."""
+
+
 def evaluate(
-    evaluation: Evaluation, runner: Runner, interrupted: threading.Event, progress: Progress
+    evaluation: Evaluation, runner: Runner, interrupted: threading.Event, observer: Observer
 ) -> dict[str, Any]:
     """Play all runs that are not finished yet; returns the summary, which is also written.
 
+    Where an agent exits in its run without connecting, and has not connected in any other run
+    either, the remaining runs are not played: it would fail in the same way in all of them.
+
     Args:
-        evaluation: what to do.
+        evaluation: levels, rules and results folder.
         runner: how to start the two sides of a run.
-        interrupted: stops everything when it is set; what was measured is kept.
-        progress: is told what happens.
+        interrupted: stops everything when it is set; the measurements so far are kept.
+        observer: follows the runs.
 
     Raises:
         UsageError: before anything is played: a level cannot be played, or the results folder
@@ -103,23 +106,63 @@ def evaluate(
         runs = evaluation.runs()
         results: dict[Run, dict[str, Any]] = {}
         if not evaluation.fresh:
-            results = {run: kept for run in runs if (kept := _finished(run, runner)) is not None}
+            results = {run: old for run in runs if (old := _finished(run, runner)) is not None}
         todo = [run for run in runs if run not in results]
-        progress.begin(runs, results)
+        observer.begin(runs, results)
         summary = _write_summary(evaluation, runner, runs, results)
+        connections = _Connections()
+        for kept in results.values():
+            connections.note(kept)
+
+        def play_one(run: Run) -> tuple[Run, dict[str, Any] | None]:
+            if interrupted.is_set() or connections.hopeless:
+                return run, None
+
+            def report(status: Status) -> None:
+                connections.any |= status.connected
+                observer.update(run, status)
+
+            result = play(run, runner, interrupted, report)
+            connections.note(result)
+            observer.end(run, result)
+            return run, result
 
         with ThreadPoolExecutor(max_workers=evaluation.jobs) as pool:
-            futures = [pool.submit(_play, run, runner, interrupted, progress) for run in todo]
+            pending = {pool.submit(play_one, run) for run in todo}
             try:
-                for future in as_completed(futures):
-                    run, result = future.result()
-                    if result is not None:
-                        results[run] = result
-                        summary = _write_summary(evaluation, runner, runs, results)
+                while pending:
+                    # Not without a time-out: a signal that another thread received is handled only
+                    # when this one goes on.
+                    done, pending = wait(pending, POLL, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        run, result = future.result()
+                        if result is not None:
+                            results[run] = result
+                            summary = _write_summary(evaluation, runner, runs, results)
             except BaseException:
                 interrupted.set()  # for example a full disk: do not wait for the other runs
                 raise
     return summary
+
+
+class _Connections:
+    """Whether the agent has connected in any run, or exited without having done so."""
+
+    def __init__(self) -> None:
+        self.any = False
+        self._exited = False
+
+    def note(self, result: Mapping[str, Any]) -> None:
+        """Take a run's result into account."""
+        if result["verdict"] == verdicts.NEVER_CONNECTED:
+            self._exited |= result["agent_exit_code"] is not None
+        elif result["verdict"] not in verdicts.NOT_THE_AGENT:
+            self.any = True
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether the agent exits before it connects, as far as is known."""
+        return self._exited and not self.any
 
 
 def clean(summary: dict[str, Any]) -> bool:
@@ -129,21 +172,9 @@ def clean(summary: dict[str, Any]) -> bool:
     )
 
 
-def _play(
-    run: Run, runner: Runner, interrupted: threading.Event, progress: Progress
-) -> tuple[Run, dict[str, Any] | None]:
-    if interrupted.is_set():
-        return run, None
-    result = play(run, runner, interrupted, lambda status: progress.update(run, status))
-    progress.end(run, result)
-    return run, result
-
-
 def _check(evaluation: Evaluation) -> None:
-    if min(evaluation.timesteps, evaluation.seeds, evaluation.jobs) < 1:
-        raise UsageError("--timesteps, --seeds and --jobs must be at least 1")
-    if evaluation.wallclock <= 0:
-        raise UsageError("--wallclock must be more than 0 seconds")
+    if min(evaluation.seeds, evaluation.jobs) < 1:
+        raise UsageError("--seeds and --jobs must be at least 1")
     names = [level.name for level in evaluation.levels]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
@@ -154,8 +185,8 @@ def _check(evaluation: Evaluation) -> None:
 @contextmanager
 def _locked(results: Path) -> Iterator[None]:
     """Make the results folder and keep other evaluations out of it."""
+    make_folder(results)
     try:
-        results.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(results / LOCK_FILE, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:
         raise UsageError(f"cannot write to {results}: {error.strerror}") from error
@@ -175,22 +206,33 @@ def _finished(run: Run, runner: Runner) -> dict[str, Any] | None:
         return None
     result = read_json(path)
     wanted = settings(run, runner)
-    known = result.get("settings", {})
-    for key in wanted:
-        if known.get(key) != wanted[key]:
-            raise UsageError(
-                f"{path} is of another evaluation ({key} was {known.get(key)!r}, now "
-                f"{wanted[key]!r}): use --fresh to replace it, or another --results"
-            )
+    known = {"agent_files": {}} | result.get("settings", {})
+    if change := _change(known, wanted):
+        raise UsageError(
+            f"{path} is of another evaluation ({change}): "
+            "use --fresh to replace it, or another --results"
+        )
     return result if result["verdict"] not in verdicts.NOT_THE_AGENT else None
+
+
+def _change(known: Mapping[str, Any], wanted: Mapping[str, Any]) -> str | None:
+    """The first difference between a finished run's settings and those now, in words."""
+    for key in wanted:
+        if key == "agent_files" and known["agent"] == wanted["agent"]:
+            for name in {**wanted[key], **known[key]}:
+                if known[key].get(name) != wanted[key].get(name):
+                    return f"'{name}' in the agent's command is not the one that played"
+        elif known.get(key) != wanted[key]:
+            return f"{key} was {known.get(key)!r}, now {wanted[key]!r}"
+    return None
 
 
 def _write_summary(
     evaluation: Evaluation, runner: Runner, runs: list[Run], results: dict[Run, dict[str, Any]]
 ) -> dict[str, Any]:
-    """Write ``summary.json`` from the results so far."""
-    keys = ("game", "state", "seed", "score", "episodes", "timesteps", "seconds")
-    keys += ("timesteps_per_second", "verdict", "reason")
+    """Write `summary.json` from the results so far."""
+    keys = ["game", "state", "seed", "score", "episodes", "timesteps", "seconds"]
+    keys += ["timesteps_per_second", "verdict", "reason"]
     levels = [{key: results[run][key] for key in keys} for run in runs if run in results]
     scores = level_scores(levels)
     measured = [run for run in levels if run["verdict"] not in verdicts.NOT_THE_AGENT]
@@ -205,8 +247,8 @@ def _write_summary(
         "mode": runner.name,
         "agent": runner.agent,
         "level_set": evaluation.level_set,
-        "timesteps": evaluation.timesteps,
-        "wallclock": evaluation.wallclock,
+        "timesteps": evaluation.rules.timesteps,
+        "wallclock": evaluation.rules.wallclock,
         "seeds": evaluation.seeds,
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
         **provenance(),

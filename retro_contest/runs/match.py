@@ -1,9 +1,9 @@
 """One run: a server and an agent are started, watched until they end, measured and judged.
 
-How the two sides are started (as processes, or in containers) is a :class:`Runner`'s business; what
-is measured and how it is judged is the same for all of them. A runner's server side runs
-``python -m retro_contest serve`` with the run's folder as ``--results``; all that is known of a run comes
-from the files it writes there, from exit codes and from logs.
+How the two sides are started (as processes, or in containers) is the subject of a `Runner`; the
+measurements and the verdict are the same for all runners. A runner's server side runs `python -m
+retro_contest serve` with the run's folder as `--results`; everything known about a run comes from
+the files it writes there, from exit codes and from logs.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from gym_remote.server import Reason
 from retro_common.files import write_json
 from retro_common.provenance import provenance
 from retro_contest.levels import Level, rom_file, sha1
+from retro_contest.rules import Rules
 from retro_contest.runs.monitor import MONITOR_FILE
 from retro_contest.runs.results import RESULT_FILE, read_monitor, run_score
 from retro_contest.runs.serve import Status
@@ -40,32 +41,16 @@ PLAYED = {
 
 @dataclass(frozen=True)
 class Run:
-    """One level with one seed, and the rules it is played by.
-
-    Attributes:
-        level: what is played.
-        seed: seeds the environment's sticky actions; the agent is told it, too.
-        folder: where everything of this run goes.
-        timesteps: budget in timesteps, resets included.
-        wallclock: budget in seconds.
-        connect_timeout: seconds that the agent gets to connect.
-        idle_timeout: seconds without a request after which the agent counts as hung.
-        exit_timeout: seconds that the agent gets to exit by itself once the budget is used up: time
-            to save what it learnt.
-        record: whether to keep a bk2 movie of each episode.
-        draw_all: whether to draw skipped frames, too (slower; same results).
-    """
+    """One level with one seed, and the rules that it is played by."""
 
     level: Level
+    """the level to play"""
     seed: int
+    """seed of the environment's sticky actions; the agent is given it, too"""
     folder: Path
-    timesteps: int
-    wallclock: float
-    connect_timeout: float = 300.0
-    idle_timeout: float = 600.0
-    exit_timeout: float = 60.0
-    record: bool = False
-    draw_all: bool = False
+    """folder for everything that this run leaves"""
+    rules: Rules
+    """budget, time-outs, recording"""
 
     @property
     def out(self) -> Path:
@@ -92,21 +77,27 @@ class Side(Protocol):
 class Match(Protocol):
     """Both sides of a run."""
 
-    server: Side
-    agent: Side
+    @property
+    def server(self) -> Side:
+        """The contest's side."""
+
+    @property
+    def agent(self) -> Side:
+        """The submission's side."""
 
     def close(self) -> None:
-        """Stop what still runs and remove what the two sides shared."""
+        """Stop the sides that still run and remove everything they shared."""
 
 
 class Runner(Protocol):
     """A way to start the two sides of a run."""
 
     name: str  # "process" or "container"
-    agent: str  # what plays: a command, or an image
+    agent: str  # a command, or an image
+    agent_files: dict[str, str]  # path -> hash of each file or folder that the command names
 
     def start(self, run: Run) -> Match:
-        """Start both sides. ``run.folder`` exists and is empty."""
+        """Start both sides. `run.folder` exists and holds only the empty folder `out`."""
 
 
 def play(
@@ -115,10 +106,10 @@ def play(
     interrupted: threading.Event,
     report: Callable[[Status], None] = lambda status: None,
 ) -> dict[str, Any]:
-    """Play one run and write its ``result.json``; returns the content of that file.
+    """Play one run and write its `result.json`; returns the content of that file.
 
     Args:
-        run: what to play. What its folder held before is deleted.
+        run: the run to play. Its folder is emptied first.
         runner: how to start the two sides.
         interrupted: stops the run when it is set.
         report: called several times a second with the server's status.
@@ -146,10 +137,10 @@ def _watch(
 ) -> str | None:
     """Wait until the server ends, or until there is a reason to stop the run; that reason.
 
-    The limits on the agent are the server's business: it is the one that the agent talks to.
+    The server enforces the limits on the agent: it is the side that the agent talks to.
     """
     start = time.monotonic()
-    overdue = start + run.wallclock + OVERTIME
+    overdue = start + run.rules.wallclock + OVERTIME
     agent_gone: float | None = None
     while match.server.poll() is None:
         report(Status.read(run.folder))
@@ -167,14 +158,14 @@ def _watch(
 
 
 def _end(run: Run, match: Match, interrupted: threading.Event, stopped: str | None) -> Ending:
-    """Bring both sides to their end and gather how it came."""
+    """End both sides and collect everything known about how they ended."""
     if stopped is not None:
         match.server.stop()
     agent_code = match.agent.poll()
     status = Status.read(run.folder)
     if agent_code is None and stopped is None:
-        # An agent that played may have something to save; one that is hung has not.
-        seconds = run.exit_timeout if status.ended in PLAYED else SETTLE
+        # An agent that played may have something to save; a hung one has not.
+        seconds = run.rules.exit_timeout if status.ended in PLAYED else SETTLE
         agent_code = _wait_for_exit(match.agent, seconds, interrupted)
     if agent_code is None:
         match.agent.stop()
@@ -186,7 +177,7 @@ def _end(run: Run, match: Match, interrupted: threading.Event, stopped: str | No
         server_line=match.server.last_line(),
         connected=status.connected,
         timesteps=status.timesteps,
-        budget=run.timesteps,
+        budget=run.rules.timesteps,
         agent_code=agent_code,
         agent_line=match.agent.last_line(),
     )
@@ -202,19 +193,20 @@ def _wait_for_exit(agent: Side, seconds: float, interrupted: threading.Event) ->
 
 
 def settings(run: Run, runner: Runner) -> dict[str, Any]:
-    """What makes two runs the same run: a finished one is kept if this has not changed."""
+    """The settings that identify a run: a finished run is kept only if they have not changed."""
     rom = rom_file(run.level)
     return {
         "mode": runner.name,
         "agent": runner.agent,
+        "agent_files": runner.agent_files,
         "game": run.level.game,
         "state": run.level.state,
         "rom_sha1": sha1(rom) if rom else None,
         "state_sha1": sha1(run.level.folder / f"{run.level.state}.state"),
         "seed": run.seed,
-        "timesteps": run.timesteps,
-        "wallclock": run.wallclock,
-        "record": run.record,
+        "timesteps": run.rules.timesteps,
+        "wallclock": run.rules.wallclock,
+        "record": run.rules.record,
     }
 
 

@@ -1,11 +1,11 @@
-"""What is measured of a level while it is played: episodes and speed, written to files at once.
+"""Measures a level while it is played: episodes and speed, written to files at once.
 
-``monitor.csv`` has one row per episode, ``r,l,t``: sum of rewards, agent steps, and seconds since
+`monitor.csv` has one row per episode, `r,l,t`: sum of rewards, agent steps, and seconds since
 the first reset at the episode's end. Rows are written the moment an episode ends, so that killing
 the process loses no finished episode. Unlike the monitor of the 2018 contest it also writes the
 last episode, even when the budget ends in its middle.
 
-``log.csv`` has one row per 1000 agent steps, ``l,t``: steps so far and seconds since the first
+`log.csv` has one row per 1000 agent steps, `l,t`: steps so far and seconds since the first
 reset: how fast the agent plays.
 """
 
@@ -26,17 +26,19 @@ REPORT_INTERVAL = 1.0  # seconds
 
 
 class Monitor(gymnasium.Wrapper):
-    """Writes ``monitor.csv`` and ``log.csv`` into a folder while an environment is used.
+    """Writes `monitor.csv` and `log.csv` into a folder while an environment is used."""
 
-    Attributes:
-        timesteps: resets and steps so far, counted as the contest's budget counts them.
-        steps: agent steps so far.
-        step_seconds: seconds spent inside the environment's ``step``.
-        report: called about once a second while the environment is used, if it is set.
-    """
+    timesteps: int
+    """resets and steps so far, counted as the contest's budget counts them"""
+    steps: int
+    """agent steps so far"""
+    step_seconds: float
+    """seconds spent inside the environment's `step`"""
+    report: Callable[[], object] | None
+    """called about once a second while the environment is used, if it is set"""
 
     def __init__(self, env: gymnasium.Env, folder: Path) -> None:
-        """Create both files in ``folder``, which must exist.
+        """Create both files in `folder`, which must exist.
 
         Raises:
             FileExistsError: the folder holds such a file already; results are never overwritten.
@@ -50,7 +52,7 @@ class Monitor(gymnasium.Wrapper):
         self._total = 0.0  # of all finished ones
         self._finished = 0
         self._next_report = 0.0
-        self.report: Callable[[], object] | None = None
+        self.report = None
         self.timesteps = 0
         self.steps = 0
         self.step_seconds = 0.0
@@ -81,11 +83,12 @@ class Monitor(gymnasium.Wrapper):
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         start = time.perf_counter()
-        obs, reward, terminated, truncated, info = self.env.step(action)
+        obs, gain, terminated, truncated, info = self.env.step(action)
         self.step_seconds += time.perf_counter() - start
         self.timesteps += 1
         self.steps += 1
-        self._reward += float(reward)
+        reward = float(gain)
+        self._reward += reward
         self._length += 1
         if self.steps % LOG_INTERVAL == 0:
             self._log.writerow([self.steps, round(self.seconds, 6)])

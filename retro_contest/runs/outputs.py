@@ -1,7 +1,7 @@
-"""Unpacking what an agent left in its output folder: bounded, and plain files only.
+"""Unpacks the files that an agent left in its output folder: bounded, and plain files only.
 
-The archive comes from the engine, the content from a stranger: it may hold links, devices, a file
-with a size of terabytes and nothing in it, or more of everything than anybody wants.
+The archive comes from the engine, its content from the agent: it may hold links, devices, an empty
+file that claims terabytes, or too many files.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def unpack(chunks: Iterable[bytes], folder: Path) -> list[str]:
 
     Args:
         chunks: the archive; its names begin with the name of the archived folder.
-        folder: where to put what that folder holds.
+        folder: where to put the content of that folder.
 
     Returns:
         One line for each thing that was left out, the first few of them.
@@ -61,7 +61,7 @@ def unpack(chunks: Iterable[bytes], folder: Path) -> list[str]:
                     notes.append(f"left out: {member.name!r} is no plain file")
                     continue
                 if member.size > left or count > MAX_FILES:
-                    notes.append(f"left out: {member.name!r} and what follows: too much")
+                    notes.append(f"left out: {member.name!r} and everything after it: too much")
                     break
                 left -= member.size
                 _write(archive, member, folder.joinpath(*parts))

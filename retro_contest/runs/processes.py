@@ -1,13 +1,13 @@
-"""Starting the two sides of a run as processes of this machine.
+"""Starts the two sides of a run as processes of this machine.
 
 The agent is a command. It runs in the evaluator's working directory, and learns where to connect in
-either of two ways: the environment variables ``RETRO_CONTEST_SOCKET`` (the socket's directory),
-``RETRO_CONTEST_OUT`` (a folder for what it wants to keep), ``RETRO_CONTEST_SEED``,
-``RETRO_CONTEST_TIMESTEPS`` and ``RETRO_CONTEST_WALLCLOCK`` (the budget), or the placeholders
-``{socket}``, ``{out}``, ``{seed}``, ``{timesteps}`` and ``{wallclock}`` in the command.
-``python`` in it is the Python that runs the evaluation, and this repository can be imported.
+either of two ways: from the environment variables `RETRO_CONTEST_SOCKET` (the socket's directory),
+`RETRO_CONTEST_OUT` (a folder for its output), `RETRO_CONTEST_SEED`, `RETRO_CONTEST_TIMESTEPS` and
+`RETRO_CONTEST_WALLCLOCK` (the budget), or from the placeholders `{socket}`, `{out}`, `{seed}`,
+`{timesteps}` and `{wallclock}` in the command. `python` in it is the Python that runs the
+evaluation, and this repository can be imported.
 
-A process is no prison: strangers' agents belong into containers.
+A process is not isolated: run agents that you do not trust in containers.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pathlib import Path
 from retro_common.errors import UsageError
 from retro_common.provenance import INSTALLED, ROOT
 from retro_contest.runs import supervisor
+from retro_contest.runs.agent_files import agent_files
 from retro_contest.runs.match import Run
 
 BUILT_IN = {
@@ -41,7 +42,9 @@ class ProcessRunner:
     name = "process"
 
     def __init__(self, agent: str) -> None:
-        """``agent``: a command, or the name of a built-in agent.
+        """
+        Args:
+            agent: a command, or the name of a built-in agent.
 
         Raises:
             UsageError: the command is empty, is not quoted right, or its program does not exist.
@@ -58,6 +61,9 @@ class ProcessRunner:
                 f"agent command: no program '{self._command[0]}' "
                 f"(built-in agents: {', '.join(BUILT_IN)})"
             )
+        # A built-in agent is a name of this kit, whose version the results hold.
+        named = () if agent in BUILT_IN else self._command
+        self.agent_files = agent_files(named, _import_folders())
 
     def start(self, run: Run) -> ProcessMatch:
         return ProcessMatch(run, self._command)
@@ -75,17 +81,17 @@ class ProcessMatch:
             "socket": str(socket),
             "out": str(run.out.resolve()),
             "seed": str(run.seed),
-            "timesteps": str(run.timesteps),
-            "wallclock": f"{run.wallclock:g}",
+            "timesteps": str(run.rules.timesteps),
+            "wallclock": f"{run.rules.wallclock:g}",
         }
-        told = {f"RETRO_CONTEST_{name.upper()}": value for name, value in values.items()}
+        variables = {f"RETRO_CONTEST_{name.upper()}": value for name, value in values.items()}
         self.server = SupervisedProcess(
             serve_command(run, socket), run.folder / "server.log", _environment()
         )
         self.agent = SupervisedProcess(
             [_fill(word, values) for word in agent_command],
             run.folder / "agent.log",
-            _environment() | told,
+            _environment() | variables,
         )
 
     def close(self) -> None:
@@ -95,7 +101,7 @@ class ProcessMatch:
 
 
 class SupervisedProcess:
-    """A command under :mod:`retro_contest.runs.supervisor`: it ends with the evaluator, its log is bounded."""
+    """A command under `retro_contest.runs.supervisor`: its log is bounded, and it ends with us."""
 
     def __init__(self, command: list[str], log: Path, environment: dict[str, str]) -> None:
         self._log = log
@@ -140,15 +146,9 @@ def serve_command(run: Run, socket: Path) -> list[str]:
     """The command line of a run's server, this Python first."""
     command = [sys.executable, "-m", "retro_contest", "serve", run.level.game, run.level.state]
     command += ["--socket", str(socket), "--results", str(run.folder), "--seed", str(run.seed)]
-    command += ["--timesteps", str(run.timesteps), "--wallclock", str(run.wallclock)]
-    command += ["--connect-timeout", str(run.connect_timeout)]
-    command += ["--idle-timeout", str(run.idle_timeout)]
+    command += run.rules.words()
     if run.level.integrations is not None:
         command += ["--integrations", str(run.level.integrations)]
-    if run.record:
-        command.append("--record")
-    if run.draw_all:
-        command.append("--draw-all")
     return command
 
 
@@ -160,8 +160,14 @@ def _environment() -> dict[str, str]:
     # Not where they are installed: PYTHONPATH comes before an agent's own libraries.
     paths = ["" if INSTALLED else str(ROOT), environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
-    environment["PYTHONUNBUFFERED"] = "1"  # so that a killed agent's last words are in the log
+    environment["PYTHONUNBUFFERED"] = "1"  # so that the log of a killed agent is complete
     return environment
+
+
+def _import_folders() -> list[Path]:
+    """The folders that an agent started with `python -m` is looked for in."""
+    paths = _environment()["PYTHONPATH"].split(os.pathsep)
+    return [Path(), *(Path(path) for path in paths)]
 
 
 def _fill(word: str, values: dict[str, str]) -> str:

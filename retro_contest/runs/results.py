@@ -1,15 +1,15 @@
-"""The files of a results folder, and what a score is.
+"""The files of a results folder, and the definition of a score.
 
-A results folder holds ``summary.json`` and, for each run (one level with one seed), a folder
-``GAME/STATE/seed-N`` with ``result.json``, ``monitor.csv``, ``log.csv``, the logs of both sides and
-the agent's output folder ``out``.
+A results folder holds `summary.json` and, for each run (one level with one seed), a folder
+`GAME/STATE/seed-N` with `result.json`, `monitor.csv`, `log.csv`, the logs of both sides and
+the agent's output folder `out`.
 
 **Scores.** The score of a run is the mean reward over all episodes that it played within its
-budget, the one that the end of the budget cut off included: ``monitor.csv`` holds them all. A run
-without an episode has no score (``null``) and counts as 0 in every mean: an agent that fails on a
+budget, the one that the end of the budget cut off included: `monitor.csv` holds them all. A run
+without an episode has no score (`null`) and counts as 0 in every mean: an agent that fails on a
 level gains nothing by failing early. The score of a level is the mean over its seeds, the score of
 a submission the mean over its levels. Runs that failed through no fault of the agent (verdicts
-``interrupted`` and ``server failed``) are left out of the means and make the summary incomplete.
+`interrupted` and `server failed`) are left out of the means and make the summary incomplete.
 """
 
 from __future__ import annotations
@@ -20,14 +20,31 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
+from retro_common.errors import UsageError
 from retro_contest.runs.verdicts import NOT_THE_AGENT
 
 RESULT_FILE = "result.json"
 SUMMARY_FILE = "summary.json"
+LOCK_FILE = ".lock"  # locked by the evaluation that writes to the results folder
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those that it lies in.
+
+    Raises:
+        UsageError: it cannot be made; the message says why.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        for path in (folder, *folder.parents):
+            if path.exists() and not path.is_dir():
+                raise UsageError(f"cannot make the folder {folder}: {path} is a file") from error
+        raise UsageError(f"cannot make the folder {folder}: {error.strerror}") from error
 
 
 class Episode(NamedTuple):
-    """One row of ``monitor.csv``: reward, length in agent steps, seconds since the first reset."""
+    """One row of `monitor.csv`: reward, length in agent steps, seconds since the first reset."""
 
     r: float
     l: int  # noqa: E741 - the contest's name for it
@@ -35,7 +52,7 @@ class Episode(NamedTuple):
 
 
 def read_monitor(path: Path) -> list[Episode]:
-    """The episodes of a ``monitor.csv``; none if there is no such file.
+    """The episodes of a `monitor.csv`; none if there is no such file.
 
     A last line without its line break is left out: its writer was killed in the middle of it.
     """
@@ -55,10 +72,10 @@ def run_score(episodes: Iterable[Episode]) -> float | None:
 
 
 def level_scores(runs: Iterable[Mapping[str, Any]]) -> dict[str, list[float]]:
-    """``GAME/STATE`` -> the scores of its runs, without those that say nothing of the agent.
+    """`GAME/STATE` -> the scores of its runs, without those that failed on the contest's side.
 
     Args:
-        runs: contents of ``result.json`` files, or the entries of a summary's ``levels``.
+        runs: contents of `result.json` files, or the entries of a summary's `levels`.
     """
     scores: dict[str, list[float]] = {}
     for run in runs:

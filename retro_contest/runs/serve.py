@@ -1,55 +1,51 @@
-"""Serves one level once: the contest's environment, measured, behind a gym-remote socket."""
+"""Serves one level once: the contest's environment behind a gym-remote socket, and a monitor."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import gymnasium
 
 from gym_remote.exceptions import SocketInUseError
-from gym_remote.server import Reason, Server
+from gym_remote.server import Server
 from retro_common.errors import UsageError
 from retro_common.files import read_json, write_json
 from retro_contest.levels import Level, check_playable
+from retro_contest.rules import Rules
 from retro_contest.runs.monitor import MONITOR_FILE, Monitor
+from retro_contest.runs.results import LOCK_FILE, SUMMARY_FILE, make_folder
 
 STATUS_FILE = "server.json"
-FAILED = "failed"  # `ended` of a server that broke; the other values are those of Reason
+FAILED = "failed"  # `ended` of a server that failed; the other values are those of Reason
 
 
 @dataclass(frozen=True)
 class Status:
-    """What a server says of itself in ``server.json``, about once a second while it serves.
-
-    Attributes:
-        timesteps: resets and steps answered.
-        episodes: episodes played, the running one included.
-        score: mean reward over those.
-        seconds: since the server began to wait for an agent.
-        timesteps_per_second: since the first reset.
-        emulator_timesteps_per_second: agent steps per second spent in the environment.
-        ended: why it stopped serving (a value of Reason, or ``failed``); None while it serves.
-        detail: more about that.
-    """
+    """The state of a server. It writes it to `server.json` about once a second while it serves."""
 
     timesteps: int = 0
+    """resets and steps answered"""
     episodes: int = 0
+    """episodes played, the running one included"""
     score: float | None = None
+    """mean reward over those"""
     seconds: float = 0.0
+    """since the server began to wait for an agent"""
     timesteps_per_second: float | None = None
+    """since the first reset"""
     emulator_timesteps_per_second: float | None = None
+    """agent steps per second spent in the environment"""
     ended: str | None = None
+    """why it stopped serving (a value of Reason, or `failed`); None while it serves"""
     detail: str = ""
-
-    @property
-    def connected(self) -> bool:
-        """Whether an agent is known to have connected."""
-        without_agent = (None, FAILED, Reason.NO_CLIENT, Reason.STOPPED)
-        return self.timesteps > 0 or self.ended not in without_agent
+    """more about that"""
+    connected: bool = False
+    """whether an agent has connected"""
 
     @classmethod
     def read(cls, folder: Path) -> Status:
@@ -62,67 +58,49 @@ def serve_level(
     level: Level,
     socket: Path,
     results: Path,
+    rules: Rules,
     *,
-    timesteps: int,
-    wallclock: float,
     seed: int | None = None,
-    record: bool = False,
-    draw_all: bool = False,
-    connect_timeout: float = 300.0,
-    idle_timeout: float = 600.0,
+    on_ready: Callable[[], object] = lambda: None,
 ) -> Status:
-    """Serve one level to one agent and write what is measured; returns the last status.
+    """Serve one level to one agent and write the measurements; returns the last status.
 
     Ends early and in good order on SIGTERM and Ctrl-C, so it must be called in the main thread.
 
     Args:
-        level: what to serve.
+        level: the level to serve.
         socket: the socket's directory; it is made.
-        results: folder for ``monitor.csv``, ``log.csv``, ``server.json`` and movies; it is made.
-        timesteps: budget; resets count, too.
-        wallclock: budget in seconds, from the moment an agent can connect.
-        seed: of the sticky actions.
-        record: whether to write one bk2 movie per episode.
-        draw_all: whether to draw skipped frames, too.
-        connect_timeout: seconds to wait for an agent.
-        idle_timeout: seconds to wait for each request of it.
+        results: folder for `monitor.csv`, `log.csv`, `server.json` and movies; it is made.
+        rules: budget, time-outs, recording.
+        seed: seed of the sticky actions.
+        on_ready: called once an agent can connect.
 
     Raises:
         UsageError: the level cannot be played, the folders cannot be used, or another server has
             the socket.
     """
-    if min(timesteps, wallclock, connect_timeout, idle_timeout) <= 0:
-        raise UsageError("--timesteps, --wallclock and the timeouts must be more than 0")
     check_playable([level])
     for folder in (socket, results):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(f"cannot make the folder {folder}: {error.strerror}") from error
+        make_folder(folder)
+    for name in (MONITOR_FILE, STATUS_FILE):
+        if (results / name).exists():
+            raise UsageError(f"{results} holds the results of another run: choose another folder")
+    for name in (SUMMARY_FILE, LOCK_FILE):
+        if (results / name).exists():
+            raise UsageError(f"{results} holds an evaluation: choose another folder")
 
-    if (results / MONITOR_FILE).exists():
-        raise UsageError(f"{results} holds the results of another run: choose another folder")
-
-    # Not at the top: the import loads the emulator, and `contest evaluate` reads Status only.
-    from retro_contest.emulator import environment
+    # Not at the top: the import loads the emulator, and `retro-contest evaluate` reads Status only.
+    from retro_contest.emulator.make import make
 
     with _StopOnSignal() as stopper:
-        env = environment.make(
-            level, seed=seed, draw_all=draw_all, record=results if record else None
-        )
+        movies = results if rules.record else None
+        env = make(level, seed=seed, draw_all=rules.draw_all, record=movies)
         with contextlib.closing(env):
             monitor, server = _open(env, socket, results)
             with server:
                 stopper.server = server
-                return _serve(
-                    server,
-                    monitor,
-                    results,
-                    timestep_limit=timesteps,
-                    wallclock_limit=wallclock,
-                    connect_timeout=connect_timeout,
-                    request_timeout=idle_timeout,
-                )
+                on_ready()
+                return _serve(server, monitor, results, rules)
 
 
 def _open(env: gymnasium.Env, socket: Path, results: Path) -> tuple[Monitor, Server]:
@@ -139,9 +117,15 @@ def _open(env: gymnasium.Env, socket: Path, results: Path) -> tuple[Monitor, Ser
         raise UsageError(f"cannot serve in {socket}: {why}") from error
 
 
-def _serve(server: Server, monitor: Monitor, results: Path, **limits: float) -> Status:
-    """Serve until the end and write the last status, come what may."""
+def _serve(server: Server, monitor: Monitor, results: Path, rules: Rules) -> Status:
+    """Serve until the end and write the last status, even if the environment fails."""
     start = time.monotonic()
+    connected = False
+
+    def connect() -> None:
+        nonlocal connected
+        connected = True
+        report()
 
     def report(ended: str | None = None, detail: str = "") -> Status:
         status = Status(
@@ -153,6 +137,7 @@ def _serve(server: Server, monitor: Monitor, results: Path, **limits: float) -> 
             emulator_timesteps_per_second=_rate(monitor.steps, monitor.step_seconds),
             ended=ended,
             detail=detail,
+            connected=connected,
         )
         write_json(results / STATUS_FILE, asdict(status), sync=False)
         return status
@@ -160,7 +145,13 @@ def _serve(server: Server, monitor: Monitor, results: Path, **limits: float) -> 
     report()
     monitor.report = report
     try:
-        served = server.serve(**limits)
+        served = server.serve(
+            timestep_limit=rules.timesteps,
+            wallclock_limit=rules.wallclock,
+            connect_timeout=rules.connect_timeout,
+            request_timeout=rules.idle_timeout,
+            on_connect=connect,
+        )
     except Exception as error:
         monitor.finish()
         report(FAILED, f"{type(error).__name__}: {error}")

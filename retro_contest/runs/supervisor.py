@@ -1,16 +1,16 @@
 """Runs one command that must not outlive its parent and must not fill the disk with its log.
 
-``python -I -S supervisor.py LOG LIMIT GRACE COMMAND ARG...``
+`python -I -S supervisor.py LOG LIMIT GRACE COMMAND ARG...`
 
 The command runs in a process group of its own. Its output goes to the file LOG, at most LIMIT
 bytes of it: the first half as it comes, of the rest the end. Standard input is the lifeline: when
 it closes, because the parent closed it or because the parent was killed, the whole group gets
-SIGTERM and, GRACE seconds later, SIGKILL. What the command leaves running in its group when it
-exits is killed too. Exits with the command's code, or 128 + the signal that ended it.
+SIGTERM and, GRACE seconds later, SIGKILL. Processes of the group that still run when the
+command exits are killed too. Exits with the command's code, or 128 + the signal that ended it.
 
-Only the standard library, so that it starts in a few milliseconds. Python's own ``preexec_fn`` with
+Only the standard library, so that it starts in a few milliseconds. Python's own `preexec_fn` with
 a parent-death signal would not do: the evaluator has threads, and that signal reaches the command
-itself but not what the command started.
+itself but not the processes that the command started.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CHUNK = 65536
 
 
 class BoundedLog:
-    """A log file of at most ``limit`` bytes, give or take one line that says what is left out."""
+    """A log file of at most `limit` bytes, and one line that says how many were left out."""
 
     def __init__(self, path: str, limit: int) -> None:
         self._file: BinaryIO = open(path, "wb", buffering=0)  # noqa: SIM115 - closed in finish()
@@ -67,7 +67,7 @@ class BoundedLog:
 
 
 def supervise(command: list[str], log: BoundedLog, grace: float) -> int:
-    """Run ``command`` until it ends or the lifeline closes; its exit code."""
+    """Run `command` until it ends or the lifeline closes; its exit code."""
     try:
         child = subprocess.Popen(
             command,
@@ -119,7 +119,7 @@ def _copy(output: int, log: BoundedLog) -> bool:
 
 
 def _drain(output: int, log: BoundedLog, seconds: float = 1.0) -> None:
-    """Copy what is left. A process that left the group may hold the pipe open: not for ever."""
+    """Copy the rest of the output, within bounded time: a process may still hold the pipe open."""
     deadline = time.monotonic() + seconds
     with selectors.DefaultSelector() as selector:
         selector.register(output, selectors.EVENT_READ)
@@ -134,7 +134,7 @@ def _signal_group(group: int, number: int) -> None:
 
 
 def _die_with_parent() -> None:
-    # For the case that somebody kills this supervisor itself.
+    # In case this supervisor itself is killed.
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 

@@ -1,14 +1,16 @@
 """How a run ended, in a word and a line that says why.
 
 The words are the same whether the two sides ran as processes or in containers: they follow only
-from what the server said, the exit codes, and whether the run had to be stopped.
+from the server's status, the exit codes, and whether the run had to be stopped.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from gym_remote.exceptions import TimestepTimeoutError, WallClockTimeoutError
 from gym_remote.server import Reason
 
 COMPLETED = "completed"  # all timesteps of the budget were played
@@ -16,9 +18,9 @@ WALL_CLOCK = "wall-clock"  # the seconds of the budget were used up first
 ENDED_EARLY = "ended early"  # the agent stopped by itself, without an error
 CRASHED = "crashed"  # the agent exited with an error
 NEVER_CONNECTED = "never connected"
-HUNG = "hung"  # connected, then asked for nothing for longer than allowed
-PROTOCOL_ERROR = "protocol error"  # the agent talked nonsense
-INTERRUPTED = "interrupted"  # somebody stopped the evaluation
+HUNG = "hung"  # connected, then made no request for longer than allowed
+PROTOCOL_ERROR = "protocol error"  # the agent sent something that is not a request
+INTERRUPTED = "interrupted"  # the evaluation was stopped
 SERVER_FAILED = "server failed"
 
 CLEAN = frozenset({COMPLETED, WALL_CLOCK, ENDED_EARLY})
@@ -30,6 +32,11 @@ AGENT_GONE = "agent gone"  # the agent exited, the server still waited
 OVERDUE = "overdue"  # the server did not end when its time was up
 
 
+BUDGET_ERROR = re.compile(
+    rf"\b({TimestepTimeoutError.__name__}|{WallClockTimeoutError.__name__})\b"
+)
+
+
 class Verdict(NamedTuple):
     """A word from this module, and one line for a person."""
 
@@ -39,31 +46,28 @@ class Verdict(NamedTuple):
 
 @dataclass(frozen=True)
 class Ending:
-    """All that is known of how a run ended.
-
-    Attributes:
-        stopped: why the evaluation ended it (a constant above), or None if it ended by itself.
-        server_ended: why the server stopped serving (a value of Reason); None if it did not say.
-        server_detail: the server's own words about it.
-        server_code: exit code of the server.
-        server_line: last line of the server's log.
-        connected: whether an agent is known to have connected.
-        timesteps: timesteps that the server answered.
-        budget: timesteps of the budget.
-        agent_code: exit code of the agent; None if it had to be stopped.
-        agent_line: last line of the agent's log.
-    """
+    """Everything known about how a run ended."""
 
     stopped: str | None
+    """why the evaluation ended it (a constant above), or None if it ended by itself"""
     server_ended: str | None
+    """why the server stopped serving (a value of Reason); None if it did not say"""
     server_detail: str
+    """the server's own words about it"""
     server_code: int | None
+    """exit code of the server"""
     server_line: str
+    """last line of the server's log"""
     connected: bool
+    """whether the agent has connected"""
     timesteps: int
+    """timesteps that the server answered"""
     budget: int
+    """timesteps of the budget"""
     agent_code: int | None
+    """exit code of the agent; None if it had to be stopped"""
     agent_line: str
+    """last line of the agent's log"""
 
 
 def judge(ending: Ending) -> Verdict:
@@ -103,15 +107,22 @@ def _agent_gone(ending: Ending, played: str) -> Verdict:
 
 def _agent_end(ending: Ending) -> str:
     if ending.agent_code is None:
-        return "the agent left without exiting" if ending.connected else "the agent ran, and waited"
+        return (
+            "the agent closed the connection but did not exit"
+            if ending.connected
+            else "the agent ran, but did not connect"
+        )
     if ending.agent_code == 0:
         return "the agent exited with code 0"
     return f"the agent exited with code {ending.agent_code}: {ending.agent_line or 'no output'}"
 
 
 def _then(ending: Ending) -> str:
-    """What the agent did once its budget was used up. It does not change the verdict."""
-    if ending.agent_code == 0:
+    """A remark on the agent's exit after its budget was used up. It does not change the verdict."""
+    # The end of the budget reaches an agent as an exception. One that lets it pass ends with a
+    # traceback, whose last line names the exception, and with code 1: it did nothing wrong.
+    by_the_budget = ending.agent_code == 1 and BUDGET_ERROR.search(ending.agent_line)
+    if ending.agent_code == 0 or by_the_budget:
         return ""
     if ending.agent_code is None:
         return "; the agent did not exit and was stopped"

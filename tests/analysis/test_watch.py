@@ -16,7 +16,7 @@ from analysis.film import PANEL, TEXT, Film
 from analysis.watch import from_movie, place_in, watch
 from retro_common.errors import UsageError
 from retro_contest import levels
-from retro_contest.emulator.environment import make
+from retro_contest.emulator.make import make
 
 ACTIONS = ("", "RIGHT", "RIGHT B", "LEFT")
 

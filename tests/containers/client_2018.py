@@ -1,6 +1,6 @@
 """An agent as it was written for the contest of 2018: its client knows nothing of ours.
 
-Relative path, no deadline, frames in a mapping that is opened anew with mode ``w+``, and the end of
+Relative path, no deadline, frames in a mapping that is opened anew with mode `w+`, and the end of
 the budget as an error with a number.
 """
 

@@ -1,5 +1,5 @@
 """A real engine, real images. Without an engine these tests are skipped, but never in CI
-(``RETRO_REQUIRE_DOCKER=1``, which ``.ci/containers`` sets)."""
+(`RETRO_REQUIRE_DOCKER=1`, which `.ci/containers` sets)."""
 
 import contextlib
 import io
@@ -13,6 +13,7 @@ from rich.console import Console
 
 from retro_common.errors import UsageError
 from retro_contest.levels import find
+from retro_contest.rules import Rules
 from retro_contest.runs import engine
 from retro_contest.runs.containers import ContainerRunner
 from retro_contest.runs.evaluate import Evaluation, evaluate
@@ -52,7 +53,7 @@ def images(client):
 
 @pytest.fixture(scope="session")
 def build(client, images):
-    """build(dockerfile) -> id of an image based on the agent's, with this folder in /hostile."""
+    """build(dockerfile) -> ID of an image based on the agent's, with this folder's scripts."""
     built = []
 
     def make(instructions: str) -> str:
@@ -82,19 +83,21 @@ def play(client, images, tmp_path):
     """play(image, ...) -> the summary of an evaluation in containers; nothing is left of it."""
 
     def run(image: str, runner_options: dict | None = None, **options) -> dict:
+        rules = {
+            "timesteps": 120,
+            "wallclock": 60.0,
+            "connect_timeout": 30.0,
+            "idle_timeout": 20.0,
+            "exit_timeout": 5.0,
+        }
+        rules |= {key: options.pop(key) for key in rules.keys() & options.keys()}
         evaluation = Evaluation(
             name="test",
             level_set="airstriker",
             levels=find("airstriker"),
             results=tmp_path / "results",
-            **{
-                "timesteps": 120,
-                "wallclock": 60.0,
-                "connect_timeout": 30.0,
-                "idle_timeout": 20.0,
-                "exit_timeout": 5.0,
-                **options,
-            },
+            rules=Rules(**rules),
+            **options,
         )
         runner = ContainerRunner(
             image, evaluation.results, jobs=evaluation.jobs, **(runner_options or {})

@@ -1,4 +1,4 @@
-"""What the container tests share, apart from fixtures."""
+"""Shared by the container tests, apart from fixtures."""
 
 import subprocess
 from pathlib import Path
@@ -10,7 +10,7 @@ HERE = Path(__file__).parent
 
 
 def hostile(way: str, more: str = "") -> str:
-    """Instructions for an image that goes one way of ``hostile.py``."""
+    """Instructions for an image that goes one way of `hostile.py`."""
     run = f'CMD ["python", "/hostile/hostile.py", "{way}"]'
     return f"COPY hostile.py /hostile/\nENV PYTHONPATH=/agent\n{more}\n{run}"
 

@@ -1,7 +1,7 @@
-"""What hostile images run: ``python hostile.py WAY``. With a seed other than 0 it plays fair.
+"""The program of hostile images: `python hostile.py WAY`. With a seed other than 0 it plays fair.
 
 So one evaluation of two seeds has both a hostile run and an honest one, side by side. What a way
-tries is printed, one ``try`` per line, with how it ended.
+tries is printed, one `try` per line, with how it ended.
 """
 
 import ctypes
@@ -104,13 +104,13 @@ def escape():
     )
     print("status:", sorted(status.items()), flush=True)
     # Whatever could name the level: the environment, the mounts, the hostname.
-    told = (
+    known = (
         str(sorted(os.environ.items()))
         + pathlib.Path("/proc/self/mountinfo").read_text()
         + os.uname().nodename
     )
     for word in ("Airstriker", "Level1", "seed-"):
-        print("knows", word, word in told, flush=True)
+        print("knows", word, word in known, flush=True)
     play_fair()
 
 

@@ -16,6 +16,7 @@ from container_kit import HERE, ROOT, docker, hostile, leftovers
 
 from retro_common.errors import UsageError
 from retro_contest.levels import find
+from retro_contest.rules import Rules
 from retro_contest.runs.containers import ContainerRunner
 from retro_contest.runs.evaluate import Evaluation, evaluate
 from retro_contest.runs.processes import ProcessRunner
@@ -25,7 +26,7 @@ ACTS = ("FernHollow.Act1", "AmberDunes.Act1")
 
 
 class Silent:
-    """A Progress that nobody looks at."""
+    """An observer that shows nothing."""
 
     def begin(self, *_): ...
     def update(self, *_): ...
@@ -56,8 +57,7 @@ def test_the_results_are_those_of_processes(build, play, tmp_path, monkeypatch):
         level_set="airstriker",
         levels=find("airstriker"),
         results=tmp_path / "processes",
-        timesteps=400,
-        wallclock=60.0,
+        rules=Rules(timesteps=400, wallclock=60.0),
         seeds=2,
     )
     agent = f"{shlex.quote(sys.executable)} {shlex.quote(str(HERE / 'hostile.py'))} honest"
@@ -110,7 +110,8 @@ def test_the_agent_image_holds_the_agent_and_nothing_else(client, images):
         "for tool in gcc cc c++ make git pip; do command -v $tool; done; "
         "find / -xdev -name 'rom.*' -o -name '*Act*.state' -o -path '*/.cache/pip'; "
         "find /agent -name '*test*'; ls /agent; python -c 'import importlib.util as u; "
-        'print([n for n in ("retro_contest", "pangolin_dash", "pretrain", "benchmarks", "stable_retro", "pytest") '
+        'print([n for n in ("retro_contest", "pangolin_dash", "pretrain", "benchmarks", '
+        '"stable_retro", "pytest") '
         "if u.find_spec(n)])'"
     )
     done = docker("run", "--rm", "--network", "none", images, "sh", "-c", look)
@@ -166,7 +167,7 @@ def test_an_image_rebuilt_under_the_same_name_is_another_agent(build, client, im
         ({"gpus": "some"}, "--gpus 'some'"),
     ],
 )
-def test_what_cannot_be_is_a_usage_error(images, tmp_path, options, says):
+def test_impossible_options_are_a_usage_error(images, tmp_path, options, says):
     with pytest.raises(UsageError, match=says):
         ContainerRunner(options.pop("image", images), tmp_path, **options)
 
@@ -194,7 +195,7 @@ def cli(*words: str, timeout: float = 60, **environment: str) -> subprocess.Comp
 
 
 def start(image: str, results: Path) -> subprocess.Popen:
-    """An evaluation that goes on until somebody stops it; returns once it plays."""
+    """Start an evaluation that goes on until it is stopped; returns once it plays."""
     command = [sys.executable, "-m", "retro_contest", "evaluate", "--levels", "airstriker"]
     command += ["--image", image, "--results", str(results), "--timesteps", "10000000"]
     evaluator = subprocess.Popen(
@@ -208,11 +209,11 @@ def start(image: str, results: Path) -> subprocess.Popen:
     return evaluator
 
 
-def test_ctrl_c_removes_everything_and_keeps_what_was_measured(client, build, tmp_path):
+def test_ctrl_c_removes_everything_and_keeps_the_episodes(client, build, tmp_path):
     evaluator = start(build(hostile("forever")), tmp_path)
     assert len(leftovers(client, tmp_path)) == 5, "three containers and two volumes"
     assert "left alone: " in cli("clean").stdout
-    assert len(leftovers(client, tmp_path)) == 5, "nobody cleans what is in use"
+    assert len(leftovers(client, tmp_path)) == 5, "resources in use are not removed"
     evaluator.send_signal(signal.SIGINT)
     out, error = evaluator.communicate(timeout=40)
     assert evaluator.returncode == 1 and "Traceback" not in out + error
@@ -221,7 +222,7 @@ def test_ctrl_c_removes_everything_and_keeps_what_was_measured(client, build, tm
     assert result["verdict"] == "interrupted" and result["episodes"] >= 1
 
 
-def test_clean_removes_what_a_killed_evaluation_left(client, build, tmp_path):
+def test_clean_removes_the_leftovers_of_a_killed_evaluation(client, build, tmp_path):
     evaluator = start(build(hostile("forever")), tmp_path)
     evaluator.kill()
     evaluator.communicate()

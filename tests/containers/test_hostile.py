@@ -27,7 +27,7 @@ def attack(build, play, tmp_path):
         bad, good = summary["levels"]
         assert good["verdict"] == "completed", good["reason"]
         assert good["timesteps"] == 120 and good["episodes"] >= 1
-        assert summary["complete"], "what a hostile image does is a result"
+        assert summary["complete"], "a hostile image has a result, too"
         assert "\n" not in bad["reason"]
         return bad["verdict"], bad["reason"], log_of(tmp_path)
 
@@ -94,7 +94,7 @@ def test_fills_the_log(attack, tmp_path):
 
 def test_never_connects(attack):
     verdict, reason, _ = attack("never_connect", connect_timeout=5.0)
-    assert (verdict, reason) == ("never connected", "the agent ran, and waited")
+    assert (verdict, reason) == ("never connected", "the agent ran, but did not connect")
 
 
 def test_connects_and_sleeps(attack):

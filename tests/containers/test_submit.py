@@ -1,4 +1,4 @@
-"""``submit.sh`` for real: a registry on this machine, a push, a record; and its refusals."""
+"""`submit.sh` for real: a registry on this machine, a push, a record; and its refusals."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ PASSWORDS = "contest:$2y$05$/h.FhSEgmuCtLVYJYCzwbOyZ3CIjg8DPRrmwmyFkHuGjmgbtQJh.
 
 
 def submit(*words: str, **environment: str) -> subprocess.CompletedProcess:
-    """Run submit.sh; ``RETRO_BUILD_ARGS`` is for machines where no image can be pulled."""
+    """Run submit.sh; `RETRO_BUILD_ARGS` is for machines where no image can be pulled."""
     build = os.environ.get("RETRO_BUILD_ARGS", "").split()
     return subprocess.run(
         ["./submit.sh", *words, *(["--", *build] if build else [])],
@@ -215,7 +215,12 @@ def test_no_docker_is_one_clear_line(tmp_path):
 
 @pytest.mark.parametrize(
     ("words", "says"),
-    [(["--tga", "x"], "unknown argument '--tga'"), (["--tag"], "--tag needs a value")],
+    [
+        (["--tga", "x"], "unknown argument '--tga'"),
+        (["--tag"], "--tag needs a value"),
+        (["--", "-t", "retro-contest-environment"], "-t after --: the image's name is made from"),
+        (["--", "--network"], "--network after -- needs a value"),
+    ],
 )
 def test_wrong_usage_is_one_clear_line(words, says):
     done = subprocess.run(["./submit.sh", *words], cwd=ROOT, capture_output=True, text=True)
@@ -232,6 +237,30 @@ def test_a_dry_run_does_nothing(client, images, bundle, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "would run: docker push localhost:1/x:" in done.stdout
     assert not results.exists() and {image.id for image in client.images.list()} == before
+
+
+def test_a_foreign_dockerfile_never_builds_the_environment_image(tmp_path):
+    docker = tmp_path / "docker"
+    docker.write_text("#!/bin/sh\nexit 0\n")  # an engine that answers; nothing is built
+    docker.chmod(0o755)
+    more = ["-f", "Dockerfile.mine", "--target", "x", "--build-arg", "BASE=y", "--network=none"]
+    more += ["--pull", "--file=Dockerfile.mine"]
+    done = subprocess.run(
+        ["./submit.sh", "--dry-run", "--", *more],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHON": sys.executable, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+    )
+    assert done.returncode == 0, done.stderr
+    builds = [line for line in done.stdout.splitlines() if "docker build" in line]
+    environment, agent = builds
+    assert environment.split(" --build-arg COMMIT=")[1].split()[1:] == [
+        *("--build-arg", "BASE=y", "--network=none", "--pull", ".")
+    ]
+    assert agent.endswith(" ".join([*more, "."]))
+    evaluation = next(line for line in done.stdout.splitlines() if " evaluate " in line)
+    assert "-m retro_contest evaluate" in evaluation
 
 
 def test_the_script_is_clean_for_shellcheck():

@@ -88,7 +88,7 @@ def start(*arguments: str) -> subprocess.Popen:
 
 
 def start_contest(folder: Path, bundle: Path) -> tuple[subprocess.Popen, subprocess.Popen]:
-    """A server and an agent of a long contest; the agent saves into ``folder/out``."""
+    """A server and an agent of a long contest; the agent saves into `folder/out`."""
     socket = str(folder / "sock")
     server = start(
         *("retro_contest", "serve", LEVEL, "--socket", socket, "--timesteps", "100000"),

@@ -1,4 +1,4 @@
-"""Agents that misbehave, each in its own way: ``python bad_agents.py WAY`` under an evaluation."""
+"""Agents that misbehave, each in its own way: `python bad_agents.py WAY` under an evaluation."""
 
 import os
 import socket
@@ -42,7 +42,7 @@ def end_early() -> None:
 
 
 def end_unasked() -> None:
-    play(10_000)  # the end of the budget comes as an exception, and nobody catches it
+    play(10_000)  # the end of the budget comes as an exception that is not caught
 
 
 def hang() -> None:
@@ -89,7 +89,7 @@ def stubborn() -> None:
 
 
 def shout() -> None:
-    """Writes more log than anybody wants to keep."""
+    """Writes more log than is kept."""
     print("first line")
     for number in range(60_000):
         print(f"line {number} of a log that goes on and on and on")

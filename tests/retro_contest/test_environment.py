@@ -13,7 +13,8 @@ from gymnasium.utils import seeding
 from gymnasium.utils.env_checker import check_env
 
 from retro_common.errors import UsageError
-from retro_contest.emulator.environment import ContestEnv, make
+from retro_contest.emulator.environment import ContestEnv
+from retro_contest.emulator.make import make
 from retro_contest.levels import Level
 
 LEVEL = Level("Airstriker-Genesis-v0", "Level1")
@@ -44,7 +45,7 @@ def play(env: gymnasium.Env, actions: np.ndarray, seed: int) -> list:
 
 
 def reference(actions: np.ndarray, seed: int, sticky: float, frame_skip: int, limit: int) -> list:
-    """The same by the rules' text, through stable-retro's own ``env.step``."""
+    """The same by the rules' text, through stable-retro's own `env.step`."""
     env = stable_retro.make(LEVEL.game, LEVEL.state, render_mode="rgb_array")
     random, _ = seeding.np_random(seed)
     seen = [env.reset()[0]]
@@ -248,7 +249,7 @@ def test_custom_integration_and_contest_scenario(custom):
     assert {reward % 1 for reward in rewards} >= {0.0, 0.25, 0.75}
     assert any(entry[2] for entry in traces[0] if isinstance(entry, tuple))
 
-    env = make(LEVEL)  # the game of the same name in stable-retro is what it was
+    env = make(LEVEL)  # the game of the same name in stable-retro is unchanged
     assert env.retro.data.lookup_all().keys() == {"gameover", "lives", "score"}
     env.reset()
     assert env.step(np.zeros(12, np.int8))[1] == 0
@@ -288,7 +289,7 @@ def test_video_mode_changes():
     env = ContestEnv(LEVEL)
     frame, _ = env.reset()
     env.observation_space = gymnasium.spaces.Box(0, 255, (240, 256, 3), np.uint8)
-    fitted = env._screen()
+    fitted = env.render()
     assert fitted.shape == (240, 256, 3)
     assert (fitted[:224] == frame[:, :256]).all() and not fitted[224:].any()
     env.close()
@@ -304,3 +305,14 @@ def test_mistakes_are_explained(custom):
         make(custom)
     with pytest.raises(UsageError, match="no ROM for SonicTheHedgehog-Genesis-v0"):
         make(Level("SonicTheHedgehog-Genesis-v0", "GreenHillZone.Act1"))
+
+
+def test_a_level_may_be_given_by_its_name():
+    for name in (LEVEL.name, "airstriker", LEVEL.state):
+        env = make(name, seed=0)
+        assert env.level == LEVEL
+        env.close()
+    with pytest.raises(UsageError, match="'pangolin-train' means 13 levels: name one"):
+        make("pangolin-train")
+    with pytest.raises(UsageError, match="did you mean 'airstriker'"):
+        make("airstrike")

@@ -1,6 +1,7 @@
 """Evaluations with real servers, real agents and the real emulator."""
 
 import csv
+import dataclasses
 import io
 import json
 import os
@@ -18,10 +19,12 @@ from rich.console import Console
 
 from retro_common.errors import UsageError
 from retro_contest.levels import find
+from retro_contest.rules import Rules
 from retro_contest.runs import processes
 from retro_contest.runs.evaluate import Evaluation, clean, evaluate
 from retro_contest.runs.processes import LOG_LIMIT, ProcessRunner
-from retro_contest.runs.progress import Progress, failures, summary_table
+from retro_contest.runs.progress import Progress, failures, summary_table, unfinished
+from retro_contest.runs.results import read_monitor
 
 ROOT = Path(__file__).parents[2]
 BAD = f"{shlex.quote(sys.executable)} {shlex.quote(str(Path(__file__).with_name('bad_agents.py')))}"
@@ -29,22 +32,24 @@ RUN = Path("Airstriker-Genesis-v0/Level1/seed-0")
 
 
 def run(tmp_path: Path, agent: str, *, timesteps: int = 120, **options) -> dict:
-    """Evaluate an agent on Airstriker in this process; the summary."""
-    settings = {"wallclock": 60.0, "exit_timeout": 2.0, **options}
+    """Evaluate an agent in this process, on Airstriker if nothing else is said; the summary."""
+    names = {field.name for field in dataclasses.fields(Rules)}
+    rules = {key: options.pop(key) for key in names & options.keys()}
+    levels = options.pop("levels", "airstriker")
     evaluation = Evaluation(
         name="test",
-        level_set="airstriker",
-        levels=find("airstriker"),
+        level_set=levels,
+        levels=find(levels),
         results=tmp_path / "results",
-        timesteps=timesteps,
-        **settings,
+        rules=Rules(timesteps, **{"wallclock": 60.0, "exit_timeout": 2.0, **rules}),
+        **options,
     )
     with Progress(Console(file=io.StringIO())) as progress:
         return evaluate(evaluation, ProcessRunner(agent), threading.Event(), progress)
 
 
 def alive(pid: int) -> bool:
-    # Nobody may be there to collect a killed orphan: it stays as a zombie.
+    # A killed orphan that no process collects stays as a zombie.
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
@@ -53,7 +58,7 @@ def rewards(path: Path) -> list[float]:
         return [float(row["r"]) for row in csv.DictReader(file)]
 
 
-def test_a_run_leaves_everything_that_the_issue_names(tmp_path):
+def test_a_run_writes_its_score_episodes_and_provenance(tmp_path):
     summary = run(tmp_path, "random", timesteps=700)
     folder = tmp_path / "results" / RUN
     (level,) = summary["levels"]
@@ -86,10 +91,10 @@ def test_a_run_leaves_everything_that_the_issue_names(tmp_path):
         ("killed", "crashed", "exited with code 137", 1),
         ("crash_at_once", "never connected", "RuntimeError: no such bundle", 0),
         ("end_early", "ended early", "exited with code 0, after 31 of 120 timesteps", 1),
-        ("end_unasked", "completed", "then the agent exited with code 1", 1),
+        ("end_unasked", "completed", "all 120 timesteps played", 1),
         ("hang", "hung", "no request", 1),
         ("connect_and_sleep", "hung", "no request", 0),
-        ("never_connect", "never connected", "the agent ran, and waited", 0),
+        ("never_connect", "never connected", "the agent ran, but did not connect", 0),
         ("garbage", "protocol error", "after 0 of 120 timesteps", 0),
     ],
 )
@@ -101,7 +106,8 @@ def test_an_agent_that_misbehaves_gets_its_verdict(tmp_path, way, verdict, says,
     assert (level["verdict"], level["episodes"]) == (verdict, episodes), level["reason"]
     assert says in level["reason"]
     assert "\n" not in level["reason"]
-    assert len(rewards(tmp_path / "results" / RUN / "monitor.csv")) == episodes
+    # An agent may be gone before its server has made the file.
+    assert len(read_monitor(tmp_path / "results" / RUN / "monitor.csv")) == episodes
     assert summary["complete"], "the agent's failure is a result"
     assert summary["score"] == (level["score"] or 0.0)
     assert clean(summary) == (verdict in ("completed", "ended early"))
@@ -172,6 +178,65 @@ def test_a_finished_run_is_kept_and_another_evaluation_is_refused(tmp_path):
     assert json.loads(result.read_text())["agent"] == "hold-right"
 
 
+def test_a_script_that_was_changed_is_another_agent(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    script, bundle = tmp_path / "agent.py", tmp_path / "bundle"
+    bundle.mkdir()
+    (bundle / "weights").write_text("1")
+    script.write_text("from retro_contest.agents.hold_right import *; main('', play)")
+    agent = "python agent.py --timesteps={timesteps} bundle"
+    run(tmp_path, "python agent.py", timesteps=20)
+    run(tmp_path, "python agent.py", timesteps=20)
+    script.write_text("from retro_contest.agents.random_agent import *; main('', play)")
+    with pytest.raises(UsageError, match=r"'agent\.py' in the agent's command is not .*--fresh"):
+        run(tmp_path, "python agent.py", timesteps=20)
+    assert run(tmp_path, "python agent.py", timesteps=20, fresh=True)["complete"]
+
+    before = ProcessRunner(f"{agent} --config={script}").agent_files
+    assert set(before) == {"agent.py", "bundle", str(script)}
+    (bundle / "weights").write_text("2")
+    after = ProcessRunner(f"{agent} --config={script}").agent_files
+    assert before["agent.py"] == after["agent.py"] and before["bundle"] != after["bundle"]
+    assert ProcessRunner("jerk").agent_files == {}, "a built-in agent is named, not a file"
+
+
+def test_a_module_that_was_changed_is_another_agent(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    package = tmp_path / "mine" / "part"
+    package.mkdir(parents=True)
+    (package / "agent.py").write_text("1")
+    found = []
+    for text in ("2", "3"):
+        (package / "agent.py").write_text(text)
+        found.append(ProcessRunner("python -m mine.part.agent").agent_files)
+        found.append(ProcessRunner("python -m mine").agent_files)
+    assert set(found[0]) == {"mine.part.agent"} and set(found[1]) == {"mine"}
+    assert found[0] != found[2] and found[1] != found[3]
+
+
+def test_an_agent_that_cannot_connect_ends_the_evaluation_early(tmp_path):
+    summary = run(tmp_path, "python nosuch.py", levels="pangolin-test")
+    (level,) = summary["levels"]
+    assert level["verdict"] == "never connected" and not summary["complete"]
+    line = unfinished(summary)
+    assert "incomplete: 1 of 5 runs have a score" in line
+    assert "exits without connecting, so the other 4 were not played" in line
+    assert "--fresh" in line
+
+
+def test_one_run_without_a_connection_does_not_end_the_others(tmp_path):
+    """An agent that could connect in one run may fail in another."""
+    script = tmp_path / "agent.py"
+    script.write_text(
+        "import os, sys\n"
+        "if os.environ['RETRO_CONTEST_SEED'] == '1': sys.exit('not with this seed')\n"
+        "from retro_contest.agents.hold_right import *; main('', play)"
+    )
+    summary = run(tmp_path, f"python {script}", timesteps=20, seeds=3)
+    words = [level["verdict"] for level in summary["levels"]]
+    assert words == ["completed", "never connected", "completed"] and unfinished(summary) == ""
+
+
 def test_placeholders_and_environment_say_the_same(tmp_path):
     code = (
         "import os, sys; names = ['SOCKET', 'OUT', 'SEED', 'TIMESTEPS', 'WALLCLOCK'];"
@@ -199,7 +264,8 @@ def test_an_agent_that_cannot_be_started_is_a_usage_error(agent, says):
     ("options", "says"),
     [
         ({"timesteps": 0}, "at least 1"),
-        ({"wallclock": 0.0}, "more than 0"),
+        ({"wallclock": 0.0}, "--wallclock must be more than 0"),
+        ({"idle_timeout": float("nan")}, "--idle-timeout must be more than 0"),
         ({"jobs": 0}, "at least 1"),
     ],
 )
@@ -210,7 +276,7 @@ def test_impossible_budgets_are_refused(tmp_path, options, says):
 
 def test_a_results_folder_that_cannot_be_made_or_is_busy_is_refused(tmp_path):
     (tmp_path / "results").write_text("a file")
-    with pytest.raises(UsageError, match="cannot write to"):
+    with pytest.raises(UsageError, match=r"results: .*/results is a file"):
         run(tmp_path, "random")
 
     first = start(tmp_path / "busy", "random", timesteps=100_000)
@@ -266,16 +332,19 @@ def wait_for_timesteps(folder: Path, timesteps: int) -> None:
         time.sleep(0.05)
 
 
-def test_ctrl_c_stops_both_sides_and_keeps_what_was_measured(tmp_path):
+def test_ctrl_c_stops_both_sides_and_keeps_the_episodes(tmp_path):
     evaluator = start(tmp_path, f"{BAD} forever", timesteps=1_000_000)
     wait_for_timesteps(tmp_path / RUN, 500)
     started = psutil.Process(evaluator.pid).children(recursive=True)
     assert len(started) == 4, "two supervisors, a server and an agent"
     evaluator.send_signal(signal.SIGINT)
+    evaluator.send_signal(signal.SIGTERM)
     out, error = evaluator.communicate(timeout=30)
     assert evaluator.returncode == 1
+    assert error.count("stopping: ") == 1
     wait_until_gone(started)
-    assert "the same command goes on from here" in error and "Traceback" not in out + error
+    assert "incomplete: 0 of 1 runs have a score; the same command goes on from here" in error
+    assert "Traceback" not in out + error
 
     result = json.loads((tmp_path / RUN / "result.json").read_text())
     assert result["verdict"] == "interrupted"
@@ -295,7 +364,7 @@ def test_nothing_survives_an_evaluator_that_is_killed(tmp_path):
     evaluator.communicate()
     wait_until_gone(started)
     played = rewards(tmp_path / RUN / "monitor.csv")
-    assert len(played) >= 1, "the server wrote what was measured"
+    assert len(played) >= 1, "the server wrote the episodes"
 
 
 def test_a_server_that_is_killed_is_not_the_agents_fault(tmp_path):
@@ -313,6 +382,7 @@ def test_a_server_that_is_killed_is_not_the_agents_fault(tmp_path):
     assert result["timesteps"] >= reported["timesteps"]
     assert json.loads((tmp_path / "summary.json").read_text())["score"] is None
     assert "server failed" in out + error
+    assert "incomplete: 0 of 1 runs have a score; in 1 the server failed" in error
 
 
 @pytest.mark.parametrize(
@@ -323,6 +393,9 @@ def test_a_server_that_is_killed_is_not_the_agents_fault(tmp_path):
         (["levels", "airstrike"], "did you mean 'airstriker'"),
         (["leaderboard", "/nowhere/at/all"], "no folder"),
         (["leaderboard"], "at least one"),
+        (["evalute"], "no command 'evalute'; did you mean 'evaluate'?"),
+        (["zzz"], "no command 'zzz': it has levels, serve, evaluate, leaderboard, clean"),
+        (["evaluate", *arguments(Path("README.md"), "random", 10)], "README.md is a file"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(words, says):
@@ -342,6 +415,25 @@ def test_help_reads_to_the_end(command):
 def test_the_levels_command_lists_sets_and_levels():
     assert "airstriker" in cli("levels").stdout
     assert "Level1" in cli("levels", "airstriker").stdout
+
+
+def test_a_whole_number_may_have_an_exponent(tmp_path):
+    words = arguments(tmp_path, "hold-right", 10)
+    done = cli("evaluate", *words, "--timesteps", "2e1")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "summary.json").read_text())["timesteps"] == 20
+    done = cli("evaluate", *words, "--timesteps", "1.5")
+    assert done.returncode == 2 and "'1.5' is not a whole number" in done.stderr
+
+
+def test_a_missing_library_is_one_line_that_says_what_to_do():
+    """As in a shell in which the virtual environment is not activated."""
+    for words in (["-m", "retro_contest"], ["-c", "import retro_contest.cli.main as m; m.main()"]):
+        done = subprocess.run(
+            [sys.executable, "-S", *words, "levels"], cwd=ROOT, capture_output=True, text=True
+        )
+        assert "lacks the library 'tyro'" in done.stderr
+        assert ". .venv/bin/activate" in done.stderr and len(done.stderr.splitlines()) == 1
 
 
 def test_no_socket_directory_is_left(tmp_path, monkeypatch):

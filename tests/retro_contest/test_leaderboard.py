@@ -31,6 +31,8 @@ def submit(
     timesteps: int = 1000,
     complete: bool = True,
     verdict: str = "completed",
+    length: int = 99,
+    level_set: str = "my set",
 ) -> Path:
     """A results folder as an evaluation leaves it; scores by level, then by seed."""
     runs = []
@@ -38,7 +40,7 @@ def submit(
         for seed, score in enumerate(of_level):
             run = folder / name / "Game-Genesis-v0" / state / f"seed-{seed}"
             run.mkdir(parents=True)
-            rows = [] if score is None else [f"{score},99,{i}.0" for i in range(10)]
+            rows = [] if score is None else [f"{score},{length},{i}.0" for i in range(10)]
             (run / "monitor.csv").write_text("\n".join(["r,l,t", *rows]) + "\n")
             run_verdict = "never connected" if score is None else verdict
             entry = {"game": "Game-Genesis-v0", "state": state, "seed": seed, "score": score}
@@ -49,7 +51,7 @@ def submit(
         "levels": runs,
         "level_names": [f"Game-Genesis-v0/{state}" for state in LEVELS],
         "agent": f"python -m agent <{name}>",
-        "level_set": "my set",
+        "level_set": level_set,
         "timesteps": timesteps,
         "wallclock": 60.0,
     }
@@ -107,7 +109,7 @@ def test_tables_hold_ranks_and_levels(folder):
 
 
 class Page(html.parser.HTMLParser):
-    """Collects what a page shows and what it would load."""
+    """Collects the text of a page and the files it would load."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -149,6 +151,63 @@ def test_pictures_are_png_files(folder, tmp_path):
     for path in paths:
         pixels = np.asarray(Image.open(path).convert("RGB"))
         assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 50, "something is drawn"
+
+
+def test_too_few_episodes_for_a_curve_are_a_sentence(tmp_path):
+    """No chart with axes and without a line."""
+    submit(tmp_path, "short", [[5.0], [5.0]], timesteps=100)
+    boards = load_boards([tmp_path])
+    assert not boards[0].submissions[0].has_curve
+    paths = write_pictures(boards, tmp_path / "pictures")
+    assert [path.name for path in paths] == ["my-set-100-scores.png"]
+    write_page(boards, tmp_path / "page.html")
+    page = Page()
+    page.feed((tmp_path / "page.html").read_text())
+    assert "Too few episodes for a curve: short." in page.text and len(page.sources) == 1
+    submit(tmp_path, "long", [[5.0], [5.0]], timesteps=100, length=9)
+    (board,) = load_boards([tmp_path])
+    assert board.without_curve == ["short"]
+    assert len(write_pictures([board], tmp_path / "pictures")) == 2
+
+
+def test_a_submission_that_crashed_says_so_in_its_row(tmp_path):
+    submit(tmp_path, "crashed", [[7.0, 7.0], [7.0, None]], verdict="crashed")
+    submit(tmp_path, "fine", [[1.0], [1.0]])
+    boards = load_boards([tmp_path])
+    crashed = "crashed in 3, never connected in 1 of 4 runs"
+    console = Console(file=io.StringIO(), width=140)
+    console.print(rank_tables(boards))
+    (row,) = (line for line in console.file.getvalue().splitlines() if crashed in line)
+    assert "│ crashed " in row
+    write_page(boards, tmp_path / "page.html")
+    page = Page()
+    page.feed((tmp_path / "page.html").read_text())
+    assert page.text.count(crashed) == 1
+
+
+def test_a_list_of_levels_is_no_heading(tmp_path):
+    """Nor do two lists share a file name."""
+    lists = [f"Game-Genesis-v0/{LEVELS[0]},Game-Genesis-v0/{LEVELS[1]}{more}" for more in "ab"]
+    for name, levels in zip("ab", lists, strict=True):
+        path = submit(tmp_path, name, [[1.0], [2.0]], level_set=levels) / "summary.json"
+        summary = json.loads(path.read_text())
+        summary["level_names"][1] += name
+        for run in summary["levels"]:
+            run["state"] += name if run["state"] == LEVELS[1] else ""
+        path.write_text(json.dumps(summary))
+    boards = load_boards([tmp_path])
+    titles = {board.title for board in boards}
+    assert titles == {"2 levels of Game-Genesis-v0: 1,000 timesteps per run"}
+    assert len({board.slug for board in boards}) == 2
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_level_names_are_whole_in_a_narrow_terminal(folder, width):
+    submit(folder, "one-more-agent-with-a-long-name", [[1.0], [1.0]])
+    console = Console(file=io.StringIO(), width=width)
+    console.print(rank_tables(load_boards([folder])))
+    text = console.file.getvalue()
+    assert "Zone1.Act1" in text and "607.5" in text and "…" not in text
 
 
 def test_a_board_without_any_score_has_no_picture(tmp_path):

@@ -7,6 +7,7 @@ from retro_contest.levels import (
     Level,
     check_playable,
     find,
+    find_one,
     load_sets,
     rom_file,
     sha1,
@@ -79,6 +80,26 @@ def test_find_by_set_level_and_folder(folder):
     assert find(f"{games}/Mine-Genesis-v0/Act2", file) == [acts[1]]
     assert find(f"mine, {AIRSTRIKER.name},mine", file) == [*acts[:2], AIRSTRIKER]
     assert find("airstriker") == [AIRSTRIKER]
+
+
+def test_a_state_alone_is_enough_where_one_game_has_it(folder):
+    file = folder / "levels.yaml"
+    assert find("Act2", file) == find("Mine-Genesis-v0/Act2", file)
+    (level,) = find("FernHollow.Act3")
+    assert level.game == "PangolinDash-Genesis-v0"
+    with pytest.raises(UsageError, match=r"did you mean 'FernHollow\.Act3'"):
+        find("FernHolow.Act3")
+    again = ONE_SET.replace("mine:", "other:").replace("Mine-", "Other-")
+    file.write_text(ONE_SET + again)
+    with pytest.raises(UsageError, match=r"2 games have a state 'Act2': name Mine-.* or Other-"):
+        find("Act2", file)
+
+
+def test_one_level_is_found_or_refused(folder):
+    file = folder / "levels.yaml"
+    assert find_one("Act1", file) == find("Act1", file)[0]
+    with pytest.raises(UsageError, match="'mine' means 2 levels: name one, as GAME/STATE"):
+        find_one("mine", file)
 
 
 def test_a_relative_folder_is_found_from_where_one_stands(folder, monkeypatch):

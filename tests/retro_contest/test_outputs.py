@@ -1,4 +1,4 @@
-"""What an agent left is unpacked within bounds, and only plain files."""
+"""An agent's output is unpacked within bounds, and only plain files."""
 
 import io
 import tarfile
@@ -85,7 +85,7 @@ def test_a_huge_hole_is_not_read(tmp_path):
         yield member.tobuf()
         for _ in range(1000):
             yield bytes(1 << 16)
-        raise AssertionError("nobody asked for all of that")
+        raise AssertionError("more was read than is kept")
 
     assert "too much" in unpack(endless(), tmp_path)[0]
     assert content(tmp_path) == {}

@@ -1,4 +1,4 @@
-"""``python -m retro_contest serve`` as a process, with real agents, on the real emulator."""
+"""`retro-contest serve` as a process, with real agents, on the real emulator."""
 
 import csv
 import json
@@ -86,7 +86,11 @@ def test_the_budget_in_timesteps_ends_the_contest(tmp_path):
         played = play(serving.connect(), TimestepTimeoutError)
         code, out, error = serving.end()
     assert (code, error) == (0, "")
-    assert "timestep limit; 900 timesteps" in out
+    first, last = out.splitlines()
+    assert first == (
+        f"serving {GAME}/Level1 in {serving.socket}: waiting for an agent, 300 s at most"
+    )
+    assert "timestep limit; 900 timesteps" in last
     assert serving.episodes() == played and len(played) >= 2
     status = serving.status()
     assert (status["timesteps"], status["ended"]) == (900, "timestep limit")
@@ -116,7 +120,7 @@ def test_an_agent_that_leaves_ends_the_contest(tmp_path):
     assert serving.episodes() == [(0.0, 10)]
 
 
-def test_nobody_comes(tmp_path):
+def test_no_agent_comes(tmp_path):
     with Serving(tmp_path, connect_timeout=0.3) as serving:
         code, out, _ = serving.end()
     assert code == 1 and "no client" in out
@@ -206,12 +210,43 @@ def test_a_socket_in_use(tmp_path):
         assert list((tmp_path / "b/results").iterdir()) == [], "so that it can be tried again"
 
 
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("monitor.csv", "another run"),
+        ("server.json", "another run"),
+        ("summary.json", "an evaluation"),
+        (".lock", "an evaluation"),
+    ],
+)
+def test_a_results_folder_that_is_taken(tmp_path, name, says):
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / name).write_text("{}")
+    with Serving(tmp_path) as serving:
+        code, _, error = serving.end()
+    assert code == 2 and "holds" in error and says in error
+    assert (tmp_path / "results" / name).read_text() == "{}" and len(error.splitlines()) == 1
+
+
+def test_it_says_when_an_agent_has_connected(tmp_path):
+    with Serving(tmp_path) as serving:
+        serving.wait_for_socket()
+        assert not serving.status()["connected"]
+        env = serving.connect()
+        deadline = time.monotonic() + 10
+        while not serving.status()["connected"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert serving.status()["timesteps"] == 0
+        env.close()
+
+
 @pytest.mark.parametrize("name", ["a", "results"])
 def test_a_folder_that_cannot_be_made(tmp_path, name):
     (tmp_path / name).write_text("a file is in the way")
     with Serving(tmp_path) as serving:
         code, _, error = serving.end()
-    assert code == 2 and "cannot make the folder" in error and len(error.splitlines()) == 1
+    assert code == 2 and f"{tmp_path / name} is a file" in error and len(error.splitlines()) == 1
 
 
 def test_garbage_ends_the_contest(tmp_path):
@@ -228,4 +263,5 @@ def test_garbage_ends_the_contest(tmp_path):
 def test_impossible_limits(tmp_path, option, value):
     with Serving(tmp_path, **{option: value}) as serving:
         code, _, error = serving.end()
-    assert code == 2 and "more than 0" in error and len(error.splitlines()) == 1
+    assert code == 2 and f"--{option.replace('_', '-')} must be" in error
+    assert len(error.splitlines()) == 1

@@ -11,8 +11,9 @@ import stable_retro
 from pangolin_dash.movies import FOLDER
 from retro_common.movies import Movie
 from retro_contest import levels
-from retro_contest.emulator import recycled, undrawn
-from retro_contest.emulator.environment import ContestEnv, make
+from retro_contest.emulator import proof, recycled, undrawn
+from retro_contest.emulator.environment import ContestEnv
+from retro_contest.emulator.make import make
 from retro_contest.levels import Level
 
 LEVEL = Level("Airstriker-Genesis-v0", "Level1")
@@ -29,15 +30,16 @@ SHIPPED = [
 def cache(tmp_path, monkeypatch):
     """Every test starts without verdicts and without warnings given."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(undrawn, "_verdicts", {})
-    undrawn._warn.cache_clear()
-    undrawn._symbols.cache_clear()
+    proof.forget()
+    undrawn.warn.cache_clear()
+    undrawn.read_symbols.cache_clear()
     yield tmp_path / "cache" / "retro-contest-kit" / "undrawn"
-    undrawn._symbols.cache_clear()
+    proof.forget()
+    undrawn.read_symbols.cache_clear()
 
 
 def solution(level: Level) -> np.ndarray:
-    """The buttons ``[timesteps, 12]`` with which the game's solver finishes an act."""
+    """The buttons `[timesteps, 12]` with which the game's solver finishes an act."""
     movie = Movie.load(FOLDER / f"{level.state}.json")
     rows = []
     for held, frames in (*movie.inputs, ((), 8)):  # idle until the game has counted the end
@@ -49,22 +51,22 @@ def solution(level: Level) -> np.ndarray:
 def test_shipped_levels_are_the_same(level):
     """Picture, reward, end, RAM and save-state after every timestep of a long play."""
     if level == LEVEL:
-        actions = undrawn.random_buttons(1000, seed=7)
+        actions = proof.random_buttons(1000, seed=7)
     else:
         actions = solution(level)
     env = ContestEnv(level, sticky=0)
     core = undrawn.Undrawn()
-    drawn = list(undrawn.trace(env, core, actions))
+    drawn = list(proof.trace(env, core, actions))
     env.undrawn = core
-    for timestep, seen in enumerate(undrawn.trace(env, core, actions)):
-        assert seen == drawn[timestep], f"timestep {timestep}"
+    for timestep, skipped in enumerate(proof.trace(env, core, actions)):
+        assert skipped == drawn[timestep], f"timestep {timestep}"
     env.close()
-    ends = [i for i, seen in enumerate(drawn) if any(seen["the episode's end"])]
+    ends = [i for i, step in enumerate(drawn) if any(step["the episode's end"])]
     if level == LEVEL:
         assert len(ends) >= 2
     else:
         assert len(ends) == 1, "the movie does not finish the act"
-        assert sum(seen["the reward"] for seen in drawn) > 9000
+        assert sum(step["the reward"] for step in drawn) > 9000
 
 
 def test_the_end_of_an_episode_is_drawn():
@@ -100,7 +102,7 @@ def test_sound_is_the_same():
 
 
 def falls_back(caplog, reason: str) -> None:
-    """``make`` draws every frame and says why, once."""
+    """`make` draws every frame and says why, once."""
     caplog.clear()
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
@@ -156,13 +158,13 @@ def test_every_kind_of_difference_is_found(monkeypatch, what):
     monkeypatch.setattr(undrawn.Undrawn, "env", None, raising=False)
     monkeypatch.setattr(undrawn.Undrawn, "count", 0, raising=False)
     monkeypatch.setattr(undrawn.Undrawn, "step", meddle)
-    assert "differs after" in undrawn.prove(LEVEL, 60)
+    assert "differs after" in proof.prove(LEVEL, 60)
 
 
 def test_missing_symbol(monkeypatch, caplog, cache):
     monkeypatch.setattr(undrawn, "FUNCTIONS", (*undrawn.FUNCTIONS, "no_such_function"))
     falls_back(caplog, "no_such_function")
-    assert not cache.exists(), "what this machine cannot do is no verdict on the level"
+    assert not cache.exists(), "a failure of this machine is not a verdict on the level"
 
 
 def test_stripped_core(monkeypatch, caplog, tmp_path):
@@ -170,7 +172,7 @@ def test_stripped_core(monkeypatch, caplog, tmp_path):
     monkeypatch.setattr(undrawn, "CORE", core)
     falls_back(caplog, "no genesis_plus_gx_libretro.so")
     shutil.copy(stable_retro._retro.__file__, core)  # a library, but not this one
-    undrawn._warn.cache_clear()
+    undrawn.warn.cache_clear()
     falls_back(caplog, "system_frame_gen")
 
 
@@ -184,7 +186,8 @@ def test_core_must_be_loaded_and_unchanged():
         undrawn.Undrawn()
     env = ContestEnv(LEVEL)
     base = undrawn.library_base(undrawn.CORE)
-    hardware = ctypes.c_uint8.from_address(base + undrawn._symbols(undrawn.CORE)["system_hw"][0])
+    symbols = undrawn.read_symbols(undrawn.CORE)
+    hardware = ctypes.c_uint8.from_address(base + symbols["system_hw"][0])
     assert hardware.value == 0x80
     try:
         for other in (0x20, 0x81, 0x84):  # Master System, Pico's neighbour, Mega CD
@@ -193,28 +196,28 @@ def test_core_must_be_loaded_and_unchanged():
                 undrawn.Undrawn()
     finally:
         hardware.value = 0x80
-    offset, code = undrawn._symbols(undrawn.CORE)["system_frame_gen"]
-    undrawn._symbols(undrawn.CORE)["system_frame_gen"] = offset, b"\x90" + code[1:]
-    with pytest.raises(undrawn.Unavailable, match="in memory is not what"):
+    offset, code = symbols["system_frame_gen"]
+    symbols["system_frame_gen"] = offset, b"\x90" + code[1:]
+    with pytest.raises(undrawn.Unavailable, match="in memory differs"):
         undrawn.Undrawn()
     env.close()
 
 
 def test_a_verdict_is_kept(monkeypatch, cache):
-    assert not undrawn.is_known(LEVEL)
-    assert undrawn.may_skip(LEVEL)
-    assert undrawn.is_known(LEVEL)
+    assert not proof.is_known(LEVEL)
+    assert proof.may_skip(LEVEL)
+    assert proof.is_known(LEVEL)
     (verdict,) = cache.iterdir()
     with monkeypatch.context() as patch:
-        patch.setattr(undrawn, "prove", lambda level: pytest.fail("proved again"))
-        assert undrawn.may_skip(LEVEL)
-        undrawn._verdicts.clear()  # what another process finds
-        assert undrawn.may_skip(LEVEL)
-    undrawn._verdicts.clear()
+        patch.setattr(proof, "prove", lambda level: pytest.fail("proved again"))
+        assert proof.may_skip(LEVEL)
+        proof.forget()  # as in another process
+        assert proof.may_skip(LEVEL)
+    proof.forget()
     verdict.write_text("{damaged")
-    assert not undrawn.is_known(LEVEL)
-    monkeypatch.setattr(undrawn, "prove", lambda level: "")
-    assert undrawn.may_skip(LEVEL)
+    assert not proof.is_known(LEVEL)
+    monkeypatch.setattr(proof, "prove", lambda level: "")
+    assert proof.may_skip(LEVEL)
     assert '"difference": ""' in verdict.read_text()
 
 
@@ -222,21 +225,21 @@ def test_a_verdict_belongs_to_rom_state_and_rules(tmp_path):
     folder = tmp_path / "integration" / LEVEL.game
     shutil.copytree(LEVEL.folder, folder)
     level = Level(LEVEL.game, LEVEL.state, folder.parent)
-    keys = {undrawn._key(level)}
+    keys = {proof.key_of(level)}
     for name in ("rom.md", "Level1.state", "scenario.json"):
         path = folder / name
         path.write_bytes(path.read_bytes() + b" ")
-        keys.add(undrawn._key(level))
+        keys.add(proof.key_of(level))
     (folder / "script.lua").write_text("")
-    keys.add(undrawn._key(level))
+    keys.add(proof.key_of(level))
     assert len(keys) == 5
 
 
 def test_without_a_cache(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))  # no folder can be made there
-    assert undrawn.may_skip(LEVEL)
-    assert undrawn.is_known(LEVEL)
+    assert proof.may_skip(LEVEL)
+    assert proof.is_known(LEVEL)
     env = make(LEVEL)
     assert env.undrawn is not None
     env.close()
@@ -244,14 +247,14 @@ def test_without_a_cache(monkeypatch, tmp_path):
 
 def test_a_core_that_fails_after_its_proof(monkeypatch, caplog):
     """A verdict of another day does not help a core that cannot be found now."""
-    assert undrawn.may_skip(LEVEL)
-    undrawn._symbols.cache_clear()
+    assert proof.may_skip(LEVEL)
+    undrawn.read_symbols.cache_clear()
     monkeypatch.setattr(undrawn, "OBJECTS", (*undrawn.OBJECTS, "no_such_object"))
     falls_back(caplog, "no_such_object")
 
 
 def test_draw_all_touches_nothing(monkeypatch):
-    monkeypatch.setattr(undrawn, "may_skip", lambda level: pytest.fail("asked"))
+    monkeypatch.setattr(proof, "may_skip", lambda level: pytest.fail("asked"))
     monkeypatch.setattr(recycled, "install", lambda: pytest.fail("installed"))
     env = make(LEVEL, draw_all=True)
     assert env.undrawn is None
@@ -259,21 +262,21 @@ def test_draw_all_touches_nothing(monkeypatch):
 
 
 def test_ram_copies_are_recycled():
-    slots = {name: slot.value for name, slot in recycled._slots().items()}
-    assert slots == recycled._blocks().system
+    slots = {name: slot.value for name, slot in recycled.linkage_slots().items()}
+    assert slots == recycled.blocks().system
     env = make(LEVEL, seed=0)
     env.reset()
-    blocks = recycled._blocks()
+    blocks = recycled.blocks()
     for _ in range(3):
         env.step(np.zeros(12, np.int8))
-    used, kept = set(blocks._used), set(blocks._kept)
+    used, kept = set(blocks.used), set(blocks.kept)
     assert len(used) == 2 and {size for _, size in used | kept} == {65536}
     for _ in range(20):
         env.step(np.zeros(12, np.int8))
-    assert blocks._used | set(blocks._kept) == used | kept, "new blocks"
+    assert blocks.used | set(blocks.kept) == used | kept, "new blocks"
     env.close()
-    assert {name: slot.value for name, slot in recycled._slots().items()} == slots
-    assert not blocks._used and not blocks._kept
+    assert {name: slot.value for name, slot in recycled.linkage_slots().items()} == slots
+    assert not blocks.used and not blocks.kept
 
 
 def test_recycling_can_stop_at_any_time():
@@ -294,11 +297,11 @@ def test_recycling_can_stop_at_any_time():
 def test_recycling_is_no_must(monkeypatch):
     """Where the extension's table cannot be used, everything works as without."""
     monkeypatch.setattr(recycled.platform, "machine", lambda: "arm64")
-    recycled._slots.cache_clear()
+    recycled.linkage_slots.cache_clear()
     env = make(LEVEL, seed=0)
     env.reset()
     env.step(np.zeros(12, np.int8))
-    assert not recycled._blocks()._used
+    assert not recycled.blocks().used
     env.close()
     monkeypatch.undo()
-    assert len(recycled._slots()) == 2
+    assert len(recycled.linkage_slots()) == 2

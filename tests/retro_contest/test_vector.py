@@ -16,10 +16,10 @@ import psutil
 import pytest
 
 from retro_common.errors import UsageError
-from retro_contest.emulator import undrawn
-from retro_contest.emulator.environment import make
+from retro_contest.emulator import proof
+from retro_contest.emulator.make import make
 from retro_contest.emulator.vector import VectorEnv, WorkerError
-from retro_contest.levels import Level
+from retro_contest.levels import Level, find
 
 LEVEL = Level("Airstriker-Genesis-v0", "Level1")
 ROOT = Path(__file__).parents[2]
@@ -30,7 +30,7 @@ def cache(tmp_path_factory):
     """Workers find the verdict on undrawn frames in a folder of this run."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        undrawn.may_skip(LEVEL)
+        proof.may_skip(LEVEL)
         yield
 
 
@@ -38,11 +38,7 @@ def buttons(steps: int, num_envs: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 2, (steps, num_envs, 12), np.int8)
 
 
-def pids(envs: VectorEnv) -> list[int]:
-    return [process.popen.pid for process in envs._workers]
-
-
-# What workers do to their environments. They import this module, so it must stay light.
+# Wrappers for the workers. They import this module, so it must stay light.
 
 
 class Small(gymnasium.ObservationWrapper):
@@ -108,7 +104,7 @@ def dies(env):
 
 
 def test_plays_like_single_environments():
-    """Frames, rewards, ends, variables and new episodes are those of ``make`` in this process."""
+    """Frames, rewards, ends, variables and new episodes are those of `make` in this process."""
     actions = buttons(40, 2)
     names = ("score", "lives", "no such")
     with VectorEnv([LEVEL], 2, seed=4, variables=names, wrap=short) as envs:
@@ -267,7 +263,7 @@ def test_a_killed_worker_is_replaced(caplog):
     with VectorEnv([LEVEL], 2, seed=0) as envs:
         envs.reset()
         last = envs.step(buttons(1, 2)[0])[0]
-        victim = pids(envs)[1]
+        victim = envs.pids[1]
         os.kill(victim, signal.SIGKILL)
         observations, rewards, terminations, truncations, infos = envs.step(buttons(1, 2)[0])
         assert list(truncations) == [False, True] and not terminations.any()
@@ -275,10 +271,10 @@ def test_a_killed_worker_is_replaced(caplog):
         np.testing.assert_array_equal(infos["final_obs"][1], last[1])
         assert observations[1].any()
         assert "killed by signal 9; starting it again" in caplog.text
-        assert victim not in pids(envs)
+        assert victim not in envs.pids
         for _ in range(3):
             assert not envs.step(buttons(1, 2)[0])[3].any()
-        os.kill(pids(envs)[0], signal.SIGKILL)
+        os.kill(envs.pids[0], signal.SIGKILL)
         envs.reset()
         assert not envs.step(buttons(1, 2)[0])[3].any()
 
@@ -307,7 +303,7 @@ def test_a_hanging_worker_is_replaced_then_ends_the_run(caplog):
 def test_an_exception_arrives_with_its_traceback():
     with VectorEnv([LEVEL], 2, seed=0, wrap=raises) as envs:
         envs.reset()
-        children = pids(envs)
+        children = envs.pids
         with pytest.raises(WorkerError) as caught:
             for action in buttons(5, 2):
                 envs.step(action)
@@ -332,11 +328,31 @@ def small_on_level1(env):
 def test_a_fallback_is_said_once(monkeypatch, tmp_path, capfd):
     """Levels that must be drawn are: one worker of all says so."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(undrawn, "_verdicts", {})
-    undrawn._store(undrawn._key(LEVEL), LEVEL, "it is a test")
+    proof.store(proof.key_of(LEVEL), LEVEL, "it is a test")
+    proof.forget()
     with VectorEnv([LEVEL], 3, seed=0) as envs:
         envs.reset()
     assert capfd.readouterr().err.count("every frame is drawn") == 1
+
+
+def test_levels_may_be_given_by_their_names():
+    with VectorEnv("pangolin-test", num_envs=1) as envs:
+        assert envs.levels == find("pangolin-test")
+        assert envs.reset()[0].shape == (1, 224, 320, 3)
+    for levels in (LEVEL.name, LEVEL, [LEVEL.name], [LEVEL]):
+        with VectorEnv(levels, num_envs=1) as envs:
+            assert envs.levels == [LEVEL]
+    with pytest.raises(UsageError, match="did you mean 'pangolin-test'"):
+        VectorEnv("pangolin-tests", num_envs=1)
+
+
+def test_without_a_seed_runs_differ():
+    seen = []
+    for _ in range(2):
+        with VectorEnv(LEVEL, num_envs=1) as envs:
+            envs.reset()
+            seen.append(np.stack([envs.step(action)[0] for action in buttons(150, 1)]))
+    assert (seen[0] != seen[1]).any()
 
 
 def test_spaces_must_agree(three_levels):
@@ -350,13 +366,13 @@ def test_workers_are_tidy():
     before = set(os.listdir("/proc/self/fd"))
     with VectorEnv([LEVEL], 2, seed=0) as envs:
         envs.reset()
-        for pid in pids(envs):
+        for pid in envs.pids:
             process = psutil.Process(pid)
             assert process.num_threads() == 1
             assert process.environ()["OMP_NUM_THREADS"] == "1"
             os.kill(pid, signal.SIGINT)
         envs.step(buttons(1, 2)[0])
-        children = pids(envs)
+        children = envs.pids
     assert not any(psutil.pid_exists(pid) for pid in children)
     assert set(os.listdir("/proc/self/fd")) == before
     envs.close()  # once more does no harm
@@ -371,7 +387,7 @@ def test_workers_die_with_their_parent():
         "from retro_contest.emulator.vector import VectorEnv\n"
         "envs = VectorEnv([Level('Airstriker-Genesis-v0', 'Level1')], 2, seed=0)\n"
         "envs.reset()\n"
-        "print(*[process.popen.pid for process in envs._workers], flush=True)\n"
+        "print(*envs.pids, flush=True)\n"
         "while True:\n"
         "    envs.step(envs.action_space.sample())\n"
     )
@@ -394,5 +410,5 @@ def test_workers_do_not_load_the_learner():
     """A worker's memory is the emulator's: it imports neither torch nor the main module."""
     with VectorEnv([LEVEL], 1, seed=0) as envs:
         envs.reset()
-        maps = Path(f"/proc/{pids(envs)[0]}/maps").read_text()
+        maps = Path(f"/proc/{envs.pids[0]}/maps").read_text()
     assert "genesis_plus_gx" in maps and "torch" not in maps

@@ -25,7 +25,8 @@ ENDING = Ending(
     [
         ({}, "completed", "all 1,000 timesteps played"),
         ({"agent_code": None}, "completed", "did not exit and was stopped"),
-        ({"server_ended": Reason.CLIENT_CLOSED, "agent_code": None}, "ended early", "without"),
+        ({"agent_code": 2, "agent_line": "x"}, "completed", "then the agent exited with code 2: x"),
+        ({"server_ended": Reason.CLIENT_CLOSED, "agent_code": None}, "ended early", "did not exit"),
         ({"server_ended": Reason.CLIENT_DIED, "agent_code": 1}, "crashed", "no output"),
         ({"server_ended": None, "server_code": 137}, "server failed", "exit code 137"),
         (
@@ -43,6 +44,15 @@ def test_judge(change, word, says):
     verdict = judge(Ending(**(vars(ENDING) | change)))
     assert verdict.word == word
     assert says in verdict.reason
+
+
+@pytest.mark.parametrize("error", ["TimestepTimeoutError", "WallClockTimeoutError"])
+def test_the_exception_that_ends_the_budget_is_no_failure(error):
+    line = f"gym_remote.exceptions.{error}: the budget is used up"
+    ending = Ending(**(vars(ENDING) | {"agent_code": 1, "agent_line": line}))
+    assert judge(ending).reason == "all 1,000 timesteps played"
+    time_up = Ending(**(vars(ending) | {"server_ended": Reason.WALLCLOCK_LIMIT}))
+    assert judge(time_up).reason == "time was up after 1,000 of 1,000 timesteps"
 
 
 def test_every_way_a_server_can_end_has_a_verdict():

@@ -1,0 +1,1 @@
+"""The contest's command line, one module per command."""

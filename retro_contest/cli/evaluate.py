@@ -1,0 +1,133 @@
+"""`retro-contest evaluate`"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from rich.console import Console
+from tyro.conf import FlagCreatePairsOff, arg
+
+from retro_common.errors import UsageError
+from retro_contest.levels import find
+from retro_contest.rules import Rules
+
+if TYPE_CHECKING:
+    from retro_contest.runs.match import Runner
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Evaluate an agent on every level of a set, exactly as the contest would.
+
+    Each level is played once per seed: a server and the agent, as two processes (--agent) or, for
+    agents that you do not trust, as containers (--image). Running the same command again keeps
+    finished runs and plays the others. The agent finds the socket through RETRO_CONTEST_SOCKET in
+    its environment (python -m agent does by itself) or through the placeholders {socket} {out}
+    {seed} {timesteps} {wallclock} in the command; in an image also as tmp/sock below its working
+    directory. Exits with 0 when all runs were played, with 1 when an agent failed or the evaluation
+    was stopped.
+    """
+
+    levels: Annotated[str, arg(metavar="LEVELS")]
+    """A level set, GAME/STATE, STATE, DIR/GAME, DIR/GAME/STATE, or several with commas."""
+    results: Annotated[Path, arg(metavar="DIR")]
+    """Results folder: summary.json, and GAME/STATE/seed-N with everything about each run."""
+    rules: FlagCreatePairsOff[Rules]
+    agent: Annotated[str, arg(metavar="COMMAND")] = ""
+    """Command that starts the agent, or a built-in agent: random, hold-right, jerk."""
+    image: Annotated[str, arg(metavar="IMAGE")] = ""
+    """Docker image of the agent, instead of a command."""
+    seeds: Annotated[int, arg(metavar="K")] = 1
+    """Runs per level, with the seeds 0 to K - 1."""
+    jobs: Annotated[int, arg(metavar="J")] = 1
+    """Runs to play side by side."""
+    name: Annotated[str | None, arg(metavar="NAME")] = None
+    """Name on the leaderboard (default: the results folder's)."""
+    fresh: FlagCreatePairsOff[bool] = False
+    """Play finished runs again."""
+    environment_image: Annotated[str, arg(metavar="IMAGE")] = "retro-contest-environment"
+    """With --image: image of the server, built from retro_contest/Dockerfile."""
+    cpus: Annotated[float | None, arg(metavar="N")] = None
+    """With --image: processors of each agent (default: the machine's, divided by --jobs)."""
+    memory: Annotated[str, arg(metavar="SIZE")] = "4g"
+    """With --image: memory of each agent."""
+    gpus: Annotated[str, arg(metavar="all|N|device=IDS")] = ""
+    """With --image: GPUs of each agent."""
+    image_user: FlagCreatePairsOff[bool] = False
+    """With --image: run it as the user it names, even as root (without any capability)."""
+
+    def run(self) -> int:
+        from retro_contest.runs.evaluate import Evaluation, clean, evaluate
+        from retro_contest.runs.progress import Progress, failures, summary_table, unfinished
+
+        evaluation = Evaluation(
+            name=self.name or self.results.resolve().name,
+            level_set=self.levels,
+            levels=find(self.levels),
+            results=self.results,
+            rules=self.rules,
+            seeds=self.seeds,
+            jobs=self.jobs,
+            fresh=self.fresh,
+        )
+        console = Console()
+        runner = self._runner(console)
+        with Progress(console, processes=not self.image) as progress:
+            summary = evaluate(evaluation, runner, _stop_on_signal(), progress)
+        console.print(summary_table(summary))
+        for failure in failures(summary):
+            print(failure, file=sys.stderr)
+        if line := unfinished(summary):
+            print(line, file=sys.stderr)
+        return 0 if clean(summary) else 1
+
+    def _runner(self, console: Console) -> Runner:
+        if bool(self.agent) == bool(self.image):
+            raise UsageError("give the agent as either --agent COMMAND or --image IMAGE")
+        if self.agent:
+            from retro_contest.runs.processes import ProcessRunner
+
+            return ProcessRunner(self.agent)
+        if self.jobs < 1:
+            raise UsageError("--jobs must be at least 1")
+
+        # Not at the top: an evaluation of processes needs no client of Docker.
+        from retro_contest.runs.containers import ContainerRunner
+
+        runner = ContainerRunner(
+            self.image,
+            self.results,
+            jobs=self.jobs,
+            environment=self.environment_image,
+            cpus=self.cpus,
+            memory=self.memory,
+            gpus=self.gpus,
+            image_user=self.image_user,
+        )
+        console.print(runner.rules, markup=False, highlight=False, soft_wrap=True)
+        return runner
+
+
+def _stop_on_signal() -> threading.Event:
+    """An event that Ctrl-C and SIGTERM set."""
+    interrupted = threading.Event()
+    stopping = False
+
+    def stop(number: int, frame: object) -> None:
+        # A second signal may arrive inside of this call, and Event.set() is not reentrant.
+        nonlocal stopping
+        if stopping:
+            return
+        stopping = True
+        os.write(2, b"stopping: the measurements so far are being written\n")
+        interrupted.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    return interrupted

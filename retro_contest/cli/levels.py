@@ -1,0 +1,44 @@
+"""`retro-contest levels`"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from tyro.conf import Positional, arg
+
+from retro_contest.levels import find, load_sets, rom_file
+
+
+@dataclass(frozen=True)
+class Levels:
+    """List the level sets, or the levels of one."""
+
+    levels: Annotated[Positional[str], arg(metavar="LEVELS", help_behavior_hint="(optional)")] = ""
+    """A level set, GAME/STATE, STATE, DIR/GAME or DIR/GAME/STATE; nothing for the list of sets."""
+
+    def run(self) -> int:
+        Console().print(self._levels() if self.levels else self._sets())
+        return 0
+
+    def _sets(self) -> Table:
+        table = Table("level set", "split", "levels", "ROMs", "description")
+        table.columns[0].no_wrap = True
+        table.columns[2].justify = "right"
+        for levels in load_sets().values():
+            missing = {level.game for level in levels.levels if rom_file(level) is None}
+            roms = f"{len(missing)} missing" if missing else "found"
+            row = levels.name, levels.split, str(len(levels.levels)), roms, levels.description
+            table.add_row(*row)
+        return table
+
+    def _levels(self) -> Table:
+        table = Table("game", "state", "ROM", title=escape(self.levels), title_justify="left")
+        for column in table.columns:
+            column.overflow = "fold"
+        for level in find(self.levels):
+            table.add_row(level.game, level.state, "found" if rom_file(level) else "missing")
+        return table
