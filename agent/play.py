@@ -12,8 +12,8 @@ import torch
 
 from agent import bundle
 from agent.actions import action_table
+from agent.fine_tuning import FineTuning
 from agent.learner.handle import Learner
-from agent.learning.fine_tuning import FineTuning
 from agent.learning.planner import Budget, Planner
 from agent.models.actor import Actor, Models
 from agent.models.frames import shrink

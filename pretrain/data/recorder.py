@@ -39,10 +39,17 @@ def _environment(level: Level, draw_all: bool) -> ContestEnv:
         if _env.level != level:
             _env.change_level(level)
         return _env
-    if _env is not None:
-        _env.close()
+    close_environment()
     _env = make(level, draw_all=draw_all)
     return _env
+
+
+def close_environment() -> None:
+    """Close the worker's emulator, if it has one."""
+    global _env
+    if _env is not None:
+        _env.close()
+        _env = None
 
 
 def record(

@@ -11,12 +11,11 @@ import torch
 from agent import bundle
 from agent.learning.ppo import PPO, Rollout
 from agent.models.actor import Models
-from pretrain import world_model
 from pretrain.config import PretrainConfig
 from pretrain.loop import Loop
 from pretrain.sampler import Sampler
 from pretrain.stage import Seeds, Stage, choose_device, seed_of
-from pretrain.stages import collect, memory
+from pretrain.stages import collect, memory, world_model
 from retro_common.config import to_dict
 from retro_common.provenance import provenance
 from retro_contest import levels

@@ -64,6 +64,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> PretrainConfig:
         collect=CollectConfig(
             shard=128,
             workers=1,
+            behaviours={"random": 0.5, "noisy-movie": 0.5},
             movies=Path("pangolin_dash/movies"),
             movie_share=1.0,
             movie_timesteps=48,

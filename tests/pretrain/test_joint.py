@@ -83,7 +83,7 @@ def test_it_is_off_unless_asked_for(whole_run: Path, tmp_path: Path) -> None:
 def test_the_controller_does_not_go_on_with_another_v(whole_run: Path) -> None:
     with pytest.raises(UsageError, match="made with other settings"):
         pretrain("controller", whole_run, "--joint.steps", "0")
-    with pytest.raises(UsageError, match=r"training\.inverse_weight: 0\.1 -> 0\.2"):
+    with pytest.raises(UsageError, match=r"joint\.inverse_weight: 0\.1 -> 0\.2"):
         pretrain("joint", whole_run, "--joint.inverse_weight", "0.2")
 
 
