@@ -68,6 +68,14 @@ def pretrained(config: Path, folder: Path, *options: str) -> dict[str, float]:
     return {key: held_out[key] for key in FIGURES}
 
 
+def cell(runs: list[dict[str, float]], key: str) -> str:
+    """Mean of a figure, and its value in each run."""
+    values = [figures[key] for figures in runs]
+    digits = 0 if key == "training_reward" else 2
+    each = ", ".join(f"{value:.{digits}f}" for value in values)
+    return f"{statistics.fmean(values):.{digits}f} ({each})"
+
+
 def main() -> None:
     args = tyro.cli(Config, prog="python -m benchmarks.joint", description=__doc__)
     preset = load(PretrainConfig, args.config)
@@ -80,15 +88,8 @@ def main() -> None:
             new = shutil.ignore_patterns("controller", "bundle", "report")
             shutil.copytree(apart, together, ignore=new)
         found["joint"].append(pretrained(args.config, together, *options))
-    rows: list[tuple[str, ...]] = [("held-out levels, mean (each seed)", "apart", "joint")]
-    for key, label in FIGURES.items():
-        cells = []
-        for kind in found:
-            values = [figures[key] for figures in found[kind]]
-            digits = 0 if key == "training_reward" else 2
-            each = ", ".join(f"{value:.{digits}f}" for value in values)
-            cells.append(f"{statistics.fmean(values):.{digits}f} ({each})")
-        rows.append((label, *cells))
+    rows = [("held-out levels, mean (each seed)", *found)]
+    rows += [(label, *(cell(found[kind], key) for kind in found)) for key, label in FIGURES.items()]
     steps = preset.joint.steps
     title = f"V and M trained apart, and {steps} joint steps more; {args.seeds} seeds"
     report(title, rows, {"seeds": args.seeds, "joint_steps": steps, **found}, args.json)
