@@ -168,7 +168,7 @@ class OnlineConfig(PPOConfig):
     makes a run reproducible"""
     learner_device: Literal["auto", "cpu", "cuda"] = "auto"
     """where the learner's process computes; `auto` takes a GPU if there is one"""
-    learner_threads: Positive = 1
+    learner_threads: Annotated[int, pydantic.Field(gt=0, le=1024)] = 1
     """threads of the learner's process"""
     learner_patience: Rate = 60.0
     """seconds without a heartbeat after which a busy learner is killed and started again"""

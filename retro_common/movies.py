@@ -19,7 +19,7 @@ LETTERS = {"R": "RIGHT", "L": "LEFT", "D": "DOWN", "U": "UP", "B": "B"}
 """the emulator's names of the buttons, by the letter in a movie; runs are written in this order"""
 MAX_FRAMES = 1_000_000
 """frames that a movie may have: more than four hours; a level ends after five minutes"""
-_RUN = re.compile(rf"([{''.join(LETTERS)}]+|-)([0-9]{1, 9})")
+_RUN = re.compile(rf"([{''.join(LETTERS)}]+|-)([0-9]{{1,9}})")
 
 
 @dataclass(frozen=True)
