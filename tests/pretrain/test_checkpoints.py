@@ -149,7 +149,7 @@ def test_fresh_throws_away_folders_of_any_depth(done: Stage, tmp_path: Path) -> 
 @pytest.mark.parametrize("step", [3, STEPS - 1])
 def test_weights_that_are_not_finite_are_never_saved(tmp_path: Path, step: int) -> None:
     work = stage(tmp_path).open()
-    with pytest.raises(Diverged, match="not finite|nan"):
+    with pytest.raises(Diverged, match=r"not finite|nan"):
         train(work, spoil=step)
     assert work.restore() is None and not work.finished
     train(work, total=5)
