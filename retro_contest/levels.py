@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-import yaml
-
-from retro_common.errors import UsageError
+from retro_common.config import read_yaml
+from retro_common.errors import UsageError, shown
 
 LEVELS_FILE = Path(__file__).with_name("levels.yaml")
 SPLITS = ("train", "validation", "test")
@@ -75,12 +74,7 @@ def load_sets(path: Path = LEVELS_FILE) -> dict[str, LevelSet]:
         UsageError: the file cannot be read, or a key in it is missing, unknown or of a wrong type;
             the message names the set and the key.
     """
-    try:
-        content = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    content = read_yaml(path, follow=True)
     if not isinstance(content, dict):
         raise UsageError(f"{path}: must hold one mapping, from set name to level set")
     return {name: _parse_set(path, name, entry) for name, entry in content.items()}
@@ -153,14 +147,16 @@ def sha1(file: Path) -> str:
 
 
 def _parse_set(path: Path, name: object, entry: object) -> LevelSet:
-    where = f"{path}: set '{name}'"
+    where = f"{path}: set {shown(name)}"
     if not isinstance(name, str) or not name or set("/,") & set(name):
         raise UsageError(f"{where}: a set's name is a word without '/' and ','")
     required: dict[str, type] = {"split": str, "description": str, "levels": list}
     _check_keys(where, entry, required, optional={"integrations": str})
     assert isinstance(entry, dict)
     if entry["split"] not in SPLITS:
-        raise UsageError(f"{where}: key 'split' is '{entry['split']}', not {' or '.join(SPLITS)}")
+        raise UsageError(
+            f"{where}: key 'split' is {shown(entry['split'])}, not {' or '.join(SPLITS)}"
+        )
     integrations = None
     if "integrations" in entry:
         integrations = (path.parent / entry["integrations"]).resolve()
@@ -170,7 +166,7 @@ def _parse_set(path: Path, name: object, entry: object) -> LevelSet:
         _check_keys(where_group, group, {"game": str, "states": list}, optional={})
         for state in group["states"]:
             if not isinstance(state, str):
-                raise UsageError(f"{where_group}: key 'states' must hold names, not {state!r}")
+                raise UsageError(f"{where_group}: key 'states' must hold names, not {shown(state)}")
             levels.append(_level(group["game"], state, integrations))
     if not levels:
         raise UsageError(f"{where}: key 'levels' holds no level")
@@ -187,10 +183,10 @@ def _check_keys(
     known = required | optional
     for key, value in entry.items():
         if key not in known:
-            raise UsageError(f"{where}: unknown key '{key}' (known: {', '.join(known)})")
+            raise UsageError(f"{where}: unknown key {shown(key)} (known: {', '.join(known)})")
         if not isinstance(value, known[key]):
             expected = "a list" if known[key] is list else "text"
-            raise UsageError(f"{where}: key '{key}' must be {expected}, not {value!r}")
+            raise UsageError(f"{where}: key '{key}' must be {expected}, not {shown(value)}")
     for key in required:
         if key not in entry:
             raise UsageError(f"{where}: key '{key}' is missing")

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 
 from agent.models.vision import Vision, to_input
-from pretrain.data.shards import Episode, ShardSet, open_arrays, save_arrays
+from pretrain.data.shards import DamagedShard, Episode, Shard, ShardSet, open_arrays, save_arrays
 from pretrain.meter import Meter, StopRequest
 from pretrain.stage import Stopped
 
 ENCODE_BATCH = 256
+LATENTS = ("mean", "logvar")
 
 
 @torch.inference_mode()
@@ -40,12 +41,26 @@ def encode_shards(
                 mean, logvar = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
                 arrays = {"mean": mean.astype(np.float16), "logvar": logvar.astype(np.float16)}
                 save_arrays(path, arrays, {"shard": shard.path.name})
-            latents.append(open_arrays(path)[0])
+            latents.append(_open_latents(path, shard, vision.config.latent))
             done += len(shard)
             meter.update(done)
             if stop.asked:
                 raise Stopped
     return latents
+
+
+def _open_latents(path: Path, shard: Shard, units: int) -> dict[str, np.ndarray]:
+    """The latents of a shard from a file.
+
+    Raises:
+        DamagedShard: the file is damaged, or of another shard.
+    """
+    arrays, metadata = open_arrays(path)
+    layout = {name: (array.dtype, array.shape) for name, array in arrays.items()}
+    expected = (np.dtype(np.float16), (len(shard), units))
+    if metadata.get("shard") != shard.path.name or layout != dict.fromkeys(LATENTS, expected):
+        raise DamagedShard(f"{path}: damaged: not the latents of {shard.path.name}: delete it")
+    return arrays
 
 
 @dataclass

@@ -461,7 +461,7 @@ def _give(folder: Path, uid: int) -> None:
     """Give a folder and its content to a user; only root can do this, and only root needs to."""
     if os.getuid() != 0:
         return
-    for path in (folder, *folder.rglob("*")):
+    for path in outputs.walk(folder):
         os.chown(path, uid, uid, follow_symlinks=False)
 
 

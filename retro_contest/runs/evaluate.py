@@ -18,7 +18,7 @@ from statistics import fmean
 from typing import Any, Protocol
 
 from retro_common.errors import UsageError
-from retro_common.files import read_json, write_json
+from retro_common.files import read_json_object, write_json
 from retro_common.provenance import provenance
 from retro_contest.levels import Level, check_playable
 from retro_contest.rules import Rules
@@ -202,9 +202,9 @@ def _locked(results: Path) -> Iterator[None]:
 def _finished(run: Run, runner: Runner) -> dict[str, Any] | None:
     """The result of a run that need not be played again."""
     path = run.folder / RESULT_FILE
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
-    result = read_json(path)
+    result = read_json_object(path)
     wanted = settings(run, runner)
     known = {"agent_files": {}} | result.get("settings", {})
     if change := _change(known, wanted):

@@ -8,7 +8,6 @@ the files it writes there, from exit codes and from logs.
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from gym_remote.server import Reason
-from retro_common.files import write_json
+from retro_common.files import remove_tree, write_json
 from retro_common.provenance import provenance
 from retro_contest.levels import Level, rom_file, sha1
 from retro_contest.rules import Rules
@@ -114,7 +113,7 @@ def play(
         interrupted: stops the run when it is set.
         report: called several times a second with the server's status.
     """
-    shutil.rmtree(run.folder, ignore_errors=True)
+    remove_tree(run.folder)
     run.out.mkdir(parents=True)
     played_as = settings(run, runner)
     started = datetime.now(UTC).isoformat(timespec="seconds")

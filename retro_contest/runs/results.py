@@ -20,11 +20,14 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from retro_common.errors import UsageError
+from retro_common.errors import UsageError, cut
+from retro_common.files import UnreadableFile, read_text
 from retro_contest.runs.verdicts import NOT_THE_AGENT
 
 RESULT_FILE = "result.json"
 SUMMARY_FILE = "summary.json"
+MONITOR_BYTES = 256 << 20  # a budget of 10 million timesteps has at most 5 million episodes
+MOST = 1e12  # no sum of rewards, length or duration of an episode comes near
 LOCK_FILE = ".lock"  # locked by the evaluation that writes to the results folder
 
 
@@ -55,14 +58,26 @@ def read_monitor(path: Path) -> list[Episode]:
     """The episodes of a `monitor.csv`; none if there is no such file.
 
     A last line without its line break is left out: its writer was killed in the middle of it.
+
+    Raises:
+        UsageError: the file is not a plain file, too big, or not a table of finite numbers.
     """
     try:
-        text = path.read_text()
-    except FileNotFoundError:
-        return []
+        text = read_text(path, MONITOR_BYTES)
+    except UnreadableFile as error:
+        if error.missing:
+            return []
+        raise
     whole = text[: text.rfind("\n") + 1]
-    rows = csv.DictReader(whole.splitlines())
-    return [Episode(float(row["r"]), int(row["l"]), float(row["t"])) for row in rows]
+    try:
+        rows = csv.DictReader(whole.splitlines())
+        episodes = [Episode(float(row["r"]), int(row["l"]), float(row["t"])) for row in rows]
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        raise UnreadableFile(path, f"not a table of episodes ({cut(error)})") from None
+    for episode in episodes:
+        if not (abs(episode.r) < MOST and 0 < episode.l < MOST and 0 <= episode.t < MOST):
+            raise UnreadableFile(path, "a number of an episode is impossible")
+    return episodes
 
 
 def run_score(episodes: Iterable[Episode]) -> float | None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import multiprocessing
+import re
 import resource
 import shutil
 import signal
@@ -16,8 +17,10 @@ import numpy as np
 import pytest
 
 from agent import bundle
+from agent.__main__ import Args, main
 from agent.config import OnlineConfig, RoutesConfig
 from gym_remote.server import serve
+from retro_common.errors import UsageError
 from tests.agent.test_learner import build
 
 ONLINE = OnlineConfig(
@@ -99,6 +102,39 @@ def contest(tmp_path: Path) -> Iterator:
         each.agent.stderr.close()
         each.server.terminate()
         each.server.join()
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "complaint"),
+    [
+        (["--threads", "0"], {}, "--threads must be between"),
+        (["--threads", "-1"], {}, "--threads must be between"),
+        (["--seed", "-1"], {}, "--seed must be between"),
+        (["--seed", str(10**30)], {}, "--seed must be between"),
+        (["--timesteps", "0"], {}, "--timesteps and --wallclock"),
+        (["--wallclock", "nan"], {}, "--timesteps and --wallclock"),
+        (["--timeout", "nan"], {}, "--timeout must be"),
+        ([], {"RETRO_CONTEST_SEED": "x"}, "RETRO_CONTEST_SEED must be a whole number, not 'x'"),
+        ([], {"RETRO_CONTEST_TIMESTEPS": "1e6"}, "RETRO_CONTEST_TIMESTEPS must be a whole number"),
+        ([], {"RETRO_CONTEST_WALLCLOCK": ""}, "RETRO_CONTEST_WALLCLOCK must be a number, not ''"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused_before_anything_is_loaded(
+    monkeypatch: pytest.MonkeyPatch, options: list, environment: dict, complaint: str
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("sys.argv", ["agent", "--bundle", "nowhere", *options])
+    with pytest.raises(UsageError, match=re.escape(complaint)):
+        main()
+
+
+def test_the_environment_sets_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RETRO_CONTEST_SEED", "7")
+    monkeypatch.setenv("RETRO_CONTEST_TIMESTEPS", "300")
+    monkeypatch.setenv("RETRO_CONTEST_WALLCLOCK", "12.5")
+    args = Args(bundle=Path("b"))
+    assert (args.seed, args.timesteps, args.wallclock) == (7, 300, 12.5)
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="Linux limits another process")

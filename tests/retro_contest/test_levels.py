@@ -146,7 +146,7 @@ def test_unknown_levels_say_what_was_perhaps_meant(text, says):
         (("mine:", "mine/yours:"), "without '/'"),
         ((ONE_SET, "[1, 2]"), "one mapping"),
         ((ONE_SET, "mine: text"), "must be a mapping with the keys"),
-        (("split: test", "split: [test"), "is not YAML"),
+        (("split: test", "split: [test"), "not valid YAML"),
     ],
 )
 def test_a_mistake_in_the_file_is_named(folder, change, says):
@@ -159,7 +159,7 @@ def test_a_mistake_in_the_file_is_named(folder, change, says):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(UsageError, match=r"cannot read .*no\.yaml: No such file"):
+    with pytest.raises(UsageError, match=r"cannot read .*no\.yaml: no such file"):
         load_sets(tmp_path / "no.yaml")
 
 

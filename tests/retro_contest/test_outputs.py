@@ -1,11 +1,13 @@
 """An agent's output is unpacked within bounds, and only plain files."""
 
 import io
+import os
 import tarfile
 from pathlib import Path
 
 import pytest
 
+from retro_common.files import remove_tree
 from retro_contest.runs import outputs
 from retro_contest.runs.containers import AGENT, _user
 from retro_contest.runs.outputs import unpack
@@ -74,6 +76,45 @@ def test_too_many_bytes_or_files_are_left_out(tmp_path, monkeypatch):
     many = archive(*((f"out/{i}", tarfile.REGTYPE, b"") for i in range(9)))
     assert "too much" in unpack(chunks(many), tmp_path / "many")[0]
     assert len(content(tmp_path / "many")) == 3
+
+
+def test_what_lies_too_deep_is_left_out(tmp_path):
+    deepest = "/".join(["out", *["d"] * (outputs.MAX_DEPTH - 1)])
+    packed = archive(
+        (f"{deepest}/good", tarfile.REGTYPE, b"good"),
+        (f"{deepest}/d/bad", tarfile.REGTYPE, b"bad"),
+        ("/".join(["out", *["d"] * 1900]), tarfile.DIRTYPE, b""),
+        ("out/last", tarfile.REGTYPE, b"last"),
+    )
+    notes = unpack(chunks(packed), tmp_path)
+    assert len(notes) == 2 and all("lies too deep" in note for note in notes)
+    assert max(map(len, notes)) < 200
+    assert sorted(content(tmp_path).values()) == [b"good", b"last"]
+
+
+def test_links_without_number_are_not_counted_for_ever(tmp_path, monkeypatch):
+    monkeypatch.setattr(outputs, "MAX_FILES", 100)
+    packed = archive(*((f"out/{i}", tarfile.LNKTYPE, b"out/x") for i in range(1000)))
+    notes = unpack(chunks(packed), tmp_path)
+    assert len(notes) <= outputs.NOTES and content(tmp_path) == {}
+
+
+def test_a_walk_is_bounded_and_follows_no_link(tmp_path):
+    folder = tmp_path / "run"
+    (folder / "out").mkdir(parents=True)
+    (folder / "out" / "file").write_text("")
+    (folder / "out" / "link").symlink_to("/")
+    fd = os.open(folder / "out", os.O_RDONLY)
+    for _ in range(1900):
+        os.mkdir("d", dir_fd=fd)
+        below = os.open("d", os.O_RDONLY, dir_fd=fd)
+        os.close(fd)
+        fd = below
+    os.close(fd)
+    found = list(outputs.walk(folder))
+    assert {folder, folder / "out", folder / "out" / "file", folder / "out" / "link"} < set(found)
+    assert len(found) == len(set(found)) < 4 + outputs.MAX_DEPTH + 2
+    remove_tree(tmp_path / "run")
 
 
 def test_a_huge_hole_is_not_read(tmp_path):
