@@ -9,7 +9,9 @@ ProtocolError; values of our own that do not fit raise ValueError.
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
+import mmap
 import os
 import re
 import stat
@@ -108,6 +110,10 @@ class IntFoldChannel(Channel):
 
     def encode(self, value) -> str:
         """Takes any dtype (a policy's action is often float32), but no value except 0 and 1."""
+        if type(value) is np.ndarray and value.shape == (self.size,) and value.dtype.char in "bB?":
+            text = _fold(value.tobytes())
+            if text is not None:
+                return text
         vector = np.asarray(value)
         # Plain Python: for so few bits numpy is slower.
         bits = vector.tolist() if vector.shape == (self.size,) else []
@@ -122,7 +128,24 @@ class IntFoldChannel(Channel):
         """An int8 vector. Bits beyond its size are ignored, as in 2018."""
         if not is_integer(value):
             raise ProtocolError(f"not an integer: {shorten(value)}")
-        return np.array([value >> i & 1 for i in range(self.size)], np.int8)
+        return _unfold(value, self.size).copy()
+
+
+# A contest consists of few different actions: numpy is slow for so few bits.
+
+
+@functools.lru_cache(maxsize=4096)
+def _fold(bits: bytes) -> str | None:
+    """The folded number of bytes that are all 0 or 1, None of others."""
+    if bits.count(0) + bits.count(1) != len(bits):
+        return None
+    return str(sum(bit << i for i, bit in enumerate(bits)))
+
+
+@functools.lru_cache(maxsize=4096)
+def _unfold(number: int, size: int) -> np.ndarray:
+    """The int8 vector of the last bits; shared by all callers."""
+    return np.array([number >> i & 1 for i in range(size)], np.int8)
 
 
 class NpChannel(Channel):
