@@ -155,7 +155,7 @@ def escape():
         lambda: (call("unshare", 0x10020000), call("mount", b"none", b"/tmp", b"tmpfs", 0, None)),
     )
     attempt("docker", lambda: os.stat("/var/run/docker.sock"))
-    print("user:", os.getuid(), "groups:", os.getgroups(), flush=True)
+    print("user:", os.getuid(), "group:", os.getgid(), "of", os.getgroups(), flush=True)
     status = dict(
         line.split(":\t")
         for line in pathlib.Path("/proc/self/status").read_text().splitlines()
