@@ -132,7 +132,9 @@ image=${registry:-retro-contest-agent}:$tag
 results=${results:-results/submissions/$tag}
 existing=$(realpath -m -- "$results")
 until [ -e "$existing" ]; do existing=$(dirname "$existing"); done
-{ [ -d "$existing" ] && [ -w "$existing" ]; } || fail 2 "--results '$results' cannot be written"
+{ [ -d "$existing" ] && [ -w "$existing" ] &&
+  { [ -n "$dry_run" ] || mkdir -p -- "$results" 2>/dev/null; }; } ||
+  fail 2 "--results '$results' cannot be written"
 
 # --- build, check, push, record ---
 

@@ -272,13 +272,18 @@ def run(*words: str, folder=ROOT, env: dict[str, str]) -> subprocess.CompletedPr
         (["--tag", "x" * 129], "cannot be a tag"),
         (["--registry", "Host/UPPER"], "is no HOST/REPO"),
         (["--registry", "host/repo:tag"], "is no HOST/REPO"),
-        (["--results", "/proc/results"], "--results '/proc/results' cannot be written"),
         (["--results", "submit.sh/x"], "--results 'submit.sh/x' cannot be written"),
     ],
 )
 def test_impossible_values_are_found_before_anything_is_built(engine, tmp_path, words, says, more):
     done = run(*words, *more, env=engine)
     assert done.returncode == 2 and says in done.stderr, done.stdout + done.stderr
+    assert not (tmp_path / "calls").exists()
+
+
+def test_results_that_cannot_be_written_are_found_before_anything_is_built(engine, tmp_path):
+    done = run("--results", "/proc/results", env=engine)  # not even by root
+    assert done.returncode == 2 and "--results '/proc/results' cannot be written" in done.stderr
     assert not (tmp_path / "calls").exists()
 
 
