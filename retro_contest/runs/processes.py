@@ -17,13 +17,14 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 from retro_common.errors import UsageError
 from retro_common.provenance import INSTALLED, ROOT
+from retro_common.text import clean
 from retro_contest.runs import supervisor
 from retro_contest.runs.agent_files import agent_files
+from retro_contest.runs.lease import TemporaryFolder, remove_temporary_folders
 from retro_contest.runs.match import Run
 
 BUILT_IN = {
@@ -32,6 +33,7 @@ BUILT_IN = {
     "jerk": "python -m retro_contest.agents.jerk",
 }
 LOG_LIMIT = 1 << 20  # bytes of each side's log that are kept
+LINE_LIMIT = 300  # characters of a log's last line that are shown and kept in results
 STOP_SECONDS = 10.0  # between asking a side to end and killing it
 PLACEHOLDERS = ("socket", "out", "seed", "timesteps", "wallclock")
 
@@ -61,6 +63,7 @@ class ProcessRunner:
                 f"agent command: no program '{self._command[0]}' "
                 f"(built-in agents: {', '.join(BUILT_IN)})"
             )
+        remove_temporary_folders()
         # A built-in agent is a name of this kit, whose version the results hold.
         named = () if agent in BUILT_IN else self._command
         self.agent_files = agent_files(named, _import_folders())
@@ -74,8 +77,8 @@ class ProcessMatch:
 
     def __init__(self, run: Run, agent_command: list[str]) -> None:
         # The path of a socket is limited to 107 bytes: it cannot lie in the results folder.
-        self._directory = Path(tempfile.mkdtemp(prefix="contest-"))
-        socket = self._directory / "sock"
+        self._directory = TemporaryFolder()
+        socket = self._directory.path / "sock"
         socket.mkdir()
         values = {
             "socket": str(socket),
@@ -97,7 +100,7 @@ class ProcessMatch:
     def close(self) -> None:
         self.agent.stop()
         self.server.stop()
-        shutil.rmtree(self._directory, ignore_errors=True)
+        self._directory.close()
 
 
 class SupervisedProcess:
@@ -133,13 +136,17 @@ class SupervisedProcess:
 
 
 def last_line(log: Path) -> str:
-    """The last line of a log that is not blank, or an empty string."""
+    """The last line of a log that is not blank, or an empty string.
+
+    It is a stranger's text that goes to terminals and into results: `LINE_LIMIT` printable
+    characters of it.
+    """
     try:
         text = log.read_text(errors="replace")
     except FileNotFoundError:
         return ""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else ""
+    lines = [line for line in text.splitlines() if line.strip()]
+    return clean(lines[-1], LINE_LIMIT) if lines else ""
 
 
 def serve_command(run: Run, socket: Path) -> list[str]:
