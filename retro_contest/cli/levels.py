@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from tyro.conf import Positional, arg
 
 from retro_contest.levels import find, load_sets, rom_file
+from retro_contest.tables import plain
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,10 @@ class Levels:
         return table
 
     def _levels(self) -> Table:
-        table = Table("game", "state", "ROM", title=escape(self.levels), title_justify="left")
+        table = Table("game", "state", "ROM", title=plain(self.levels), title_justify="left")
         for column in table.columns:
             column.overflow = "fold"
         for level in find(self.levels):
-            table.add_row(level.game, level.state, "found" if rom_file(level) else "missing")
+            rom = "found" if rom_file(level) else "missing"
+            table.add_row(plain(level.game), plain(level.state), rom)
         return table
