@@ -72,7 +72,7 @@ class Submission:
 
     @property
     def ranked(self) -> bool:
-        """Whether it has a rank: all runs were played, and the files are those that were written."""
+        """Whether it has a rank: all runs were played, and no file was changed since."""
         return not self.remark
 
     @property

@@ -74,7 +74,7 @@ def learning_curves(curves: Sequence[tuple[str, np.ndarray, np.ndarray]], budget
     """
     figure = Figure(figsize=(8, 4), layout="constrained")
     axes = figure.subplots()
-    for i, (name, timesteps, rewards) in enumerate(curves[:MOST_CURVES]):
+    for i, (_, timesteps, rewards) in enumerate(curves[:MOST_CURVES]):
         marker = "o" if np.count_nonzero(~np.isnan(rewards)) < FEW_POINTS else None
         colour = COLOURS[i % len(COLOURS)]
         axes.plot(timesteps, rewards, color=colour, linewidth=2, marker=marker)

@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -161,14 +162,15 @@ def _find(folder: Path) -> list[Path]:
         if os.path.lexists(folder / SUMMARY_FILE):
             return [folder]
         with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry, _ in zip(entries, range(MOST_FOLDERS)))
+            names = sorted(entry.name for entry in islice(entries, MOST_FOLDERS))
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot read {folder}: {error}") from None
     inside = [folder / name for name in names if os.path.lexists(folder / name / SUMMARY_FILE)]
     found = [path.resolve() for path in inside if not _is_written_by_agent(path.resolve())]
     if not found:
         raise UsageError(
-            f"no {SUMMARY_FILE} in {folder} or in a folder in it: retro-contest evaluate writes them"
+            f"no {SUMMARY_FILE} in {folder} or directly in a folder in it: "
+            "retro-contest evaluate writes them"
         )
     return found
 

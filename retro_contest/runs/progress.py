@@ -112,9 +112,8 @@ class Progress:
         )
 
     def _print(self, line: str) -> None:
-        self._console.print(
-            clean(line, LINE), markup=False, emoji=False, highlight=False, soft_wrap=True
-        )
+        text = Text(clean(line, LINE))  # not a string: nothing in it is markup
+        self._console.print(text, highlight=False, soft_wrap=True)
 
     def _name(self, run: Run) -> str:
         """The level's name, without the game where there is only one."""
