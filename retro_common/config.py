@@ -90,7 +90,8 @@ class _Loader(yaml.SafeLoader):
 
 
 def _refusal(why: str, event: yaml.Event) -> yaml.YAMLError:
-    return yaml.composer.ComposerError(None, None, why, event.start_mark)
+    mark = event.start_mark
+    return yaml.composer.ComposerError(None, None, why, mark)  # type: ignore[arg-type]
 
 
 def _is_text(value: str) -> bool:

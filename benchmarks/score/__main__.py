@@ -56,7 +56,7 @@ class Args:
     levels: str = ""
     """level set or levels with commas between them; a state of the configured set by its name"""
     seeds: int | None = None
-    """runs per arm and level, with the seeds 0, 1, ..."""
+    """runs per arm and level, numbered 0, 1, ...; each draws a secret for its environment"""
     timesteps: int | None = None
     """budget of each run; runs of different budgets are stored in different folders"""
     wallclock: float | None = None

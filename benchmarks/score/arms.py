@@ -65,7 +65,7 @@ class ScoreConfig:
     levels: str = "pangolin-test"
     """level set"""
     seeds: Positive = 3
-    """runs per arm and level, with the seeds 0, 1, ..."""
+    """runs per arm and level, numbered 0, 1, ...; the agent is given the number as its seed"""
     timesteps: Positive = 100_000
     """budget of each run, resets included"""
     wallclock: Rate = 12 * 3600.0

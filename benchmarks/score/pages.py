@@ -108,6 +108,7 @@ def results_page(
         "weights. Runs are stored in `benchmarks/results/score/`, one file per budget and agent, "
         "one line per run, with every episode.",
         _origins(summary),
+        *_randomness(summary),
         *_problems(summary),
     ]
     if report is not None:
@@ -221,6 +222,23 @@ def _origins(summary: dict[str, Any]) -> str:
                  " to ".join(days), f"{arm['hours']:.2f}", number(arm["timesteps_per_second"])]
             )  # fmt: skip
     return table(rows, align="---")
+
+
+def _randomness(summary: dict[str, Any]) -> list[str]:
+    """Which runs had seeds that an agent could know."""
+    known: dict[str, list[str]] = {}
+    for timesteps, setting in summary["by_timesteps"].items():
+        for name, arm in setting["arms"].items():
+            if arm["randomness"] != "secret":
+                known.setdefault(f"{int(timesteps):,} timesteps", []).append(f"`{name}`")
+    if not known:
+        return []
+    runs = "; ".join(f"{timesteps}: {', '.join(names)}" for timesteps, names in known.items())
+    return [
+        "Fixed seeds: before runs drew a secret, the environment's seed was the number of the run, "
+        "which the agent was given, too. No agent here computes sticky actions from it, so these "
+        f"runs stay valid. Runs of that kind are among those of: {runs}."
+    ]
 
 
 def _problems(summary: dict[str, Any]) -> list[str]:

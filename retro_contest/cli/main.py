@@ -62,7 +62,9 @@ def _run(words: Sequence[str]) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"error: {message}", file=sys.stderr)
+    from retro_common.text import clean
+
+    print(f"error: {clean(message, 2000)}", file=sys.stderr)
     return code
 
 

@@ -45,6 +45,7 @@ from retro_common.errors import UsageError
 from retro_common.text import clean
 from retro_contest.levels import Level, rom_file
 from retro_contest.runs import engine, lease, outputs
+from retro_contest.runs.limits import check as check_limits
 from retro_contest.runs.match import Run, Side
 from retro_contest.runs.processes import (
     LINE_LIMIT,
@@ -52,6 +53,7 @@ from retro_contest.runs.processes import (
     STOP_SECONDS,
     last_line,
     serve_command,
+    server_variables,
 )
 from retro_contest.runs.serve import STATUS_FILE
 from retro_contest.runs.supervisor import BoundedLog
@@ -139,8 +141,15 @@ class ContainerRunner:
         self.server_uid = os.getuid() or ROOT_SERVER
         wanted = config.get("User") or "root"
         self.user = wanted if image_user else _user(wanted, self.server_uid)
-        self.limits = Limits(cpus or self.client.info()["NCPU"] / jobs, memory, gpus=gpus)
-        _check(self.limits)
+        machine = self.client.info()
+        self.limits = Limits(machine["NCPU"] / jobs if cpus is None else cpus, memory, gpus=gpus)
+        check_limits(
+            self.limits.cpus,
+            memory,
+            machine_cpus=machine["NCPU"],
+            machine_memory=machine["MemTotal"],
+        )
+        _device_requests(gpus)
         self.rules = (
             f"each agent: user {self.user}, {self.limits.cpus:g} CPUs, {memory} memory, "
             f"{self.limits.processes} processes, {f'GPUs: {gpus}' if gpus else 'no GPU'}, "
@@ -429,7 +438,7 @@ def _server_options(match: ContainerMatch, socket: Volume) -> dict[str, Any]:
         "command": ["python", *serve_command(inside, Path("/socket"))[1:]],
         "mounts": [_mount(socket, "/socket"), results, *_level_mounts(run.level)],
         "tmpfs": {"/tmp": "size=64m,mode=1777"},
-        "environment": {"HOME": "/tmp"},
+        "environment": {"HOME": "/tmp", **server_variables(run)},
         "mem_limit": "2g",
         "memswap_limit": "2g",
         "pids_limit": 128,
@@ -509,14 +518,6 @@ def _user(wanted: str, server_uid: int) -> str:
     match = re.fullmatch(r"(\d{1,9})(:\d{1,9})?", wanted, re.ASCII)
     uid = int(match[1]) if match and int(match[1]) not in (0, server_uid) else AGENT
     return f"{uid}:{AGENT}"
-
-
-def _check(limits: Limits) -> None:
-    if limits.cpus <= 0:
-        raise UsageError("--cpus must be more than 0")
-    if not re.fullmatch(r"[1-9]\d*[kmg]?", limits.memory):
-        raise UsageError(f"--memory '{limits.memory}' is not a number of bytes like 512m or 4g")
-    _device_requests(limits.gpus)
 
 
 def _device_requests(gpus: str) -> list[DeviceRequest]:

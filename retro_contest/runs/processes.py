@@ -4,10 +4,12 @@ The agent is a command. It runs in the evaluator's working directory, and learns
 either of two ways: from the environment variables `RETRO_CONTEST_SOCKET` (the socket's directory),
 `RETRO_CONTEST_OUT` (a folder for its output), `RETRO_CONTEST_SEED`, `RETRO_CONTEST_TIMESTEPS` and
 `RETRO_CONTEST_WALLCLOCK` (the budget), or from the placeholders `{socket}`, `{out}`, `{seed}`,
-`{timesteps}` and `{wallclock}` in the command. `python` in it is the Python that runs the
-evaluation, and this repository can be imported.
+`{timesteps}` and `{wallclock}` in the command. The seed is the run's number, not that of the
+environment. `python` in it is the Python that runs the evaluation, and this repository can be
+imported.
 
-A process is not isolated: run agents that you do not trust in containers.
+A process is not isolated: it runs as the same user, so it can read the server's environment
+variables and the evaluation's secret. Run agents that you do not trust in containers.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from retro_contest.runs import supervisor
 from retro_contest.runs.agent_files import agent_files
 from retro_contest.runs.lease import TemporaryFolder, remove_temporary_folders
 from retro_contest.runs.match import Run
+from retro_contest.runs.randomness import SEED_VARIABLE
 
 BUILT_IN = {
     "random": "python -m retro_contest.agents.random_agent",
@@ -89,7 +92,9 @@ class ProcessMatch:
         }
         variables = {f"RETRO_CONTEST_{name.upper()}": value for name, value in values.items()}
         self.server = SupervisedProcess(
-            serve_command(run, socket), run.folder / "server.log", _environment()
+            serve_command(run, socket),
+            run.folder / "server.log",
+            _environment() | server_variables(run),
         )
         self.agent = SupervisedProcess(
             [_fill(word, values) for word in agent_command],
@@ -150,18 +155,24 @@ def last_line(log: Path) -> str:
 
 
 def serve_command(run: Run, socket: Path) -> list[str]:
-    """The command line of a run's server, this Python first."""
+    """The command line of a run's server, this Python first; it needs `server_variables`, too."""
     command = [sys.executable, "-m", "retro_contest", "serve", run.level.game, run.level.state]
-    command += ["--socket", str(socket), "--results", str(run.folder), "--seed", str(run.seed)]
+    command += ["--socket", str(socket), "--results", str(run.folder)]
     command += run.rules.words()
     if run.level.integrations is not None:
         command += ["--integrations", str(run.level.integrations)]
     return command
 
 
+def server_variables(run: Run) -> dict[str, str]:
+    """Environment variables for a run's server and for nobody else."""
+    return {SEED_VARIABLE: str(run.environment_seed)}
+
+
 def _environment() -> dict[str, str]:
     """The evaluator's environment, with its own Python first and these packages importable."""
     environment = dict(os.environ)
+    environment.pop(SEED_VARIABLE, None)
     bin_folder = str(Path(sys.executable).parent)
     environment["PATH"] = os.pathsep.join([bin_folder, environment.get("PATH", os.defpath)])
     # Not where they are installed: PYTHONPATH comes before an agent's own libraries.
