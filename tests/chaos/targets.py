@@ -1,13 +1,12 @@
 """The commands that are killed, and the equality that is asked of their results.
 
-| target | equal to the undisturbed run |
-|---|---|
-| `collect` | every array of every shard, and the shards' names |
-| `pretrain` | the same, the weights of V and M, and of the bundle's V and M; of the controller stage |
-|            | the number of timesteps and that the bundle loads: a controller that goes on from a |
-|            | checkpoint starts its environments anew, so its weights may differ |
-| `evaluate` | every result and every episode, without times |
-| `agent`    | all weights of the fine-tuned bundle, timesteps, updates and episodes |
+- `collect`: every array of every shard, and the shards' names.
+- `pretrain`: the same; the weights of V and M, in their stages and in the bundle. Of the controller
+  stage the number of timesteps, and that the bundle loads: a C that goes on from a checkpoint
+  starts its environments anew, so its weights may differ.
+- `evaluate`: every result and every episode, without times.
+- `agent`: all weights of the fine-tuned bundle, its timesteps, updates and episodes, and the
+  server's episodes.
 """
 
 from __future__ import annotations

@@ -125,7 +125,7 @@ def mutated(draw: st.DrawFn, document: Any, raw: dict[str, str]) -> Any:
         | st.integers()
         | st.floats(allow_nan=False, allow_infinity=False)
         | st.text(max_size=20)
-    )
+    ).map(copy.deepcopy)  # a later change may alter the value
     for _ in range(draw(st.integers(1, 3))):
         # Not the document as a whole: that is one change of many, and ends all the others.
         places = list(_paths(document))[1:]
