@@ -79,14 +79,15 @@ class Sandbox:
         function: str,
         *arguments: Any,
         seconds: float = 5.0,
-        patience: float = 20.0,
+        patience: float = 3.0,
         megabytes: int | None = 1024,
     ) -> Outcome:
         """Call a function of the module with arguments that JSON can carry.
 
         Args:
             seconds: processor time that the call may take, so that a busy machine does not matter.
-            patience: seconds after which a call that only waits is ended.
+            patience: seconds after which a call that does nothing but wait is ended. One that waits
+                for a processor or for the disk does not count.
             megabytes: address space that the call may take; None for no limit.
         """
         request = [function, arguments, seconds, patience, megabytes]
@@ -120,13 +121,13 @@ def _fork(
         _limit(seconds, megabytes)
         _answer(writing, getattr(functions, name), arguments)
     os.close(writing)
-    content, ended = _read(reading, patience)
+    content, ended = _read(reading, pid, patience)
     os.close(reading)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)  # with all that it started
     _, status = os.waitpid(pid, 0)
     if not ended:
-        return Outcome("slow", f"still waiting after {patience:g} s")
+        return Outcome("slow", f"waits, and has done nothing for {patience:g} s")
     if content:
         return Outcome(*json.loads(content))
     number = os.waitstatus_to_exitcode(status)
@@ -165,16 +166,33 @@ def _answer(writing: int, function: Any, arguments: list) -> None:
     os._exit(0)
 
 
-def _read(reading: int, patience: float) -> tuple[bytes, bool]:
-    """What comes from the pipe, and whether it was closed before `patience` seconds were over."""
-    content, deadline = b"", time.monotonic() + patience
-    while (left := deadline - time.monotonic()) > 0:
-        if select.select([reading], [], [], left)[0]:
+def _read(reading: int, pid: int, patience: float) -> tuple[bytes, bool]:
+    """What comes from the pipe, and whether it was closed before the process waited too long."""
+    content, work, since = b"", None, time.monotonic()
+    while True:
+        if select.select([reading], [], [], 0.25)[0]:
             piece = os.read(reading, 65536)
             if not piece:
                 return content, True
             content += piece
-    return content, False
+        if (now := _work(pid)) != work or now is None:
+            work, since = now, time.monotonic()
+        elif time.monotonic() - since > patience:
+            return content, False
+
+
+def _work(pid: int) -> list[str] | None:
+    """Processor time of each thread; None if one of them could go on, or the process is gone."""
+    times = []
+    try:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            fields = (task / "stat").read_text().rpartition(")")[2].split()
+            if fields[0] in "RD":
+                return None
+            times.append(f"{task.name} {fields[11]} {fields[12]}")
+    except OSError:
+        return None
+    return sorted(times)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import json
@@ -11,16 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.utils.tensorboard
 from rich.console import Console
 
-import pretrain.stages.memory
-import pretrain.stages.vision  # noqa: F401
 from agent import bundle
 from agent.config import AgentConfig, ControllerConfig, MemoryConfig, VisionConfig
 from agent.models.actor import Models
-from pretrain import __main__ as pretrain_command
+from pretrain.config import PretrainConfig
 from pretrain.stage import Diverged
+from pretrain.stages import collect, memory, vision
+from retro_common.config import validate
 from retro_common.errors import UsageError
 from retro_contest.board.leaderboard import load_boards, rank_tables, write_page
 
@@ -108,13 +108,38 @@ def rank(folder: str, page: str | None) -> list[dict[str, Any]]:
 # --- runs of pretraining ---
 
 
-def run_stage(stage: str, config: str) -> str | None:
+RUN = validate(
+    PretrainConfig,
+    {
+        "out": "run",
+        "levels": "airstriker",
+        "agent": {
+            "actions": ["", "LEFT", "RIGHT", "B"],
+            "vision": {
+                "latent": 16,
+                "grid": 4,
+                "player_units": 0,
+                "channels": [2, 4],
+                "decoder_channels": [2, 4],
+            },
+            "memory": {"hidden": 8, "mixtures": 2},
+        },
+        "collect": {"timesteps": 128, "shard": 64, "workers": 1, "behaviours": {"random": 1}},
+        "vision": {"steps": 2, "batch": 4, "kl_warmup": 2},
+        "memory": {"steps": 2, "batch": 2, "sequence": 8},
+    },
+    "the configuration of the tests",
+)
+
+
+def run_stage(stage: str, folder: str) -> str | None:
     """Run a stage of pretraining; a hash of the weights that it ended with, if it trains some."""
+    config = dataclasses.replace(RUN, out=Path(folder))
     try:
-        pretrain_command.main([stage, "--config", config])
+        {"collect": collect, "vision": vision, "memory": memory}[stage].run(config)
     except Diverged as error:  # like a UsageError, it is printed as one line
         raise UsageError(str(error)) from None
-    checkpoint = Path(config).parent / "run" / stage / "checkpoint.pt"
+    checkpoint = Path(folder) / stage / "checkpoint.pt"
     if not checkpoint.exists():
         return None
     return digest(torch.load(checkpoint, weights_only=True)["model"])

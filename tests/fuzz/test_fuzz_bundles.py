@@ -237,7 +237,7 @@ def test_what_is_no_file(
     folder = copy(good, tmp_path)
     path = folder / (name if name == "config.yaml" else config(folder)["weights"][name]["file"])
     put(kind, path)
-    outcome = sandbox.call("load_bundle", str(folder), patience=5)
+    outcome = sandbox.call("load_bundle", str(folder))
     assert outcome.kind == "refused", f"{outcome.kind}: {outcome.text}"
     one_line(outcome.text)
     assert not os.path.lexists(folder / "written")

@@ -23,17 +23,6 @@ from tests.fuzz.sandbox import Sandbox
 from tests.fuzz.special import SPECIAL, put
 from tests.fuzz.test_fuzz_bundles import one_line, packed, tensors
 
-CONFIG = """
-out: {out}
-levels: airstriker
-agent:
-  actions: ["", "LEFT", "RIGHT", "B"]
-  vision: {{latent: 16, grid: 4, player_units: 0, channels: [2, 4], decoder_channels: [2, 4]}}
-  memory: {{hidden: 8, mixtures: 2}}
-collect: {{timesteps: 128, shard: 64, workers: 1, behaviours: {{random: 1}}}}
-vision: {{steps: 2, batch: 4, kl_warmup: 2}}
-memory: {{steps: 2, batch: 2, sequence: 8}}
-"""
 SHARD = "collect/shards/00000.safetensors"
 OTHER_SHARD = "collect/shards/00001.safetensors"
 LATENT = "memory/latents/00000.safetensors"
@@ -82,19 +71,17 @@ def attack(
     goes on from there; else it begins anew.
     """
 
-    def attack(name: str, change: Callable[[Path], object], patience: float = 20) -> None:
+    def attack(name: str, change: Callable[[Path], object]) -> None:
         run = tmp_path / "run"
         if run.exists():
             shutil.rmtree(run)
         shutil.copytree(good, run)
-        (tmp_path / "config.yaml").write_text(CONFIG.format(out=run))
         stage = "vision" if name.startswith(("collect", "vision")) else "memory"
         (run / stage / "done.json").unlink()
         if name.startswith("collect"):
             (run / stage / "checkpoint.pt").unlink()
         change(run / name)
-        config = str(tmp_path / "config.yaml")
-        outcome = sandbox.call("run_stage", stage, config, seconds=15, patience=patience)
+        outcome = sandbox.call("run_stage", stage, str(run), seconds=15)
         unchanged = outcome.kind == "done" and outcome.value == weights[stage]
         tally["unchanged" if unchanged else outcome.word] += 1
         if outcome.kind == "refused":
@@ -117,7 +104,7 @@ def test_the_good_run_is_finished_again(attack: Callable[..., None], tally: Tall
 def test_damaged_files(good: Path, attack: Callable[..., None], name: str) -> None:
     content = (good / name).read_bytes()
 
-    @examples(8)
+    @examples(4)
     @given(damaged(content))
     @example(b"")
     @example(bytes(len(content)))
@@ -141,7 +128,7 @@ def test_changed_headers(good: Path, attack: Callable[..., None], name: str) -> 
             changed = {**changed, "__metadata__": metadata}
         path.write_bytes(packed(to_json(changed), data))
 
-    @examples(12)
+    @examples(6)
     @given(mutated(header, JSON_RAW))
     def load(changed: dict[str, Any]) -> None:
         attack(name, lambda path: write(path, changed))
@@ -265,7 +252,7 @@ def test_hostile_checkpoints(
 def test_changed_settings(good: Path, attack: Callable[..., None], name: str) -> None:
     document = json.loads((good / name).read_text())
 
-    @examples(10)
+    @examples(4)
     @given(
         mutated(document, JSON_RAW).map(to_json).map(lambda text: text.encode())
         | damaged((good / name).read_bytes())
@@ -282,6 +269,6 @@ def test_changed_settings(good: Path, attack: Callable[..., None], name: str) ->
 
 
 @pytest.mark.parametrize("kind", SPECIAL)
-@pytest.mark.parametrize("name", [SHARD, LATENT, OF_VISION, "vision/settings.json"])
+@pytest.mark.parametrize("name", [SHARD, OF_VISION, "vision/settings.json"])
 def test_what_is_no_file(attack: Callable[..., None], name: str, kind: str) -> None:
-    attack(name, lambda path: put(kind, path), patience=10)
+    attack(name, lambda path: put(kind, path))
