@@ -24,6 +24,12 @@ pretrain: $(VENV)/installed  ## train V, M and C from zero on Pangolin Dash (abo
 test: $(VENV)/installed  ## all tests, on the real emulator
 	$(PYTHON) -m pytest -n 2 --dist loadfile
 
+fuzz: $(VENV)/installed  ## hostile input for every reader, many examples (FUZZ_FACTOR=50 times `make test`)
+	FUZZ=long $(PYTHON) -m pytest tests/fuzz -n 2 --dist loadfile --timeout 0
+
+chaos: $(VENV)/installed  ## SIGKILL at random moments of every long command, 20 times each (KILLS=20)
+	$(PYTHON) -m tests.chaos --kills $(or $(KILLS),20)
+
 lint: $(VENV)/installed  ## style and format (ruff), floors of imports (import-linter), types (mypy)
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
@@ -50,4 +56,4 @@ clean-runs:  ## remove runs/, the output of pretraining; asks first
 	du -sh runs; printf 'Remove runs/ with all that was trained? [y/N] '; \
 	read -r answer && [ "$$answer" = y ] && rm -rf runs || echo "runs/ stays"
 
-.PHONY: help demo pretrain test lint bench game wheel clean clean-runs
+.PHONY: help demo pretrain test fuzz chaos lint bench game wheel clean clean-runs
