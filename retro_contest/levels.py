@@ -324,7 +324,8 @@ def _check_keys(
         if key not in known:
             raise UsageError(f"{where}: unknown key '{key}' (known: {', '.join(known)})")
         if not isinstance(value, known[key]):
-            expected = {list: "a list", dict: "a mapping"}.get(known[key], "text")
+            names: dict[type, str] = {list: "a list", dict: "a mapping", str: "text"}
+            expected = names[known[key]]
             raise UsageError(f"{where}: key '{key}' must be {expected}, not {value!r}")
     for key in required:
         if key not in entry:

@@ -114,7 +114,7 @@ def test_build_check_push_and_record(client, images, bundle, registry, tmp_path)
     assert labels["org.opencontainers.image.revision"] == record["commit"] != "unknown"
     assert record["config"] and record["check"]["complete"] and record["check"]["runs"] == 2
 
-    (board,) = load_boards([results])
+    (board,) = load_boards([results]).boards
     (submission,) = board.submissions
     assert submission.image == record["digest"][7:19]
     assert record["check"]["score"] == submission.score
