@@ -320,7 +320,8 @@ def _check_keys(
         if key not in known:
             raise UsageError(f"{where}: unknown key {shown(key)} (known: {', '.join(known)})")
         if not isinstance(value, known[key]):
-            expected = {"list": "a list", "dict": "a mapping"}.get(known[key].__name__, "text")
+            names: dict[type, str] = {list: "a list", dict: "a mapping", str: "text"}
+            expected = names[known[key]]
             raise UsageError(f"{where}: key '{key}' must be {expected}, not {shown(value)}")
     for key in required:
         if key not in entry:

@@ -105,7 +105,9 @@ def judge(ending: Ending) -> Verdict:
     if ending.stopped == INTERRUPT:
         return Verdict(INTERRUPTED, f"the evaluation was stopped {played}")
     if ending.stopped == OVERDUE:
-        return Verdict(SERVER_FAILED, f"it did not end when its time was up, {played}")
+        # With an agent connected this is the agent's, whatever it did: not a try that is repeated.
+        word = HUNG if ending.connected else SERVER_FAILED
+        return Verdict(word, f"the server did not end when its time was up, {played}")
     if ending.stopped == AGENT_GONE:
         return _agent_gone(ending, played)
     match ending.server_ended:

@@ -162,13 +162,20 @@ def escape():
         if line.startswith(("CapEff", "CapBnd", "NoNewPrivs"))
     )
     print("status:", sorted(status.items()), flush=True)
-    # Whatever could name the level: the environment, the mounts, the hostname.
+    # Whatever could name the level or the seed: the environment, the mounts, the hostname, and the
+    # environment and command line of every process.
     known = (
         str(sorted(os.environ.items()))
         + pathlib.Path("/proc/self/mountinfo").read_text()
         + os.uname().nodename
     )
-    for word in ("Airstriker", "Level1", "seed-"):
+    proc = pathlib.Path("/proc")
+    for file in [*proc.glob("[0-9]*/environ"), *proc.glob("[0-9]*/cmdline")]:
+        try:
+            known += file.read_text(errors="replace")
+        except OSError:
+            continue
+    for word in ("Airstriker", "Level1", "seed-", "ENVIRONMENT_SEED"):
         print("knows", word, word in known, flush=True)
     play_fair()
 

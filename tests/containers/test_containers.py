@@ -61,6 +61,7 @@ def test_the_results_are_those_of_processes(build, play, tmp_path, monkeypatch):
         results=tmp_path / "processes",
         rules=Rules(timesteps=400, wallclock=60.0),
         seeds=2,
+        replay_secret=json.loads((tmp_path / "results/secret.json").read_text())["secret"],
     )
     agent = f"{shlex.quote(sys.executable)} {shlex.quote(str(HERE / 'hostile.py'))} honest"
     in_processes = evaluate(evaluation, ProcessRunner(agent), threading.Event(), Silent())

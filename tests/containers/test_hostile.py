@@ -62,7 +62,7 @@ def test_nothing_outside_can_be_written_or_seen(attack):
     assert log.count("refused") == 18 and "DONE" not in log, log
     assert "user: 10001" in log
     assert "('CapBnd', '0000000000000000')" in log and "('NoNewPrivs', '1')" in log
-    assert log.count("knows") == log.count("False") == 3
+    assert log.count("knows") == log.count("False") == 4
 
 
 def test_an_image_that_asks_for_root_does_not_get_it(attack):

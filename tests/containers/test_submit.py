@@ -118,7 +118,7 @@ def test_build_check_push_and_record(client, images, bundle, registry, tmp_path)
     held = {entry["metadata"]["name"]: entry["metadata"]["version"] for entry in bill["installed"]}
     assert held["gymnasium"] == "1.4.0" and "cloudpickle" in held and "pip" not in held
 
-    (board,) = load_boards([results])
+    (board,) = load_boards([results]).boards
     (submission,) = board.submissions
     assert submission.image == record["digest"][7:19]
     assert record["check"]["score"] == submission.score
