@@ -64,6 +64,8 @@ def main() -> int:
     log = logging.getLogger("agent")
     if args.timesteps <= 0 or args.wallclock <= 0:
         raise UsageError("--timesteps and --wallclock must be above 0")
+    if not args.timeout > 0:
+        raise UsageError("--timeout must be above 0")
 
     asked: list[str] = []
 
@@ -86,7 +88,8 @@ def main() -> int:
             raise UsageError(f"--out {args.out}: no permission to write there")
         learner = start(models, args.seed, args.learner) if args.learn else None
         try:
-            with contextlib.closing(RemoteEnv(str(args.socket), timeout=args.timeout)) as env:
+            env = RemoteEnv(str(args.socket), connect_timeout=args.timeout, timeout=args.timeout)
+            with contextlib.closing(env):
                 progress = play.run(
                     env,
                     models,
