@@ -92,6 +92,8 @@ def check(args: Args) -> None:
         raise UsageError("--timeout must be above 0 and finite")
     if not 0 <= args.seed < 1 << 63:
         raise UsageError(f"--seed must be between 0 and 2^63 - 1, not {shown(args.seed)}")
+    if not args.timeout > 0:
+        raise UsageError(f"--timeout must be above 0, not {args.timeout}")
     if not 1 <= args.threads <= MAX_THREADS:
         raise UsageError(f"--threads must be between 1 and {MAX_THREADS}, not {args.threads}")
 
@@ -125,7 +127,8 @@ def main() -> int:
             raise UsageError(f"--out {args.out}: no permission to write there")
         learner = start(models, args.seed, args.learner) if args.learn else None
         try:
-            with contextlib.closing(RemoteEnv(str(args.socket), timeout=args.timeout)) as env:
+            env = RemoteEnv(str(args.socket), connect_timeout=args.timeout, timeout=args.timeout)
+            with contextlib.closing(env):
                 progress = play.run(
                     env,
                     models,

@@ -26,7 +26,7 @@ from gym_remote.exceptions import (
 END = b"\f"  # never occurs inside a message: JSON escapes control characters
 MAX_BYTES = 1 << 20  # of one message; the longest honest one, a description, has some hundred
 
-SHORT = 96  # bytes of a request that is remembered: any number, with or without reset
+SHORT = 128  # bytes of a message whose meaning is remembered: it must not fill the memory
 
 # A number without a fraction or with an exponent is not usual: JSON has its own rules for -0, and
 # infinity is no reward.
@@ -96,12 +96,14 @@ class Request(NamedTuple):
     """the action as a JSON value, for its channel's `decode`; None in a reset"""
 
 
+# A contest consists of few different messages, and what one of them means depends on nothing else.
+
+
 def decode_request(data: bytes) -> Request | None:
     """The request in one message without its end byte, or None if it is the client's farewell.
 
     Raises ProtocolError.
     """
-    # A contest consists of few different requests, and what one means depends on nothing else.
     return _decode_short_request(data) if len(data) <= SHORT else _decode_request(data)
 
 
@@ -129,6 +131,11 @@ def decode_usual_answer(data: bytes) -> tuple[float, bool] | None:
 
     None for any other bytes: those are for `decode`. What this reads, `decode` reads alike.
     """
+    return _decode_usual_answer(data) if len(data) <= SHORT else None
+
+
+@functools.lru_cache(maxsize=4096)
+def _decode_usual_answer(data: bytes) -> tuple[float, bool] | None:
     match = USUAL_ANSWER.fullmatch(data)
     return (float(match[1]), match[2] == b"true") if match else None
 

@@ -104,6 +104,10 @@ def judge(ending: Ending) -> Verdict:
     played = f"after {ending.timesteps:,} of {ending.budget:,} timesteps"
     if ending.stopped == INTERRUPT:
         return Verdict(INTERRUPTED, f"the evaluation was stopped {played}")
+    if ending.stopped == OVERDUE and ending.connected:
+        # The server's own limits hold whatever the agent does. If they did not, then the agent
+        # that played must not gain a second try by it.
+        return Verdict(HUNG, f"the run did not end when its time was up, {played}")
     if ending.stopped == OVERDUE:
         # With an agent connected this is the agent's, whatever it did: not a try that is repeated.
         word = HUNG if ending.connected else SERVER_FAILED

@@ -180,3 +180,31 @@ def test_sigterm_saves_and_leaves_no_process_behind(contest) -> None:
     _, manifest = bundle.load(run.out)
     assert manifest.origin["fine_tuned"]["updates"] >= 2
     assert not Path(f"/proc/{learner}").exists()
+
+
+def test_the_timeout_limits_the_wait_for_a_contest(tmp_path):
+    bundle.save(build(ONLINE), tmp_path / "bundle", {})
+    (tmp_path / "sock").mkdir()
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "agent", "--bundle", str(tmp_path / "bundle"), "--no-learn"),
+            *("--socket", str(tmp_path / "sock"), "--out", str(tmp_path / "out")),
+            *("--timeout", "0.5"),
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=120,  # of 300 s, which RemoteEnv waits by default
+    )
+    assert done.returncode == 1
+    assert "no server at" in done.stderr and "within 0.5 s" in done.stderr
+
+
+@pytest.mark.parametrize("timeout", ["0", "-1", "nan"])
+def test_a_timeout_that_cannot_be(timeout, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "agent", "--bundle", str(tmp_path), "--timeout", timeout],
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 2 and "--timeout must be above 0" in done.stderr
