@@ -175,7 +175,8 @@ class Loop(ExitStack):
         """Write scalars to TensorBoard at step `at` (default: this one), and show the note."""
         at = self.done if at is None else at
         for name, value in scalars.items():
-            self.writer.add_scalar(name, float(value), at)
+            number = value.detach() if isinstance(value, torch.Tensor) else value
+            self.writer.add_scalar(name, float(number), at)
         if note:
             self.meter.update(at, note)
 
