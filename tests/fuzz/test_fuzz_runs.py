@@ -40,25 +40,19 @@ def sandbox() -> Iterator[Sandbox]:
 def good(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run whose rollouts, V and M are finished."""
     folder = tmp_path_factory.mktemp("run")
-    (folder / "config.yaml").write_text(CONFIG.format(out=folder / "run"))
     for stage in ("collect", "vision", "memory"):
-        outcome = sandbox.call(
-            "run_stage",
-            stage,
-            str(folder / "config.yaml"),
-            seconds=60,
-            patience=120,
-            megabytes=None,
-        )
+        # collect waits for its workers.
+        outcome = sandbox.call("run_stage", stage, str(folder), patience=100, megabytes=None)
         assert outcome.kind == "done", outcome.text
-    return folder / "run"
+    return folder
 
 
 @pytest.fixture(scope="module")
 def weights(sandbox: Sandbox, good: Path) -> dict[str, str]:
     """For V and M a hash of the weights that they end with."""
-    config = str(good.parent / "config.yaml")
-    return {stage: sandbox.call("run_stage", stage, config).value for stage in ("vision", "memory")}
+    return {
+        stage: sandbox.call("run_stage", stage, str(good)).value for stage in ("vision", "memory")
+    }
 
 
 @pytest.fixture
