@@ -92,8 +92,6 @@ def check(args: Args) -> None:
         raise UsageError("--timeout must be above 0 and finite")
     if not 0 <= args.seed < 1 << 63:
         raise UsageError(f"--seed must be between 0 and 2^63 - 1, not {shown(args.seed)}")
-    if not args.timeout > 0:
-        raise UsageError(f"--timeout must be above 0, not {args.timeout}")
     if not 1 <= args.threads <= MAX_THREADS:
         raise UsageError(f"--threads must be between 1 and {MAX_THREADS}, not {args.threads}")
 
