@@ -90,8 +90,8 @@ class _Loader(yaml.SafeLoader):
 
 
 def _refusal(why: str, event: yaml.Event) -> yaml.YAMLError:
-    mark = event.start_mark
-    return yaml.composer.ComposerError(None, None, why, mark)  # type: ignore[arg-type]
+    mark = event.start_mark  # PyYAML has two classes of marks; either will do
+    return yaml.MarkedYAMLError(problem=why, problem_mark=mark)  # type: ignore[arg-type]
 
 
 def _is_text(value: str) -> bool:

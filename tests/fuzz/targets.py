@@ -25,6 +25,10 @@ from retro_common.errors import UsageError
 from retro_contest.board.leaderboard import load_boards, rank_tables, write_page
 
 
+# The first optimiser makes torch load a large part of itself: here, not in every call.
+torch.optim.Adam([torch.zeros(1, requires_grad=True)], fused=True)
+
+
 def control_characters(text: str) -> list[str]:
     """The characters of a text that a terminal acts upon, apart from the end of a line."""
     return [c for c in text if unicodedata.category(c) in ("Cc", "Cs") and c != "\n"]
