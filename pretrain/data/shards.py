@@ -235,6 +235,8 @@ class Origin:
     """its levels; shard k plays level k modulo their number"""
     actions: int
     """number of its actions"""
+    seeds: Sequence[int] = ()
+    """the seed of each shard; an empty list is not checked"""
 
 
 class ShardSet:
@@ -256,7 +258,7 @@ class ShardSet:
         self.shards = [Shard(path) for path in paths]
         if origin is not None:
             for number, shard in enumerate(self.shards):
-                _check_origin(shard, origin, origin.levels[number % len(origin.levels)])
+                _check_origin(shard, origin, number)
         held_back = max(1, len(self.shards) // 10)
         self.training = list(range(len(self.shards) - held_back))
         self.validation = list(range(len(self.shards) - held_back, len(self.shards)))
@@ -281,12 +283,14 @@ class ShardSet:
         return frames
 
 
-def _check_origin(shard: Shard, origin: Origin, level: str) -> None:
-    wrong = ""
+def _check_origin(shard: Shard, origin: Origin, number: int) -> None:
+    level, wrong = origin.levels[number % len(origin.levels)], ""
     if shard.metadata.get("run") != origin.run:
         wrong = "it is of another run"
     elif shard.level != level:
         wrong = f"it is of level {shown(shard.level)}, should be {level}"
+    elif origin.seeds and shard.metadata.get("seed") != origin.seeds[number]:
+        wrong = "it is another shard of this run"
     elif shard.actions.max() >= origin.actions:
         wrong = f"it has an action {shard.actions.max()}, and there are {origin.actions}"
     if wrong:

@@ -58,9 +58,10 @@ def open_shards(config: PretrainConfig) -> ShardSet:
     Raises:
         UsageError: one is missing, damaged, or of another run or level.
     """
-    names = [level.name for level in levels.find(config.levels)]
-    origin = Origin(stage(config).fingerprint, names, len(config.agent.actions))
-    return ShardSet(shard_folder(config), shard_names(config), origin)
+    names, shards = [level.name for level in levels.find(config.levels)], shard_names(config)
+    seeds = [seed_of(config.seed, Seeds.COLLECT, k) for k in range(len(shards))]
+    origin = Origin(stage(config).fingerprint, names, len(config.agent.actions), seeds)
+    return ShardSet(shard_folder(config), shards, origin)
 
 
 def collected_timesteps(config: PretrainConfig) -> int:

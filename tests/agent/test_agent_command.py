@@ -151,7 +151,7 @@ def test_a_full_disk_loses_neither_the_run_nor_what_was_saved_before(contest) ->
     )
     assert manifest.origin["fine_tuned"]["updates"] in (1, 2, 3)
     assert run.read_to_the_end() == 0, run.log
-    assert "the budget is spent" in run.log
+    assert "the contest is over" in run.log
     _, manifest = bundle.load(run.out)
     assert manifest.origin["fine_tuned"]["timesteps"] == 1000
 
@@ -164,7 +164,7 @@ def test_a_folder_that_is_gone_does_not_end_the_run(contest) -> None:
         with contextlib.suppress(IsADirectoryError):
             run.out.write_text("a file in the folder's place")
     assert run.read_to_the_end() == 0, run.log
-    assert "could not be saved" in run.log and "the budget is spent" in run.log
+    assert "could not be saved" in run.log and "the contest is over" in run.log
 
 
 def test_sigterm_saves_and_leaves_no_process_behind(contest) -> None:

@@ -24,7 +24,6 @@ from retro_common.config import validate
 from retro_common.errors import UsageError
 from retro_contest.board.leaderboard import load_boards, rank_tables, write_page
 
-
 # The first optimiser makes torch load a large part of itself: here, not in every call.
 torch.optim.Adam([torch.zeros(1, requires_grad=True)], fused=True)
 
@@ -91,17 +90,17 @@ def rank(folder: str, page: str | None) -> list[dict[str, Any]]:
         assert "<script>document" not in text and "\x1b" not in text, "the page is not escaped"
         assert len(text) < 5_000_000, "the page has no bounds"
     rows = []
-    for board in boards:
+    for board in boards.boards:
         for submission in board.submissions:
             assert submission.score is None or math.isfinite(submission.score)
             row = {
-                "folder": submission.folder.name,
+                "folder": submission.results.folder.name,
                 "name": submission.name,
                 "score": submission.score,
                 "interval": submission.interval,
                 "scores": submission.scores,
-                "complete": submission.complete,
-                "troubles": submission.troubles,
+                "ranked": submission.ranked,
+                "remark": submission.remark,
                 "image": submission.image,
                 "levels": board.levels,
             }

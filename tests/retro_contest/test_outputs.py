@@ -142,15 +142,15 @@ def test_an_archive_that_breaks_off_keeps_what_came(tmp_path):
 @pytest.mark.parametrize(
     ("wanted", "user"),
     [
-        ("1234", "1234"),
-        ("1234:5", "1234:5"),
-        ("root", AGENT),
-        ("0", AGENT),
-        ("00:0", AGENT),
-        ("1000", AGENT),  # the server's
-        ("agent", AGENT),  # may be root in the image's own list of users
-        ("1234:root", AGENT),
-        ("\u0661", AGENT),
+        ("1234", f"1234:{AGENT}"),
+        ("1234:5", f"1234:{AGENT}"),
+        ("root", f"{AGENT}:{AGENT}"),
+        ("0", f"{AGENT}:{AGENT}"),
+        ("00:0", f"{AGENT}:{AGENT}"),
+        ("1000", f"{AGENT}:{AGENT}"),  # the server's
+        ("agent", f"{AGENT}:{AGENT}"),  # may be root in the image's own list of users
+        ("1234:root", f"{AGENT}:{AGENT}"),
+        ("\u0661", f"{AGENT}:{AGENT}"),
     ],
 )
 def test_who_an_agent_may_be(wanted, user):
