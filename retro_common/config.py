@@ -90,7 +90,9 @@ class _Loader(yaml.SafeLoader):
 
 
 def _refusal(why: str, event: yaml.Event) -> yaml.YAMLError:
-    return yaml.composer.ComposerError(None, None, why, event.start_mark)
+    place = event.start_mark
+    where = f" (line {place.line + 1}, column {place.column + 1})" if place else ""
+    return yaml.YAMLError(why + where)
 
 
 def _is_text(value: str) -> bool:

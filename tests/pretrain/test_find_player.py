@@ -20,6 +20,7 @@ from retro_common.errors import UsageError
 
 ACTIONS = ("", "RIGHT", "LEFT", "B")
 SPEED = 3
+LEVEL = "Airstriker-Genesis-v0/Level1"
 
 
 def draw(x: int, y: int, lava: int, seed: int = 0) -> np.ndarray:
@@ -48,12 +49,12 @@ def film(timesteps: int, seed: int, lava: bool) -> tuple[list[np.ndarray], list[
     return frames, actions, np.array(centres)
 
 
-def write_shard(path: Path, timesteps: int, seed: int, lava: bool) -> np.ndarray:
+def write_shard(path: Path, timesteps: int, seed: int, lava: bool, run: str = "") -> np.ndarray:
     frames, actions, centres = film(timesteps, seed, lava)
-    writer = ShardWriter("test", ())
+    writer = ShardWriter(LEVEL, ())
     for t, (frame, action) in enumerate(zip(frames, actions, strict=True)):
         writer.add(frame, action, 0.0, t == 0, t == timesteps - 1, {})
-    writer.write(path, {})
+    writer.write(path, {"run": run})
     return centres
 
 
@@ -166,7 +167,8 @@ def collected(folder: Path, lava_from: int, **changes: int) -> PretrainConfig:
     shards = collect.shard_folder(config)
     shards.mkdir(parents=True)
     for number, name in enumerate(collect.shard_names(config)):
-        write_shard(shards / name, 200, number, lava=number >= lava_from)
+        run = collect.stage(config).fingerprint
+        write_shard(shards / name, 200, number, lava=number >= lava_from, run=run)
     return config
 
 
@@ -204,9 +206,9 @@ def test_where_nothing_moves_it_says_so(tmp_path: Path) -> None:
     shards = collect.shard_folder(config)
     shards.mkdir(parents=True)
     for name in collect.shard_names(config):
-        writer = ShardWriter("test", ())
+        writer = ShardWriter(LEVEL, ())
         for t in range(50):
             writer.add(draw(20, 20, 0), 1, 0.0, t == 0, False, {})
-        writer.write(shards / name, {})
+        writer.write(shards / name, {"run": collect.stage(config).fingerprint})
     with pytest.raises(UsageError, match=r"set agent\.vision\.player_units to 0"):
         find_player.run(config)
