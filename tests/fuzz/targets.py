@@ -24,6 +24,9 @@ from retro_common.config import validate
 from retro_common.errors import UsageError
 from retro_contest.board.leaderboard import load_boards, rank_tables, write_page
 
+# The first optimiser makes torch load a large part of itself: here, not in every call.
+torch.optim.Adam([torch.zeros(1, requires_grad=True)], fused=True)
+
 
 def control_characters(text: str) -> list[str]:
     """The characters of a text that a terminal acts upon, apart from the end of a line."""
