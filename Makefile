@@ -8,10 +8,11 @@ PYTHON := $(VENV)/bin/python
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
 
-$(VENV)/installed: requirements-dev.txt requirements.txt agent/requirements.txt retro_contest/requirements.txt
+$(VENV)/installed: requirements-dev.txt requirements.txt agent/requirements.txt retro_contest/requirements.txt pyproject.toml
 	@echo "Making the virtual environment in $(VENV) (once; a few minutes) ..."
 	@test -x $(PYTHON) || python3 -m venv $(VENV)
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: $(VENV)/installed  ## the shipped agent on a level it never saw: a table and a film

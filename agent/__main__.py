@@ -1,15 +1,16 @@
-"""``python -m agent``: load a bundle, connect to the contest, play and learn until it ends."""
+"""`python -m agent`: load a bundle, connect to the contest, play and learn until it ends."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import logging
+import math
 import os
 import signal
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import torch
@@ -21,7 +22,25 @@ from agent.learner.handle import start
 from agent.learning.planner import Budget
 from gym_remote.client import RemoteEnv
 from gym_remote.exceptions import GymRemoteError
-from retro_common.errors import UsageError
+from retro_common.errors import UsageError, shown
+
+MAX_THREADS = 1024
+
+
+def _from_environment(name: str, kind: type, default: float) -> Any:
+    """The number in an environment variable, or the default.
+
+    Raises:
+        UsageError: it is no such number.
+    """
+    text = os.environ.get(name)
+    if text is None:
+        return default
+    try:
+        return kind(text)
+    except ValueError:
+        what = "a whole number" if kind is int else "a number"
+        raise UsageError(f"{name} must be {what}, not {shown(text)}") from None
 
 
 @dataclasses.dataclass
@@ -37,9 +56,13 @@ class Args:
     """folder of the pretrained bundle"""
     socket: Path = Path(os.environ.get("RETRO_CONTEST_SOCKET", "tmp/sock"))
     """directory that the contest's socket is in"""
-    timesteps: int = int(os.environ.get("RETRO_CONTEST_TIMESTEPS", 1_000_000))
+    timesteps: int = dataclasses.field(
+        default_factory=lambda: _from_environment("RETRO_CONTEST_TIMESTEPS", int, 1_000_000)
+    )
     """the contest's budget in timesteps, for planning; the server has the last word"""
-    wallclock: float = float(os.environ.get("RETRO_CONTEST_WALLCLOCK", 12 * 3600))
+    wallclock: float = dataclasses.field(
+        default_factory=lambda: _from_environment("RETRO_CONTEST_WALLCLOCK", float, 12 * 3600.0)
+    )
     """the contest's budget in seconds, for planning; the server has the last word"""
     out: Path = Path(os.environ.get("RETRO_CONTEST_OUT", "out"))
     """folder for the fine-tuned bundle"""
@@ -48,7 +71,9 @@ class Args:
     learner: Literal["process", "inline"] | None = None
     """learn beside the playing, or stop playing for every update (reproducible, and the same
     however busy the machine is); without it the bundle says"""
-    seed: int = int(os.environ.get("RETRO_CONTEST_SEED", 0))
+    seed: int = dataclasses.field(
+        default_factory=lambda: _from_environment("RETRO_CONTEST_SEED", int, 0)
+    )
     """seed of the agent's choices"""
     timeout: float = 120.0
     """seconds to wait for the contest to appear, and for each of its answers"""
@@ -56,14 +81,28 @@ class Args:
     """threads for the networks"""
 
 
+def check(args: Args) -> None:
+    """Raise a UsageError for the first number that cannot be.
+
+    The wall clock may be infinite: a contest without a limit.
+    """
+    if args.timesteps <= 0 or not args.wallclock > 0:
+        raise UsageError("--timesteps and --wallclock must be above 0")
+    if not 0 < args.timeout < math.inf:
+        raise UsageError("--timeout must be above 0 and finite")
+    if not 0 <= args.seed < 1 << 63:
+        raise UsageError(f"--seed must be between 0 and 2^63 - 1, not {shown(args.seed)}")
+    if not 1 <= args.threads <= MAX_THREADS:
+        raise UsageError(f"--threads must be between 1 and {MAX_THREADS}, not {args.threads}")
+
+
 def main() -> int:
     args = tyro.cli(Args, prog="python -m agent")
+    check(args)
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
     log = logging.getLogger("agent")
-    if args.timesteps <= 0 or args.wallclock <= 0:
-        raise UsageError("--timesteps and --wallclock must be above 0")
 
     asked: list[str] = []
 
@@ -86,7 +125,8 @@ def main() -> int:
             raise UsageError(f"--out {args.out}: no permission to write there")
         learner = start(models, args.seed, args.learner) if args.learn else None
         try:
-            with contextlib.closing(RemoteEnv(str(args.socket), timeout=args.timeout)) as env:
+            env = RemoteEnv(str(args.socket), connect_timeout=args.timeout, timeout=args.timeout)
+            with contextlib.closing(env):
                 progress = play.run(
                     env,
                     models,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gym_remote.spaces import BUTTONS
-from retro_common.errors import UsageError
+from retro_common.errors import UsageError, shown
 
 
 def action_table(combinations: Sequence[str]) -> np.ndarray:
@@ -26,7 +26,9 @@ def action_table(combinations: Sequence[str]) -> np.ndarray:
     for row, combination in zip(table, combinations, strict=True):
         for button in combination.split():
             if button not in BUTTONS:
-                raise UsageError(f"actions: no button {button!r}; there are {' '.join(BUTTONS)}")
+                raise UsageError(
+                    f"actions: no button {shown(button)}; there are {' '.join(BUTTONS)}"
+                )
             row[BUTTONS.index(button)] = 1
     if len(np.unique(table, axis=0)) < len(table):
         raise UsageError("actions: a combination is there twice")

@@ -13,19 +13,24 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors.torch
 import torch
 import yaml
 from safetensors import SafetensorError
 
+from agent.actions import action_table
 from agent.config import AgentConfig
-from agent.models.actor import Models
-from retro_common.config import FORBID_UNKNOWN, to_dict, validate
-from retro_common.errors import UsageError
-from retro_common.files import write_atomically
+from agent.models.actor import MAX_PARAMETERS, Actor, Models
+from agent.models.frames import SIZE
+from retro_common.config import FORBID_UNKNOWN, read_yaml, to_dict, validate
+from retro_common.errors import UsageError, cut, shown
+from retro_common.files import UnreadableFile, read_plain, write_atomically
 
 FORMAT = 2
 CONFIG = "config.yaml"
+MAX_BYTES = 4 * MAX_PARAMETERS + (1 << 20)
+"""bytes that a weight file may have"""
 PARTS = ("vision", "memory", "controller")
 
 
@@ -87,17 +92,18 @@ def read_manifest(folder: Path) -> Manifest:
     if not folder.is_dir():
         raise UsageError(f"{folder}: no bundle there (no such folder)")
     try:
-        values = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        raise UsageError(f"{folder}: not a bundle: it has no {CONFIG}") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
+        values = read_yaml(path)
+    except UnreadableFile as error:
+        if error.missing:
+            raise UsageError(f"{folder}: not a bundle: it has no {CONFIG}") from None
+        raise UsageError(f"{path}: cannot be read: {error.why}") from None
     if not isinstance(values, dict) or "format" not in values:
         raise UsageError(f"{path}: not a bundle's configuration: no key `format`")
-    if values["format"] != FORMAT:
+    # Not `==`: true and 1.0 are no formats.
+    if type(values["format"]) is not int or values["format"] != FORMAT:
         raise UsageError(
-            f"{path}: bundle format {values['format']!r}, but this version reads format {FORMAT}:"
-            " pretrain again, or use the version of the kit that wrote it"
+            f"{path}: bundle format {shown(values['format'])}, but this version reads format"
+            f" {FORMAT}: pretrain again, or use the version of the kit that wrote it"
         )
     return validate(Manifest, values, str(path))
 
@@ -105,38 +111,68 @@ def read_manifest(folder: Path) -> Manifest:
 def load(folder: Path, device: torch.device | str = "cpu") -> tuple[Models, Manifest]:
     """Load a bundle.
 
+    All files are checked against the configuration before a network is built.
+
     Raises:
-        UsageError: it is missing, truncated, changed, or its weights do not fit its configuration.
+        UsageError: it is missing, truncated, changed, its weights do not fit its configuration, or
+            it cannot act with them.
     """
     manifest = read_manifest(folder)
-    models = Models.build(manifest.agent)
-    for name, module in models.parts().items():
+    action_table(manifest.agent.actions)
+    weights = {}
+    for name, module in Models.plan(manifest.agent).parts().items():
         if name not in manifest.weights:
             raise UsageError(f"{folder}: the bundle has no weights for {name}")
         weight = manifest.weights[name]
         if Path(weight.file).name != weight.file:
-            raise UsageError(f"{folder}: weight file {weight.file!r} lies outside the bundle")
-        module.load_state_dict(_read_weights(folder / weight.file, weight.sha256, module))
+            raise UsageError(f"{folder}: weight file {shown(weight.file)} lies outside the bundle")
+        weights[name] = _read_weights(folder / weight.file, weight.sha256, module)
+    models = Models.build(manifest.agent)
+    for name, module in models.parts().items():
+        module.load_state_dict(weights[name])
+    if not _can_act(models):
+        raise UsageError(f"{folder}: the weights are so large that the agent cannot act with them")
     return models.to(device), manifest
 
 
 def _read_weights(path: Path, sha256: str, module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """The weights of a file; `module` gives their names, shapes and types."""
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{path}: the bundle's weights cannot be read: {error.strerror}") from None
+        content = read_plain(path, MAX_BYTES)
+    except UnreadableFile as error:
+        raise UsageError(
+            f"{cut(path, 400)}: the bundle's weights cannot be read: {error.why}"
+        ) from None
     if hashlib.sha256(content).hexdigest() != sha256:
         raise UsageError(f"{path}: truncated or changed: its SHA-256 is not the bundle's")
     try:
         tensors = safetensors.torch.load(content)
-    except SafetensorError as error:
-        raise UsageError(f"{path}: not a safetensors file: {error}") from None
-    expected = {key: tuple(value.shape) for key, value in module.state_dict().items()}
-    found = {key: tuple(value.shape) for key, value in tensors.items()}
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise UsageError(f"{path}: not a safetensors file: {cut(error)}") from None
+    expected = {key: _kind(value) for key, value in module.state_dict().items()}
+    found = {key: _kind(value) for key, value in tensors.items()}
     for key in sorted(expected.keys() | found.keys()):
         if expected.get(key) != found.get(key):
             raise UsageError(
-                f"{path}: weights do not fit the configuration: {key} is"
+                f"{path}: weights do not fit the configuration: {cut(key, 80)} is"
                 f" {found.get(key, 'missing')}, should be {expected.get(key, 'absent')}"
             )
+        if not torch.isfinite(tensors[key]).all():
+            raise UsageError(f"{path}: damaged: {key} holds numbers that are not finite")
     return tensors
+
+
+def _kind(tensor: torch.Tensor) -> str:
+    return cut(f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}")
+
+
+def _can_act(models: Models) -> bool:
+    """Whether a timestep gives finite numbers; finite weights may be too large for that."""
+    actor = Actor(models, envs=1, seed=0)
+    frame = np.random.default_rng(0).integers(256, size=(1, SIZE, SIZE, 3), dtype=np.uint8)
+    features = actor.observe(frame)
+    with torch.inference_mode():
+        log_probs, values = models.controller(features)
+    actor.remember(features, torch.zeros(1, dtype=torch.int64), np.array([False]))
+    results = (features.z, log_probs, values, actor.state.h, actor.state.c)
+    return all(bool(torch.isfinite(each).all()) for each in results)

@@ -14,21 +14,23 @@ from retro_common.config import FORBID_UNKNOWN, Fraction, NotNegative, Positive,
 
 Precision = Literal["auto", "float32", "bfloat16"]
 Feature = Literal["z", "h", "pixels"]
+Size = Annotated[int, pydantic.Field(gt=0, le=8192)]
+"""units or channels of a layer; `agent.models.actor.MAX_PARAMETERS` bounds all of them together"""
 
 
 @dataclasses.dataclass
 class VisionConfig:
     """V, the variational autoencoder."""
 
-    latent: Positive = 512
+    latent: Size = 512
     """units of the latent z: those of all grid cells, and `player_units`"""
     grid: Literal[4, 8] = 8
     """cells per side of the grid of latent units; 4 suits small latents"""
-    player_units: Annotated[int, pydantic.Field(ge=0)] = 64
+    player_units: Annotated[int, pydantic.Field(ge=0, le=8192)] = 64
     """units for the player sprite: its appearance, and its x and y; 0 for none"""
-    channels: tuple[Positive, Positive] = (48, 96)
+    channels: tuple[Size, Size] = (48, 96)
     """channels of the encoder at a quarter of the frame's resolution, and on the grid"""
-    decoder_channels: tuple[Positive, Positive] = (64, 128)
+    decoder_channels: tuple[Size, Size] = (64, 128)
     """the same of the decoder, which is not used while playing"""
 
     __pydantic_config__ = FORBID_UNKNOWN
@@ -52,11 +54,11 @@ class VisionConfig:
 class MemoryConfig:
     """M, the LSTM with a mixture density head."""
 
-    hidden: Positive = 288
+    hidden: Size = 288
     """units of the hidden state h"""
-    mixtures: Positive = 3
+    mixtures: Annotated[int, pydantic.Field(gt=0, le=64)] = 3
     """components of the mixture over the next latent"""
-    maps: Positive = 48
+    maps: Size = 48
     """channels of the convolution over the latent's grid in the mixture's head"""
 
     __pydantic_config__ = FORBID_UNKNOWN
@@ -66,10 +68,13 @@ class MemoryConfig:
 class ControllerConfig:
     """C, the policy and value heads."""
 
-    features: tuple[Feature, ...] = ("z", "h")
+    features: Annotated[tuple[Feature, ...], pydantic.Field(min_length=1, max_length=3)] = (
+        "z",
+        "h",
+    )
     """inputs of C: V's latent, M's hidden state, and `pixels`: an encoder of C's own, trained by
     the policy gradient"""
-    hidden: Positive = 256
+    hidden: Size = 256
     """units of the hidden layer of each head"""
     precision: Precision = "auto"
     """of C's own encoder; `auto` takes bfloat16 where the hardware computes it natively"""
@@ -163,7 +168,7 @@ class OnlineConfig(PPOConfig):
     makes a run reproducible"""
     learner_device: Literal["auto", "cpu", "cuda"] = "auto"
     """where the learner's process computes; `auto` takes a GPU if there is one"""
-    learner_threads: Positive = 1
+    learner_threads: Annotated[int, pydantic.Field(gt=0, le=1024)] = 1
     """threads of the learner's process"""
     learner_patience: Rate = 60.0
     """seconds without a heartbeat after which a busy learner is killed and started again"""
@@ -181,7 +186,7 @@ class OnlineConfig(PPOConfig):
 class AgentConfig:
     """All that a bundle must know to play and to go on learning."""
 
-    actions: tuple[str, ...] = (
+    actions: Annotated[tuple[str, ...], pydantic.Field(min_length=1, max_length=4096)] = (
         "",
         "RIGHT",
         "RIGHT B",

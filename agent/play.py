@@ -1,4 +1,4 @@
-"""The contest, seen from the agent: play, learn, and keep what was learnt until the budget ends."""
+"""The main loop: play, learn, and save what was learnt until the contest ends."""
 
 from __future__ import annotations
 
@@ -18,19 +18,18 @@ from agent.learning.planner import Budget, Planner
 from agent.models.actor import Actor, Models
 from agent.models.frames import shrink
 from agent.progress import Progress
-from gym_remote.exceptions import TimestepTimeoutError, WallClockTimeoutError
+from gym_remote.exceptions import ContestOver
 
 log = logging.getLogger("agent")
 
 FINISH_SECONDS = 5.0
-"""how long the last update may still take when the budget is spent"""
+"""time for the last update to end when the budget is used up"""
 
 
 class Stopped(BaseException):
-    """Someone asked this process to end (SIGTERM, Ctrl-C).
+    """The process was asked to stop (SIGTERM, Ctrl-C).
 
-    It comes in the middle of anything. As an Exception it would now and then be swallowed by a
-    library that tries something out.
+    It may be raised anywhere. As an `Exception`, a library's `except Exception` could swallow it.
     """
 
 
@@ -48,13 +47,13 @@ def run(
 
     Args:
         env: the contest's environment, with frames as observations and MultiBinary(12) actions.
-        learner: from `agent.learner.handle.start`; None plays the models as they are.
-        save: called at intervals and at the end, to keep what was learnt.
-        asked_to_stop: the reason to stop, or None; asked at every timestep. A `Stopped` that a
-            signal handler raises may be lost, in a finaliser for example.
+        learner: from `agent.learner.handle.start`; None plays without learning.
+        save: called at intervals and at the end, to save what was learnt.
+        asked_to_stop: returns the reason to stop, or None; called at every timestep, since a
+            `Stopped` raised by a signal handler may be lost, for example in a finaliser.
 
     Returns:
-        What happened. A spent budget is the normal end.
+        The counters of the contest. A used-up budget is the normal end.
 
     Raises:
         gym_remote.exceptions.GymRemoteError: the contest broke off for another reason; what was
@@ -69,15 +68,15 @@ def run(
     patience = 0.0
     try:
         _play(env, models, progress, tuning, seed, asked_to_stop)
-    except (TimestepTimeoutError, WallClockTimeoutError) as end:
-        log.info("the budget is spent: %s", type(end).__name__)
+    except ContestOver as end:
+        log.info("the contest is over: %s", type(end).__name__)
         patience = FINISH_SECONDS
     finally:
         if tuning is not None:
             try:
                 tuning.finish(patience)
                 save(progress)
-            except Stopped:  # comes once only: this time nothing breaks it off
+            except Stopped:  # raised only once, so the second try is not interrupted
                 tuning.finish(0.0)
                 save(progress)
                 raise
@@ -92,7 +91,7 @@ def _play(
     seed: int,
     asked_to_stop: Callable[[], str | None],
 ) -> None:
-    """Timestep after timestep, until the environment raises that the contest ended."""
+    """Play timesteps until the environment raises that the contest is over."""
     buttons = action_table(models.config.actions)
     actor = Actor(models, envs=1, seed=seed)
     if tuning is not None:

@@ -10,7 +10,7 @@ from typing import Annotated
 import tyro
 from tyro.conf import OmitArgPrefixes, subcommand
 
-from retro_common.errors import UsageError
+from retro_common.errors import UsageError, shown
 
 SHIPPED = Path("bundles/pangolin")
 
@@ -84,6 +84,8 @@ def _run(command: Command) -> None:
 
     if command.timesteps is not None and command.timesteps < 1:
         raise UsageError("--timesteps must be at least 1")
+    if not isinstance(command, Report) and not 0 <= command.seed < 1 << 63:
+        raise UsageError(f"--seed must be between 0 and 2^63 - 1, not {shown(command.seed)}")
     if isinstance(command, Report):
         import dataclasses
 

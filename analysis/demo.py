@@ -36,8 +36,6 @@ class Args:
 
     bundle: Path = Path("bundles/pangolin")
     """the pretrained agent"""
-    config: Path = Path("configs/pangolin.yaml")
-    """configuration of the pretraining that made the bundle"""
     pretrain: Path | None = None
     """configuration of a run that makes another bundle first, for example configs/demo.yaml"""
     level: str = "PangolinDash-Genesis-v0/FernHollow.Act3"
@@ -88,12 +86,11 @@ def fingerprint(folder: Path) -> str:
 def main() -> None:
     args = tyro.cli(Args, prog="python -m analysis.demo", description=__doc__)
     began = time.monotonic()
-    bundle, config = args.bundle, args.config
+    bundle = args.bundle
     if args.pretrain is not None:
-        config = args.pretrain
-        bundle = load(PretrainConfig, config).out / "bundle"
+        bundle = load(PretrainConfig, args.pretrain).out / "bundle"
         command(
-            *("-m", "pretrain", "all", "--config", str(config)),
+            *("-m", "pretrain", "all", "--config", str(args.pretrain)),
             *(["--draw-all"] if args.draw_all else []),
         )
 
@@ -113,8 +110,8 @@ def main() -> None:
     film = args.results / "watch.mp4"
     if not film.exists():
         command(
-            *("-m", "pretrain", "watch", "--config", str(config), "--bundle", tuned),
-            *("--source", args.level, "--timesteps", "300", "--to", str(film)),
+            *("-m", "analysis", "watch", "--bundle", tuned, "--source", args.level),
+            *("--timesteps", "300", "--to", str(film)),
         )
 
     table = rich.table.Table(title=f"{args.level}: mean reward per episode")

@@ -22,34 +22,38 @@ NEEDED = ("x", "y", "screen_x", "screen_y", "speed_x", "speed_y", "on_ground")
 
 @dataclass
 class EncodedEpisodes:
-    """Some shards, encoded by V and M.
-
-    Attributes (N timesteps in all):
-        frames: uint8 (N, 64, 64, 3).
-        mean, logvar: (N, Z), V's posterior. z: (N, Z), a sample of it.
-        before, after: (N, H), M's hidden state before and after each timestep.
-        actions, rewards (scaled), ends: (N,).
-        goes_on: bool (N,), the next row is the next timestep of the same episode.
-        screen: (N, 2), the player's position on the screen in pixels. speed: (N, 2). ground: (N,).
-        starts: (N,), the row where the row's episode begins.
-        level: str (N,), its name.
-    """
+    """Some shards, encoded by V and M; N timesteps in all."""
 
     frames: np.ndarray
+    """uint8 (N, 64, 64, 3)"""
     mean: np.ndarray
+    """of V's posterior, (N, Z)"""
     logvar: np.ndarray
+    """of V's posterior, (N, Z)"""
     z: np.ndarray
+    """a sample of the posterior, (N, Z)"""
     before: np.ndarray
+    """M's hidden state before each timestep, (N, H)"""
     after: np.ndarray
+    """M's hidden state after each timestep, (N, H)"""
     actions: np.ndarray
+    """int64 (N,)"""
     rewards: np.ndarray
+    """scaled, (N,)"""
     ends: np.ndarray
+    """whether the episode ended with the timestep, (N,)"""
     goes_on: np.ndarray
+    """whether the next row is the next timestep of the same episode, bool (N,)"""
     screen: np.ndarray
+    """the player's place on the screen in pixels, (N, 2)"""
     speed: np.ndarray
+    """the player's speed, (N, 2)"""
     ground: np.ndarray
+    """whether the player stands on ground, (N,)"""
     starts: np.ndarray
+    """the row where the row's episode begins, (N,)"""
     level: np.ndarray
+    """the level's name, str (N,)"""
 
     def half(self, which: int) -> EncodedEpisodes:
         """Every second episode."""
@@ -136,9 +140,9 @@ def rollout_starts(data: EncodedEpisodes) -> np.ndarray:
 
 @torch.inference_mode()
 def imagine(memory: Memory, data: EncodedEpisodes, first: np.ndarray) -> list[torch.Tensor]:
-    """Latents (R, Z) of the HORIZONS[-1] timesteps after the CONTEXT seen from these rows on.
+    """Latents (R, Z) predicted for OPEN_LOOP timesteps, after CONTEXT timesteps from each row.
 
-    What M knew before the first seen frame does not count: it starts from an empty state.
+    M starts from an empty state.
     """
     mean, state, dreamt = torch.from_numpy(data.mean), memory.initial_state(len(first)), []
     for t in range(CONTEXT + HORIZONS[-1] - 1):

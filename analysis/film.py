@@ -28,7 +28,11 @@ class Film:
     def __init__(self, path: Path, fps: int = 15):
         if path.suffix not in (".mp4", ".gif"):
             raise UsageError(f"{path}: a film is an .mp4 or a .gif")
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.open("ab").close()  # the encoder's own complaint would be a page long
+        except OSError as error:
+            raise UsageError(f"{path}: cannot be written: {error.strerror}") from None
         self.path, self.frames = path, 0
         self._history: dict[str, list[float]] = {}
         options = {"fps": fps}

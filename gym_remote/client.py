@@ -20,6 +20,8 @@ from gym_remote.messages import (
     RESET_REQUEST,
     Connection,
     PeerGone,
+    decode,
+    decode_usual_answer,
     encode,
     encode_step,
     error_in,
@@ -160,17 +162,11 @@ class RemoteEnv(gymnasium.Env):
             except PeerGone:
                 # The server has closed; it may have said why.
                 self._receive("close", deadline)
-            answer = self._receive("update", deadline)
-            try:
-                observation, reward, done = answer["ob"], answer["reward"], answer["done"]
-            except KeyError:
-                raise ProtocolError(
-                    f"an answer without ob, reward or done: {shorten(answer)}"
-                ) from None
-            if not is_finite(reward) or type(done) is not bool:
-                raise ProtocolError(f"not an answer: {shorten(answer)}")
+            data = self._receive_bytes(deadline)
+            usual = decode_usual_answer(data)
+            observation, reward, done = (True, *usual) if usual else self._read_answer(data)
             self._timesteps += 1
-            return self._observation.decode(observation), float(reward), done
+            return self._observation.decode(observation), reward, done
         except BaseException:
             # Whatever happened, even Ctrl-C: the next answer would be that to this request.
             self.close()
@@ -182,17 +178,37 @@ class RemoteEnv(gymnasium.Env):
         Raises what the server says in a `close` or `exception` message, ProtocolError for any
         other message.
         """
+        return self._content(self._receive_bytes(deadline), expected)
+
+    def _receive_bytes(self, deadline: float) -> bytes:
         assert self._connection is not None
         try:
-            kind, content = self._connection.receive(deadline)
+            return self._connection.receive_bytes(deadline)
         except TimeoutError:
             raise ServerTimeoutError("the server does not answer") from None
         except PeerGone:
             raise ServerDisconnectError(
                 "the server closed the connection without a reason, or died"
             ) from None
+
+    def _content(self, data: bytes, expected: str) -> dict:
+        """As `_receive`, of a message that was received."""
+        kind, content = decode(data)
         if kind in ("close", "exception"):
             raise error_in(kind, content, self._timesteps)
         if kind != expected:
             raise ProtocolError(f"{shorten(kind)} message instead of {expected}")
         return content
+
+    def _read_answer(self, data: bytes) -> tuple[object, float, bool]:
+        """(ob, reward, done) of any answer; raises as `_receive` does."""
+        answer = self._content(data, "update")
+        try:
+            observation, reward, done = answer["ob"], answer["reward"], answer["done"]
+        except KeyError:
+            raise ProtocolError(
+                f"an answer without ob, reward or done: {shorten(answer)}"
+            ) from None
+        if not is_finite(reward) or type(done) is not bool:
+            raise ProtocolError(f"not an answer: {shorten(answer)}")
+        return observation, float(reward), done

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import functools
 import json
 import math
 import os
+import re
 import select
 import socket
 import time
+from typing import NamedTuple
 
 from gym_remote.exceptions import (
     BY_ID,
@@ -23,10 +26,22 @@ from gym_remote.exceptions import (
 END = b"\f"  # never occurs inside a message: JSON escapes control characters
 MAX_BYTES = 1 << 20  # of one message; the longest honest one, a description, has some hundred
 
+SHORT = 128  # bytes of a message whose meaning is remembered: it must not fill the memory
+
+# A number without a fraction or with an exponent is not usual: JSON has its own rules for -0, and
+# infinity is no reward.
+USUAL_ANSWER = re.compile(
+    rb'\{"type": "update", "content": \{"ob": true, '
+    rb'"reward": (-?(?:0|[1-9][0-9]{0,14})\.[0-9]{1,20}), "done": (true|false), "reset": false\}\}'
+)
+
 raw_decode = json.JSONDecoder().raw_decode
+
+CHUNK = 4096  # bytes that are received at once
 
 AT_ONCE = 0.0002  # seconds that are worth staying awake for an answer
 WHILE = 0.1  # seconds without doing so after it was in vain
+PAUSE = 0.01  # seconds between two looks at a socket that is readable, but holds nothing
 
 RESET_REQUEST = b'{"type": "update", "content": {"reset": true}}\f'
 
@@ -71,6 +86,58 @@ def decode(data: bytes) -> tuple[str, dict]:
     if type(kind) is not str or type(content) is not dict or len(message) != 2 or end != len(text):
         raise ProtocolError(f"not a message: {shorten(data)}")
     return kind, content
+
+
+class Request(NamedTuple):
+    """What a client asks for: a reset, or a step with an action."""
+
+    is_reset: bool
+    action: object
+    """the action as a JSON value, for its channel's `decode`; None in a reset"""
+
+
+# A contest consists of few different messages, and what one of them means depends on nothing else.
+
+
+def decode_request(data: bytes) -> Request | None:
+    """The request in one message without its end byte, or None if it is the client's farewell.
+
+    Raises ProtocolError.
+    """
+    return _decode_short_request(data) if len(data) <= SHORT else _decode_request(data)
+
+
+def _decode_request(data: bytes) -> Request | None:
+    kind, content = decode(data)
+    if kind == "close":
+        return None
+    if kind != "update":
+        raise ProtocolError(f"{shorten(kind)} message instead of a request")
+    is_reset = content.get("reset", False)
+    if type(is_reset) is not bool or not content.keys() <= {"ac", "reset"}:
+        raise ProtocolError(f"not a request: {shorten(content)}")
+    if is_reset:
+        return Request(True, None)  # a client of 2018 repeats its last action in a reset
+    if "ac" not in content:
+        raise ProtocolError("a request without ac or reset")
+    return Request(False, content["ac"])
+
+
+_decode_short_request = functools.lru_cache(maxsize=4096)(_decode_request)
+
+
+def decode_usual_answer(data: bytes) -> tuple[float, bool] | None:
+    """(reward, done) of an answer whose `ob` is true, if it is written as `encode_answer` does.
+
+    None for any other bytes: those are for `decode`. What this reads, `decode` reads alike.
+    """
+    return _decode_usual_answer(data) if len(data) <= SHORT else None
+
+
+@functools.lru_cache(maxsize=4096)
+def _decode_usual_answer(data: bytes) -> tuple[float, bool] | None:
+    match = USUAL_ANSWER.fullmatch(data)
+    return (float(match[1]), match[2] == b"true") if match else None
 
 
 def error_in(kind: str, content: dict, timesteps: int = 0) -> GymRemoteError:
@@ -130,15 +197,21 @@ class PeerGone(Exception):
 
 
 class Connection:
-    """Sends and receives whole messages on a connected socket."""
+    """Sends and receives whole messages on a connected socket.
+
+    No call on the socket ever blocks; only `poll` and a short pause wait, and both know the
+    deadline. So it holds whatever the other side sends.
+    """
 
     def __init__(self, sock: socket.socket):
-        sock.setblocking(True)
+        sock.setblocking(False)
+        # An out-of-band byte becomes a byte like any other. Otherwise it would make poll() say
+        # that there is something to read, and recv() find nothing, for as long as it lies there.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
         self._sock = sock
         self._messages: collections.deque[bytes] = collections.deque()  # received, not yet read
         self._partial = bytearray()  # the beginning of the message after them
-        self._sleep_until = 0.0  # a time.monotonic()
-        # Waiting in poll() instead of socket timeouts saves system calls.
+        self._sleep_until = 0.0  # a time.monotonic(), or 0
         self._readable = select.poll()
         self._readable.register(sock, select.POLLIN)
 
@@ -154,7 +227,7 @@ class Connection:
         can only be full if the other side does not read what it is sent.
         """
         try:
-            sent = self._sock.send(message, socket.MSG_DONTWAIT)
+            sent = self._sock.send(message)
         except BlockingIOError:
             sent = 0
         except OSError as error:
@@ -163,15 +236,22 @@ class Connection:
             raise ProtocolError("the other side does not read what it is sent")
 
     def receive(self, deadline: float) -> tuple[str, dict]:
-        """The next message, as (type, content).
+        """The next message, as (type, content); raises as `receive_bytes` and `decode` do."""
+        return decode(self.receive_bytes(deadline))
 
-        `deadline` is a time.monotonic() or infinity. Raises TimeoutError at the deadline,
-        PeerGone if the other side is gone, ProtocolError for what is not a message.
+    def receive_bytes(self, deadline: float) -> bytes:
+        """The next message as it came, without its end byte.
+
+        `deadline` is a time.monotonic() or infinity. Raises TimeoutError if no whole message has
+        come by then, PeerGone if the other side is gone, ProtocolError for a message that is too
+        long.
         """
         while not self._messages:
             chunk = self._receive_some(deadline)
             if not chunk:
                 raise PeerGone("the other side is gone")
+            if not self._partial and chunk.find(END) == len(chunk) - 1:
+                return chunk[:-1]  # nearly always: one message and nothing else
             *complete, rest = chunk.split(END)
             if complete and self._partial:
                 complete[0] = bytes(self._partial) + complete[0]
@@ -180,7 +260,10 @@ class Connection:
             self._partial += rest
             if len(self._partial) > MAX_BYTES:
                 raise ProtocolError(f"a message of more than {MAX_BYTES} bytes")
-        return decode(self._messages.popleft())
+            # However quickly the pieces of a message come, they do not put the deadline off.
+            if not complete and time.monotonic() >= deadline:
+                raise TimeoutError("no whole message in time")
+        return self._messages.popleft()
 
     def _receive_some(self, deadline: float) -> bytes:
         """Whatever comes first: bytes, or none if the other side is gone.
@@ -190,20 +273,33 @@ class Connection:
         comes, because the other side has work to do or because other processes want the core,
         just sleep for the next while.
         """
-        start = now = time.monotonic()
-        ready: object = False  # or what poll() found
-        if start >= self._sleep_until:
-            while not ready and now < start + AT_ONCE:
-                os.sched_yield()
-                ready = self._readable.poll(0)
+        now = time.monotonic()
+        if now >= self._sleep_until:
+            awake_until = min(now + AT_ONCE, deadline)
+            chunk = None
+            while chunk is None and now < awake_until:
+                os.sched_yield()  # to the other side, if it waits for this core
+                chunk = self._receive_now()
                 now = time.monotonic()
-            if now >= start + AT_ONCE:
+            if now >= awake_until:
                 self._sleep_until = now + WHILE
-        if not ready and not wait(self._readable, deadline):
-            raise TimeoutError("no message in time")
+            if chunk is not None:
+                return chunk
+        while wait(self._readable, deadline):
+            chunk = self._receive_now()
+            if chunk is not None:
+                return chunk
+            # poll() was wrong. If it stays so, asking again at once would take a whole core.
+            time.sleep(max(0.0, min(PAUSE, deadline - time.monotonic())))
+        raise TimeoutError("no message in time")
+
+    def _receive_now(self) -> bytes | None:
+        """Bytes that are here; none of them if the other side is gone; None if nothing is here."""
         try:
-            return self._sock.recv(65536)
-        except ConnectionError:
+            return self._sock.recv(CHUNK)
+        except BlockingIOError:
+            return None
+        except OSError:
             return b""
 
     def stop_receiving(self) -> None:

@@ -29,10 +29,10 @@ from gym_remote.exceptions import (
 from gym_remote.messages import (
     Connection,
     PeerGone,
+    decode_request,
     encode,
     encode_answer,
     encode_farewell,
-    is_finite,
     shorten,
     wait,
 )
@@ -140,7 +140,7 @@ class Server:
         if self._directory_fd is None:
             return
         for name in self._files:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):  # removed, or replaced by a folder, by the client
                 os.unlink(name, dir_fd=self._directory_fd)
         os.close(self._directory_fd)  # and with it the lock on the directory
         self._directory_fd = None
@@ -219,6 +219,7 @@ class Server:
         try:
             if not wait(connectable, deadline) or self._stopped:
                 return False
+            self._listener.setblocking(False)
             sock, _ = self._listener.accept()
         finally:
             self._close_listener()
@@ -243,12 +244,14 @@ class Server:
             if now >= end:
                 return Reason.WALLCLOCK_LIMIT
             try:
-                kind, content = connection.receive(min(end, now + request_timeout))
+                data = connection.receive_bytes(min(end, now + request_timeout))
             except TimeoutError:
                 return Reason.WALLCLOCK_LIMIT if time.monotonic() >= end else Reason.NO_REQUEST
-            if kind == "close":
+            request = decode_request(data)
+            if request is None:
                 return Reason.CLIENT_CLOSED
-            is_reset, action = self._parse_request(kind, content)
+            is_reset, value = request
+            action = None if is_reset else self._decode_action(value)
 
             if is_reset:
                 refused = in_episode and not allow_early_reset
@@ -264,7 +267,7 @@ class Server:
                 observation, given, terminated, truncated, _ = env.step(action)
                 reward, done = float(given), bool(terminated or truncated)
             in_episode = not done
-            if not is_finite(reward):
+            if not math.isfinite(reward):
                 raise ValueError(f"a reward of {reward} cannot be sent")
             connection.send(encode_answer(self._observation.encode(observation), reward, done))
             self._timesteps += 1
@@ -279,21 +282,12 @@ class Server:
             return False
         return kind == "close"
 
-    def _parse_request(self, kind: str, content: dict) -> tuple[bool, object]:
-        """(is it a reset?, action or None); raises ProtocolError."""
-        if kind != "update":
-            raise ProtocolError(f"{shorten(kind)} message instead of a request")
-        is_reset = content.get("reset", False)
-        if type(is_reset) is not bool or not content.keys() <= {"ac", "reset"}:
-            raise ProtocolError(f"not a request: {shorten(content)}")
-        if is_reset:
-            return True, None  # a client of 2018 repeats its last action in a reset
-        if "ac" not in content:
-            raise ProtocolError("a request without ac or reset")
-        action = self._action.decode(content["ac"])
+    def _decode_action(self, value: object) -> object:
+        """Raises ProtocolError for what is not an action of the environment."""
+        action = self._action.decode(value)
         if self._check_action and not self._env.action_space.contains(action):
             raise ProtocolError(f"not an action: {shorten(action)}")
-        return False, action
+        return action
 
 
 def _farewell(reason: Reason, detail: str) -> bytes:

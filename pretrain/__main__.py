@@ -11,10 +11,11 @@ from pathlib import Path
 
 import tyro
 
+from agent.models.actor import Models
 from pretrain.config import PretrainConfig
 from pretrain.stage import Diverged, Stopped
 from retro_common.config import load, to_dict, validate
-from retro_common.errors import UsageError
+from retro_common.errors import UsageError, cut
 
 # Before torch starts its threads: they should sleep, not spin, while they wait for each other. On
 # a machine with other work (emulators, for example) spinning costs half of the speed and more.
@@ -71,6 +72,7 @@ def main(arguments: list[str]) -> int:
     )
     config = validate(PretrainConfig, to_dict(config), "command line")
 
+    Models.plan(config.agent)
     wanted = stages(known.stage, config)
     for number, stage in enumerate(wanted, start=1):
         if len(wanted) > 1:
@@ -111,4 +113,11 @@ if __name__ == "__main__":
         sys.exit(1)
     except Diverged as error:
         print(f"python -m pretrain: {error}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        # The machine's doing, such as a full disk. What was saved before is whole.
+        print(
+            f"python -m pretrain: {cut(error)}; run the same command again to go on",
+            file=sys.stderr,
+        )
         sys.exit(1)

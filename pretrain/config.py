@@ -187,7 +187,7 @@ class PretrainConfig:
     """held-out levels that the report measures V and M on; nothing is ever trained on them"""
     report_timesteps: Positive = 4096
     """timesteps per level that the report measures"""
-    seed: Annotated[int, pydantic.Field(ge=0)] = 0
+    seed: Annotated[int, pydantic.Field(ge=0, lt=1 << 63)] = 0
     """the run's seed; every component's own seed is derived from it"""
     device: Device = "auto"
     """where networks train: `auto` takes a GPU if there is one"""

@@ -13,7 +13,8 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from pretrain.meter import Meter, StopRequest
-from pretrain.stage import Diverged, Stage, Stopped
+from pretrain.stage import CHECKPOINT, Diverged, Stage, Stopped, finite
+from retro_common.errors import UsageError, shown
 
 CHECKPOINT_SECONDS = 60.0
 LOG_EVERY = 20
@@ -57,16 +58,31 @@ class Loop(ExitStack):
         self.work, self.total, self.stride, self.unit = work, total, stride, unit
         self.carried, self.parts = {} if carried is None else carried, parts
         self.first = 0
-        if checkpoint := work.restore():
-            self.first = checkpoint["done"]
+        if (checkpoint := work.restore()) is not None:
+            self.first = self._check(checkpoint)
             for name, part in parts.items():
-                part.load_state_dict(checkpoint[name])
+                work.load_into(part, checkpoint[name])
             self.carried.update(checkpoint["carried"])
         self.done = self.first
         """steps before the current one"""
         self.where = ""
         """added to the message of `Diverged`: for example the batch"""
         self._saved_at = time.monotonic()
+
+    def _check(self, checkpoint: dict[str, Any]) -> int:
+        """The number of steps that a checkpoint was written after."""
+        path = self.work.folder / CHECKPOINT
+        done, carried = checkpoint.get("done"), checkpoint.get("carried")
+        if not self.parts.keys() <= checkpoint.keys() or not isinstance(carried, dict):
+            raise UsageError(f"{path}: not of this stage: add --fresh to train it anew")
+        if carried.keys() != self.carried.keys():
+            raise UsageError(f"{path}: not of this stage: add --fresh to train it anew")
+        if type(done) is not int or not 0 <= done < self.total + self.stride:
+            raise UsageError(
+                f"{path}: written after {shown(done)} of {self.total} {self.unit}, which cannot be:"
+                " add --fresh to train the stage anew"
+            )
+        return done
 
     def __enter__(self) -> Loop:
         super().__enter__()
@@ -81,7 +97,7 @@ class Loop(ExitStack):
         if isinstance(error, FloatingPointError):
             raise Diverged(
                 f"{self.work.name}: {error} at {self.unit.rstrip('s')} {self.done}{self.where};"
-                f" the last good checkpoint is {self.work.folder}/checkpoint.pt"
+                f" the last good checkpoint is {self.work.folder / CHECKPOINT}"
             ) from None
         return None
 
@@ -103,8 +119,15 @@ class Loop(ExitStack):
         self.save()
 
     def save(self) -> None:
-        """Write a checkpoint."""
+        """Write a checkpoint.
+
+        Raises:
+            FloatingPointError: weights are not finite; the old checkpoint stays.
+        """
         parts = {name: part.state_dict() for name, part in self.parts.items()}
+        for name, part in self.parts.items():
+            if isinstance(part, torch.nn.Module) and not finite(parts[name]):
+                raise FloatingPointError(f"weights of the {name} are not finite")
         self.work.save({**parts, "carried": self.carried, "done": self.done})
         self._saved_at = time.monotonic()
 
@@ -152,7 +175,8 @@ class Loop(ExitStack):
         """Write scalars to TensorBoard at step `at` (default: this one), and show the note."""
         at = self.done if at is None else at
         for name, value in scalars.items():
-            self.writer.add_scalar(name, float(value), at)
+            number = value.detach() if isinstance(value, torch.Tensor) else value
+            self.writer.add_scalar(name, float(number), at)
         if note:
             self.meter.update(at, note)
 

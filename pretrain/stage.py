@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import hashlib
 import io
 import json
-import shutil
+import math
+import os
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -14,9 +16,21 @@ from typing import Any
 import numpy as np
 import torch
 
-from retro_common.errors import UsageError
-from retro_common.files import write_atomically
+from retro_common.errors import UsageError, cut
+from retro_common.files import (
+    UnreadableFile,
+    read_json_object,
+    read_plain,
+    remove_tree,
+    write_atomically,
+)
 from retro_common.provenance import provenance
+
+SETTINGS, CHECKPOINT, DONE = "settings.json", "checkpoint.pt", "done.json"
+CHECKPOINT_BYTES = 4 << 30
+"""bytes that a checkpoint may have"""
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""errors of a full disk"""
 
 
 class Seeds(IntEnum):
@@ -40,7 +54,7 @@ class Diverged(Exception):
 
 
 class Stage:
-    """A folder with ``settings.json``, ``checkpoint.pt`` and ``done.json``.
+    """A folder with `settings.json`, `checkpoint.pt` and `done.json`.
 
     A folder belongs to one set of settings. Opening it with others is a `UsageError` that names
     the changed keys, so that a run is never continued as another one by accident. Constructing a
@@ -79,16 +93,19 @@ class Stage:
 
         Raises:
             UsageError: the folder was made with other settings, or cannot be written.
+            OSError: the disk is full.
         """
-        if fresh and self.folder.exists():
-            shutil.rmtree(self.folder)
-        self.check()
         try:
+            if fresh:
+                remove_tree(self.folder)
+            self.check()
             self.folder.mkdir(parents=True, exist_ok=True)
-            path = self.folder / "settings.json"
-            if not path.exists():
+            path = self.folder / SETTINGS
+            if not os.path.lexists(path):
                 write_atomically(path, json.dumps(self.settings, indent=1))
         except OSError as error:
+            if error.errno in FULL:
+                raise
             raise UsageError(f"{self.folder}: cannot be written: {error.strerror}") from None
         return self
 
@@ -96,10 +113,13 @@ class Stage:
         """Raise a UsageError if this folder, or one of the inputs', has other settings."""
         for stage in self.inputs:
             stage.check()
-        path = self.folder / "settings.json"
-        if not path.exists():
-            return
-        changed = _differences(json.loads(path.read_text()), self.settings)
+        try:
+            known = read_json_object(self.folder / SETTINGS)
+        except UnreadableFile as error:
+            if error.missing:
+                return
+            raise self._damaged(SETTINGS, error.why) from None
+        changed = _differences(known, self.settings)
         if changed:
             raise UsageError(
                 f"{self.folder} was made with other settings ({'; '.join(changed[:3])}):"
@@ -107,37 +127,130 @@ class Stage:
             )
 
     def restore(self) -> dict[str, Any] | None:
-        """The last checkpoint, or None at the start."""
-        path = self.folder / "checkpoint.pt"
-        if not path.exists():
-            return None
-        return torch.load(path, map_location="cpu", weights_only=True)
+        """The last checkpoint, or None at the start.
+
+        Raises:
+            UsageError: it is damaged, or holds weights that are not finite.
+        """
+        try:
+            content = read_plain(self.folder / CHECKPOINT, CHECKPOINT_BYTES)
+        except UnreadableFile as error:
+            if error.missing:
+                return None
+            raise self._damaged(CHECKPOINT, error.why) from None
+        if _sealed(content[: -len(_seal(b""))]) != content:
+            raise self._damaged(CHECKPOINT, "its checksum is wrong")
+        try:
+            checkpoint = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        except Exception as error:  # whatever reading a file of another make raises
+            raise self._damaged(CHECKPOINT, f"{type(error).__name__}: {cut(error)}") from None
+        if not isinstance(checkpoint, dict):
+            raise self._damaged(CHECKPOINT, "it is no checkpoint")
+        if not finite(checkpoint.get("model")):
+            raise self._damaged(CHECKPOINT, "its weights are not finite")
+        return checkpoint
 
     def save(self, checkpoint: dict[str, Any]) -> None:
         """Write a checkpoint in one step."""
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
-        write_atomically(self.folder / "checkpoint.pt", buffer.getvalue())
+        content = buffer.getvalue()
+        write_atomically(self.folder / CHECKPOINT, _sealed(content))
 
     @property
     def finished(self) -> bool:
-        return (self.folder / "done.json").exists()
+        """Whether the stage is done.
+
+        Raises:
+            UsageError: `done.json` is damaged, or of another run.
+        """
+        try:
+            record = read_json_object(self.folder / DONE)
+        except UnreadableFile as error:
+            if error.missing:
+                return False
+            raise self._damaged(DONE, error.why) from None
+        if record.get("fingerprint") != self.fingerprint:
+            raise self._damaged(DONE, "it is of another run")
+        return True
 
     def finish(self, **facts: Any) -> None:
-        """Mark the stage as done, with facts about its result."""
+        """Mark the stage as done, with facts about its result.
+
+        Raises:
+            Diverged: a fact is a number that is not finite.
+        """
+        for name, value in facts.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise Diverged(
+                    f"{self.name}: {name} is {value} at the end: the stage is not marked as done;"
+                    " add --fresh to train it anew"
+                )
         record = {"fingerprint": self.fingerprint, **facts, **provenance()}
-        write_atomically(self.folder / "done.json", json.dumps(record, indent=1))
+        write_atomically(self.folder / DONE, json.dumps(record, indent=1))
 
     def trained(self) -> dict[str, Any]:
         """The weights (`model` of the checkpoint) that this stage ended with.
 
         Raises:
-            UsageError: the stage is not done, or was made with other settings.
+            UsageError: the stage is not done, was made with other settings, or its checkpoint is
+                missing or damaged.
         """
         self.check()
         if not self.finished:
             raise UsageError(f"{self.folder}: {self.name} is not done: run that stage first")
-        return self.restore()["model"]
+        checkpoint = self.restore()
+        if checkpoint is None:
+            raise self._damaged(CHECKPOINT, "it is missing, though the stage is done")
+        if not isinstance(checkpoint.get("model"), dict):
+            raise self._damaged(CHECKPOINT, "it holds no weights")
+        return checkpoint["model"]
+
+    def load_trained(self, module: torch.nn.Module) -> None:
+        """Load the weights that this stage ended with into a network; see `trained`."""
+        self.load_into(module, self.trained())
+
+    def load_into(self, part: Any, state: Any) -> None:
+        """Load a part of the checkpoint into a module or an optimiser.
+
+        Raises:
+            UsageError: it does not fit.
+        """
+        try:
+            part.load_state_dict(state)
+        except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
+            raise self._damaged(CHECKPOINT, f"it does not fit: {cut(error)}") from None
+
+    def _damaged(self, name: str, why: str) -> UsageError:
+        return UsageError(
+            f"{self.folder / name}: damaged: {why}: run the stage {self.name} with --fresh,"
+            " which throws its work away"
+        )
+
+
+def finite(value: Any) -> bool:
+    """Whether all numbers in tensors, and in containers of them, are finite."""
+    if isinstance(value, torch.Tensor):
+        return not value.is_floating_point() or bool(torch.isfinite(value).all())
+    if isinstance(value, dict):
+        return all(finite(each) for each in value.values())
+    if isinstance(value, list | tuple):
+        return all(finite(each) for each in value)
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def _seal(content: bytes) -> bytes:
+    return b"sha256:" + hashlib.sha256(content).hexdigest().encode()
+
+
+def _sealed(content: bytes) -> bytes:
+    """A file of `torch.save` with the SHA-256 of its content behind it, as the comment of a ZIP.
+
+    A ZIP file ends with the length of its comment, 2 bytes, and the comment: `torch.load` reads the
+    file as before. In `content` that length may be 0, or that of the checksum.
+    """
+    content = content[:-2] + len(_seal(b"")).to_bytes(2, "little")
+    return content + _seal(content)
 
 
 def _differences(old: Any, new: Any, prefix: str = "") -> list[str]:
@@ -147,7 +260,7 @@ def _differences(old: Any, new: Any, prefix: str = "") -> list[str]:
         for key in sorted(old.keys() | new.keys()):
             found += _differences(old.get(key), new.get(key), f"{prefix}.{key}".lstrip("."))
         return found
-    return [] if old == new else [f"{prefix}: {old} -> {new}"]
+    return [] if old == new else [f"{cut(prefix, 80)}: {cut(old, 80)} -> {cut(new, 80)}"]
 
 
 def seed_of(seed: int, *parts: int) -> int:

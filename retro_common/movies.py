@@ -12,12 +12,14 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from retro_common.errors import UsageError
-from retro_common.files import write_atomically
+from retro_common.errors import UsageError, cut, shown
+from retro_common.files import UnreadableFile, read_json_object, write_atomically
 
 LETTERS = {"R": "RIGHT", "L": "LEFT", "D": "DOWN", "U": "UP", "B": "B"}
 """the emulator's names of the buttons, by the letter in a movie; runs are written in this order"""
-_RUN = re.compile(rf"([{''.join(LETTERS)}]+|-)([0-9]+)")
+MAX_FRAMES = 1_000_000
+"""frames that a movie may have: more than four hours; a level ends after five minutes"""
+_RUN = re.compile(rf"([{''.join(LETTERS)}]+|-)([0-9]{{1,9}})")
 
 
 @dataclass(frozen=True)
@@ -54,13 +56,17 @@ class Movie:
             UsageError: the file cannot be read, or is not a movie.
         """
         try:
-            content = json.loads(path.read_text())
-            inputs = tuple(_run(word) for word in content["inputs"].split())
+            content = read_json_object(path)
+            movie = cls(tuple(_run(word) for word in content["inputs"].split()))
+            if movie.frames > MAX_FRAMES:
+                raise ValueError(f"it has more than {MAX_FRAMES:,} frames")
             reward = content.get("reward")
-            return cls(inputs, None if reward is None else float(reward))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            return movie if reward is None else cls(movie.inputs, float(reward))
+        except UnreadableFile as error:
+            raise UsageError(f"{path}: not an input movie ({error.why})") from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UsageError(
-                f"{path}: not an input movie ({type(error).__name__}: {error})"
+                f"{path}: not an input movie ({type(error).__name__}: {cut(error)})"
             ) from None
 
 
@@ -75,5 +81,5 @@ def _run(word: str) -> tuple[tuple[str, ...], int]:
     """`RB8` -> `(("RIGHT", "B"), 8)`."""
     match = _RUN.fullmatch(word)
     if match is None:
-        raise ValueError(f"{word!r} is not a run")
+        raise ValueError(f"{shown(word)} is not a run")
     return tuple(LETTERS[letter] for letter in match[1].strip("-")), int(match[2])

@@ -8,16 +8,17 @@ scenario and its ROM; it lies inside stable-retro, or in a custom folder.
 from __future__ import annotations
 
 import difflib
+import functools
 import hashlib
 import importlib.util
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
-import yaml
-
-from retro_common.errors import UsageError
+from retro_common.config import read_yaml
+from retro_common.errors import UsageError, shown
 
 LEVELS_FILE = Path(__file__).with_name("levels.yaml")
 SPLITS = ("train", "validation", "test")
@@ -46,6 +47,18 @@ class Level:
 
 
 @dataclass(frozen=True)
+class GameHashes:
+    """SHA-256 of the files of a game, in hexadecimal."""
+
+    rom: str
+    """the ROM"""
+    rules: str
+    """reward, end of an episode and RAM variables: see `rules_hash`"""
+    states: tuple[tuple[str, str], ...]
+    """of each state of the set: its name and the hash of its save-state"""
+
+
+@dataclass(frozen=True)
 class LevelSet:
     """A named list of levels with one purpose."""
 
@@ -57,6 +70,9 @@ class LevelSet:
     """one line for `retro-contest levels`"""
     levels: tuple[Level, ...]
     """the levels, in the order of `levels.yaml`"""
+    hashes: tuple[tuple[str, GameHashes], ...] = ()
+    """for each game the hashes of the files that the set was made with; nothing if any files will
+    do"""
 
 
 def stable_retro_games(kind: str) -> Path:
@@ -75,12 +91,7 @@ def load_sets(path: Path = LEVELS_FILE) -> dict[str, LevelSet]:
         UsageError: the file cannot be read, or a key in it is missing, unknown or of a wrong type;
             the message names the set and the key.
     """
-    try:
-        content = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    content = read_yaml(path, follow=True)
     if not isinstance(content, dict):
         raise UsageError(f"{path}: must hold one mapping, from set name to level set")
     return {name: _parse_set(path, name, entry) for name, entry in content.items()}
@@ -132,16 +143,65 @@ def rom_file(level: Level) -> Path | None:
     return roms[0] if roms else None
 
 
-def check_playable(levels: Iterable[Level]) -> None:
-    """Raise UsageError for the first level that lacks its save-state or its ROM.
+def check_playable(levels: Iterable[Level], path: Path = LEVELS_FILE) -> None:
+    """Raise UsageError for the first level whose files are missing or are others than they should.
 
-    The message says which ROM it is (name and SHA-1) and how to import it.
+    A ROM must be the one that the game's `rom.sha` names, if it has that file; the files of a level
+    of a set with hashes must be those that the set was made with. For a missing ROM the message
+    says which one it is (name and SHA-1) and how to import it.
+
+    Args:
+        path: the file with the level sets.
     """
+    sets = _known_sets(path, path.stat().st_mtime_ns) if path.exists() else {}
     for level in levels:
         if not (level.folder / f"{level.state}.state").is_file():
             _unknown_state(level.game, level.state, level.folder)
-        if rom_file(level) is None:
+        rom = rom_file(level)
+        if rom is None:
             raise UsageError(_missing_rom(level))
+        _check_imported(level, rom)
+        for level_set in sets.values():
+            hashes = dict(level_set.hashes).get(level.game)
+            if hashes is not None and level in level_set.levels:
+                _check_hashes(level_set.name, level, hashes, rom)
+
+
+def hashes_of(levels: Iterable[Level]) -> dict[str, dict[str, object]]:
+    """The hashes of some levels' files as they are now, as `levels.yaml` has them.
+
+    Raises:
+        UsageError: a file is missing.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for level in levels:
+        rom = rom_file(level)
+        if rom is None:
+            raise UsageError(_missing_rom(level))
+        content = {"rom": sha256(rom), "rules": rules_hash(level.folder), "states": {}}
+        game = found.setdefault(level.game, content)
+        game["states"][level.state] = sha256(level.folder / f"{level.state}.state")
+    return found
+
+
+def rules_hash(folder: Path) -> str:
+    """SHA-256 over names and contents of an integration folder's JSON and Lua files."""
+    files = sorted([*folder.glob("*.json"), *folder.glob("*.lua")])
+    lines = "".join(f"{file.name} {sha256(file)}\n" for file in files)
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def sha256(file: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal. Computed once as long as it does not change.
+
+    Raises:
+        UsageError: the file cannot be read.
+    """
+    try:
+        status = file.stat()
+        return _digest("sha256", file, status.st_ino, status.st_size, status.st_mtime_ns)
+    except OSError as error:
+        raise UsageError(f"cannot read {file}: {error.strerror}") from None
 
 
 def sha1(file: Path) -> str:
@@ -149,18 +209,63 @@ def sha1(file: Path) -> str:
     return hashlib.sha1(file.read_bytes()).hexdigest()
 
 
+@functools.lru_cache(maxsize=1024)
+def _digest(name: str, file: Path, *_identity: int) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, name).hexdigest()
+
+
+@functools.lru_cache(maxsize=8)
+def _known_sets(path: Path, _changed: int) -> dict[str, LevelSet]:
+    return load_sets(path)
+
+
+def _check_imported(level: Level, rom: Path) -> None:
+    """The ROM must be the one that stable-retro's own hash file names."""
+    try:
+        wanted = (level.folder / "rom.sha").read_text().split()
+    except (OSError, UnicodeDecodeError):
+        return
+    status = rom.stat()
+    identity = status.st_ino, status.st_size, status.st_mtime_ns
+    # stable-retro hashes ROMs of the NES without their header.
+    if wanted and rom.suffix != ".nes" and _digest("sha1", rom, *identity) not in wanted:
+        raise UsageError(
+            f"{rom} is another ROM than that of {level.game}: its SHA-1 is "
+            f"{_digest('sha1', rom, *identity)}, that in rom.sha is {' or '.join(wanted)}"
+        )
+
+
+def _check_hashes(name: str, level: Level, hashes: GameHashes, rom: Path) -> None:
+    """The files of a level must be those that its set was made with."""
+    state = level.folder / f"{level.state}.state"
+    checks = [
+        (rom, sha256(rom), hashes.rom),
+        (state, sha256(state), dict(hashes.states)[level.state]),
+        (level.folder / "*.json", rules_hash(level.folder), hashes.rules),
+    ]
+    for file, found, wanted in checks:
+        if found != wanted:
+            raise UsageError(
+                f"level set {name}: {file} is not what the set was made with: its SHA-256 is "
+                f"{found[:16]}..., in {LEVELS_FILE.name} it is {wanted[:16]}..."
+            )
+
+
 # --- reading levels.yaml ---
 
 
 def _parse_set(path: Path, name: object, entry: object) -> LevelSet:
-    where = f"{path}: set '{name}'"
+    where = f"{path}: set {shown(name)}"
     if not isinstance(name, str) or not name or set("/,") & set(name):
         raise UsageError(f"{where}: a set's name is a word without '/' and ','")
     required: dict[str, type] = {"split": str, "description": str, "levels": list}
-    _check_keys(where, entry, required, optional={"integrations": str})
+    _check_keys(where, entry, required, optional={"integrations": str, "hashes": dict})
     assert isinstance(entry, dict)
     if entry["split"] not in SPLITS:
-        raise UsageError(f"{where}: key 'split' is '{entry['split']}', not {' or '.join(SPLITS)}")
+        raise UsageError(
+            f"{where}: key 'split' is {shown(entry['split'])}, not {' or '.join(SPLITS)}"
+        )
     integrations = None
     if "integrations" in entry:
         integrations = (path.parent / entry["integrations"]).resolve()
@@ -170,13 +275,39 @@ def _parse_set(path: Path, name: object, entry: object) -> LevelSet:
         _check_keys(where_group, group, {"game": str, "states": list}, optional={})
         for state in group["states"]:
             if not isinstance(state, str):
-                raise UsageError(f"{where_group}: key 'states' must hold names, not {state!r}")
+                raise UsageError(f"{where_group}: key 'states' must hold names, not {shown(state)}")
             levels.append(_level(group["game"], state, integrations))
     if not levels:
         raise UsageError(f"{where}: key 'levels' holds no level")
     if len(set(levels)) < len(levels):
         raise UsageError(f"{where}: key 'levels' names a level twice")
-    return LevelSet(name, entry["split"], entry["description"], tuple(levels))
+    hashes = _parse_hashes(where, entry["hashes"], levels) if "hashes" in entry else ()
+    return LevelSet(name, entry["split"], entry["description"], tuple(levels), hashes)
+
+
+def _parse_hashes(
+    where: str, entry: dict[object, object], levels: Iterable[Level]
+) -> tuple[tuple[str, GameHashes], ...]:
+    """The key `hashes`: for each game of the set its ROM, its rules and the set's states."""
+    states: dict[str, set[str]] = {}
+    for level in levels:
+        states.setdefault(level.game, set()).add(level.state)
+    if entry.keys() != states.keys():
+        raise UsageError(f"{where}: key 'hashes' must have the games of the set")
+    parsed = []
+    for game, known in states.items():
+        where_game = f"{where}: key 'hashes', game '{game}'"
+        of_game = entry[game]
+        _check_keys(where_game, of_game, {"rom": str, "rules": str, "states": dict}, optional={})
+        assert isinstance(of_game, dict)
+        if of_game["states"].keys() != known:
+            raise UsageError(f"{where_game}: key 'states' must have the states of the set")
+        for digest in (of_game["rom"], of_game["rules"], *of_game["states"].values()):
+            if not (isinstance(digest, str) and re.fullmatch(r"[0-9a-f]{64}", digest)):
+                raise UsageError(f"{where_game}: a SHA-256 is 64 digits 0-9 and a-f, in quotes")
+        hashes = GameHashes(of_game["rom"], of_game["rules"], tuple(of_game["states"].items()))
+        parsed.append((game, hashes))
+    return tuple(parsed)
 
 
 def _check_keys(
@@ -187,10 +318,11 @@ def _check_keys(
     known = required | optional
     for key, value in entry.items():
         if key not in known:
-            raise UsageError(f"{where}: unknown key '{key}' (known: {', '.join(known)})")
+            raise UsageError(f"{where}: unknown key {shown(key)} (known: {', '.join(known)})")
         if not isinstance(value, known[key]):
-            expected = "a list" if known[key] is list else "text"
-            raise UsageError(f"{where}: key '{key}' must be {expected}, not {value!r}")
+            names: dict[type, str] = {list: "a list", dict: "a mapping", str: "text"}
+            expected = names[known[key]]
+            raise UsageError(f"{where}: key '{key}' must be {expected}, not {shown(value)}")
     for key in required:
         if key not in entry:
             raise UsageError(f"{where}: key '{key}' is missing")

@@ -7,13 +7,19 @@ from dataclasses import dataclass
 
 from retro_common.errors import UsageError
 
+TIME_LIMIT = 4500
+"""timesteps after which an episode is truncated"""
+MOST_TIMESTEPS = 10**12
+MOST_SECONDS = 365 * 86400.0
+
 
 @dataclass(frozen=True)
 class Rules:
     """The rules of a run. They go unchanged from the command line to the server.
 
     Raises:
-        UsageError: a budget or a time-out is not a number above 0; the message names the option.
+        UsageError: a budget or a time-out is not a number above 0, or beyond all use; the message
+            names the option.
     """
 
     timesteps: int = 1_000_000
@@ -34,11 +40,15 @@ class Rules:
     def __post_init__(self) -> None:
         if self.timesteps < 1:
             raise UsageError(f"--timesteps must be at least 1, not {self.timesteps}")
+        if self.timesteps > MOST_TIMESTEPS:
+            raise UsageError(f"--timesteps must be at most {MOST_TIMESTEPS:,}")
         for name in ("wallclock", "connect_timeout", "idle_timeout", "exit_timeout"):
             seconds = getattr(self, name)
+            option = name.replace("_", "-")
             if not (seconds > 0 and math.isfinite(seconds)):
-                option = name.replace("_", "-")
                 raise UsageError(f"--{option} must be more than 0 seconds, not {seconds:g}")
+            if seconds > MOST_SECONDS:
+                raise UsageError(f"--{option} must be at most {MOST_SECONDS:,.0f} seconds (a year)")
 
     def words(self) -> list[str]:
         """The options with which `retro-contest serve` plays by these rules."""

@@ -1,4 +1,7 @@
-"""Tables for a terminal that keep their most important column whole, however narrow it is."""
+"""Tables for a terminal that keep their most important column whole, however narrow it is.
+
+Their cells may come from strangers: a text is cleaned and never read as markup.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,9 @@ from dataclasses import dataclass
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
 from rich.table import Table
+from rich.text import Text
+
+from retro_common.text import clean
 
 
 @dataclass(frozen=True)
@@ -29,8 +35,14 @@ class FittedTable:
     """
 
     def __init__(
-        self, title: str, columns: Sequence[Column], rows: Iterable[Sequence[str]]
+        self, title: str, columns: Sequence[Column], rows: Iterable[Sequence[str | Text]]
     ) -> None:
+        """
+        Args:
+            title: a line above the table.
+            columns: its columns.
+            rows: a cell for each column; a `Text` where the cell has a style.
+        """
         self._title = title
         self._columns = columns
         self._rows = [list(row) for row in rows]
@@ -50,7 +62,7 @@ class FittedTable:
 
     def _table(self, shown: Sequence[int], *, no_wrap: bool) -> Table:
         table = Table(
-            title=self._title,
+            title=plain(self._title),
             title_justify="left",
             show_footer=any(column.footer for column in self._columns),
             footer_style="bold",
@@ -58,15 +70,20 @@ class FittedTable:
         for i in shown:
             column = self._columns[i]
             table.add_column(
-                column.heading,
-                column.footer,
+                plain(column.heading),
+                plain(column.footer),
                 justify="right" if column.right else "left",
                 no_wrap=no_wrap,
                 overflow="fold",
             )
         for row in self._rows:
-            table.add_row(*(row[i] for i in shown))
+            table.add_row(*(plain(row[i]) for i in shown))
         return table
+
+
+def plain(text: str | Text) -> Text:
+    """A text for a terminal: cleaned, and without a meaning as markup; a `Text` stays."""
+    return text if isinstance(text, Text) else Text(clean(text))
 
 
 def number(value: float | None) -> str:

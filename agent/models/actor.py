@@ -12,6 +12,10 @@ from agent.config import AgentConfig
 from agent.models.controller import Controller, Features
 from agent.models.memory import Memory, State
 from agent.models.vision import Vision, to_input
+from retro_common.errors import UsageError
+
+MAX_PARAMETERS = 100_000_000
+"""weights of V, M and C together (the shipped agent has 2.4 million)"""
 
 
 @dataclass
@@ -32,6 +36,24 @@ class Models:
             Memory(config.memory, config.vision, len(config.actions)),
             Controller(config),
         )
+
+    @classmethod
+    def plan(cls, config: AgentConfig) -> Models:
+        """The networks without their weights, to know shapes and sizes before memory is taken.
+
+        Raises:
+            UsageError: they would have more than `MAX_PARAMETERS` weights.
+        """
+        # Tensors on torch's device `meta` have a shape and a type, and no content.
+        with torch.device("meta"):
+            models = cls.build(config)
+        networks = (models.vision, models.memory, models.controller)
+        count = sum(weight.numel() for part in networks for weight in part.parameters())
+        if count > MAX_PARAMETERS:
+            raise UsageError(
+                f"agent: its networks would have {count:,} weights, more than {MAX_PARAMETERS:,}"
+            )
+        return models
 
     def parts(self) -> dict[str, torch.nn.Module]:
         """The networks that the agent uses, by their names in a bundle.

@@ -1,4 +1,4 @@
-"""Which number format the networks compute in."""
+"""The number format that the networks compute in."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 def computes_in_bfloat16(precision: str, device: torch.device) -> bool:
     """Whether to compute in bfloat16.
 
-    A CPU without instructions for it emulates it, 10 times slower than float32.
+    A CPU without instructions for bfloat16 emulates it, 10 times slower than float32.
     """
     if precision != "auto":
         return precision == "bfloat16"

@@ -41,6 +41,8 @@ COMMITTED = Path("benchmarks/results/score")
 """the results of the repository"""
 WORLD_MODEL = "world-model.json"
 """the world model's report; beside the results folder"""
+JOINT = "joint.json"
+"""the benchmark of the joint stage, the same"""
 
 
 @dataclasses.dataclass
@@ -54,7 +56,7 @@ class Args:
     levels: str = ""
     """level set or levels with commas between them; a state of the configured set by its name"""
     seeds: int | None = None
-    """runs per arm and level, with the seeds 0, 1, ..."""
+    """runs per arm and level, numbered 0, 1, ...; each draws a secret for its environment"""
     timesteps: int | None = None
     """budget of each run; runs of different budgets are stored in different folders"""
     wallclock: float | None = None
@@ -159,8 +161,9 @@ def write_docs(args: Args, config: ScoreConfig, figures: dict[str, Any]) -> None
         return
     from benchmarks.score import plot  # matplotlib takes a second to load
 
-    known = args.results.parent / WORLD_MODEL
-    pages.write(figures, config, read_json(known) if known.exists() else None, docs)
+    beside = [args.results.parent / name for name in (WORLD_MODEL, JOINT)]
+    world_model, joint = (read_json(path) if path.exists() else None for path in beside)
+    pages.write(figures, config, world_model, joint, docs)
     plot.write(args.results, figures, config, docs)
 
 

@@ -22,7 +22,7 @@ import yaml
 from agent import bundle
 from agent.config import AgentConfig
 from agent.models.actor import Models
-from retro_common.config import FORBID_UNKNOWN, Positive, Rate, merge, to_dict
+from retro_common.config import FORBID_UNKNOWN, Positive, Rate, merge, read_yaml, to_dict
 from retro_common.errors import UsageError
 from retro_common.provenance import provenance
 
@@ -65,7 +65,7 @@ class ScoreConfig:
     levels: str = "pangolin-test"
     """level set"""
     seeds: Positive = 3
-    """runs per arm and level, with the seeds 0, 1, ..."""
+    """runs per arm and level, numbered 0, 1, ...; the agent is given the number as its seed"""
     timesteps: Positive = 100_000
     """budget of each run, resets included"""
     wallclock: Rate = 12 * 3600.0
@@ -166,7 +166,7 @@ def _build(config: AgentConfig, seed: int, folder: Path) -> Path:
 
 def _values(folder: Path) -> dict[str, Any]:
     """A bundle's configuration as it is written."""
-    return yaml.safe_load((folder / bundle.CONFIG).read_text())
+    return read_yaml(folder / bundle.CONFIG)
 
 
 def _copy(original: Path, work: Path, online: dict[str, Any]) -> Path:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import joint
 from benchmarks.score import world_model_page
 from benchmarks.score.arms import ScoreConfig
 from benchmarks.score.plot import BARS, CURVES
@@ -22,16 +23,21 @@ NONE = "–"
 
 
 def write(
-    summary: dict[str, Any], config: ScoreConfig, report: dict[str, Any] | None, folder: Path
+    summary: dict[str, Any],
+    config: ScoreConfig,
+    report: dict[str, Any] | None,
+    joint_figures: dict[str, Any] | None,
+    folder: Path,
 ) -> None:
     """Write `results.md` into `folder`, and the table of the README.md beside that folder, if any.
 
     Args:
         summary: of `summary.summarise`.
         report: content of `world-model.json`; without it the page has no section on it.
+        joint_figures: content of `joint.json`, the same.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / PAGE, results_page(summary, config, report))
+    write_atomically(folder / PAGE, results_page(summary, config, report, joint_figures))
     readme = folder.resolve().parent / "README.md"
     if readme.exists() and (changed := with_table(readme.read_text(), summary, config)):
         write_atomically(readme, changed)
@@ -64,7 +70,10 @@ def short_table(summary: dict[str, Any], config: ScoreConfig) -> str:
 
 
 def results_page(
-    summary: dict[str, Any], config: ScoreConfig, report: dict[str, Any] | None
+    summary: dict[str, Any],
+    config: ScoreConfig,
+    report: dict[str, Any] | None = None,
+    joint_figures: dict[str, Any] | None = None,
 ) -> str:
     """The content of `results.md`."""
     levels = {level for arm in summary["arms"].values() for level in arm["per_level"]}
@@ -99,11 +108,33 @@ def results_page(
         "weights. Runs are stored in `benchmarks/results/score/`, one file per budget and agent, "
         "one line per run, with every episode.",
         _origins(summary),
+        *_randomness(summary),
         *_problems(summary),
     ]
     if report is not None:
         parts += world_model_page.section(report)
+    if joint_figures is not None:
+        parts += _joint(joint_figures)
     return "\n\n".join(parts) + "\n"
+
+
+def _joint(figures: dict[str, Any]) -> list[str]:
+    """The section on the joint stage, from the JSON of `benchmarks.joint`."""
+    rows = [["quantity, mean (each pretraining)", "trained apart", "trained together"]]
+    rows += [
+        [label, *(joint.cell(figures[kind], key) for kind in ("apart", "joint"))]
+        for key, label in joint.FIGURES.items()
+    ]
+    return [
+        "## V and M trained together",
+        f"The small preset (`configs/joint.yaml`): V and M trained alone, and the same with "
+        f"{figures['joint_steps']} steps more in which they are trained together (stage `joint`), "
+        f"{figures['seeds']} pretrainings of each. Measured on held-out levels by `python -m "
+        "analysis report`; C's reward is that of its last training episodes.",
+        table(rows),
+        f"By `python -m benchmarks.joint` at commit {figures['commit']}. The shipped agent is "
+        "trained apart.",
+    ]
 
 
 def _agents(summary: dict[str, Any], config: ScoreConfig) -> str:
@@ -191,6 +222,23 @@ def _origins(summary: dict[str, Any]) -> str:
                  " to ".join(days), f"{arm['hours']:.2f}", number(arm["timesteps_per_second"])]
             )  # fmt: skip
     return table(rows, align="---")
+
+
+def _randomness(summary: dict[str, Any]) -> list[str]:
+    """Which runs had seeds that an agent could know."""
+    known: dict[str, list[str]] = {}
+    for timesteps, setting in summary["by_timesteps"].items():
+        for name, arm in setting["arms"].items():
+            if arm["randomness"] != "secret":
+                known.setdefault(f"{int(timesteps):,} timesteps", []).append(f"`{name}`")
+    if not known:
+        return []
+    runs = "; ".join(f"{timesteps}: {', '.join(names)}" for timesteps, names in known.items())
+    return [
+        "Fixed seeds: before runs drew a secret, the environment's seed was the number of the run, "
+        "which the agent was given, too. No agent here computes sticky actions from it, so these "
+        f"runs stay valid. Runs of that kind are among those of: {runs}."
+    ]
 
 
 def _problems(summary: dict[str, Any]) -> list[str]:

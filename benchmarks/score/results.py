@@ -4,6 +4,10 @@
 holds the settings that were played (`config`), the score, every episode, and where the run comes
 from. A run gets its line when it has ended, in one step: a reader, or a kill at any moment, finds
 whole runs only.
+
+Each run draws a secret, from which the seed of its environment follows, and its line has it
+(`secret`). Lines without one are of runs whose environment had the run's number as its seed, which
+the agent was given, too.
 """
 
 from __future__ import annotations
@@ -153,6 +157,12 @@ def difference(known: dict[str, Any], wanted: dict[str, Any]) -> str | None:
     return None
 
 
+def randomness(runs: Iterable[StoredRun]) -> str:
+    """Where the sticky actions of some runs come from: `secret`, `fixed seeds` or `both`."""
+    kinds = {"secret" if run.get("secret") else "fixed seeds" for run in runs}
+    return kinds.pop() if len(kinds) == 1 else "both"
+
+
 def mixture(runs: Iterable[StoredRun]) -> str | None:
     """Why the runs of an arm are not of one and the same agent; None where they are."""
     first: dict[str, Any] | None = None
@@ -212,6 +222,7 @@ def describe(
             "end": list(accumulate(episode.l + 1 for episode in episodes)),
         },
         "config": config_of(contestant, run),
+        "secret": run.secret,
         "bundle": contestant.bundle,
         "fine_tuned": fine_tuned(run.out),
         "agent_exit_code": played["agent_exit_code"],

@@ -87,6 +87,7 @@ def entry(runs: Runs, timesteps: int) -> dict[str, Any]:
         "iqm_ci95": statistics.interval(arrays, statistics.interquartile_mean),
         "per_level": {level: float(of.mean()) for level, of in scores.items()},
         "runs": len(runs),
+        "randomness": score_results.randomness(runs),
         "scores": {level: of.tolist() for level, of in scores.items()},
         "timesteps": timesteps,
         "timesteps_played": sum(run["timesteps"] for run in runs),

@@ -1,4 +1,4 @@
-"""Frames turned into latents once, so that M's training never has to encode, and cut into lanes."""
+"""Latents of all frames, encoded once for M's training, and batches of sequences of them."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ import numpy as np
 import torch
 
 from agent.models.vision import Vision, to_input
-from pretrain.data.shards import Episode, ShardSet, open_arrays, save_arrays
+from pretrain.data.shards import DamagedShard, Episode, Shard, ShardSet, open_arrays, save_arrays
 from pretrain.meter import Meter, StopRequest
 from pretrain.stage import Stopped
 
 ENCODE_BATCH = 256
+LATENTS = ("mean", "logvar")
 
 
 @torch.inference_mode()
 def encode_shards(
     vision: Vision, shards: ShardSet, folder: Path, device: torch.device
 ) -> list[dict[str, np.ndarray]]:
-    """The posterior of every frame: per shard ``mean`` and ``logvar``, float16 (T, Z), in files.
+    """The posterior of every frame: per shard `mean` and `logvar`, float16 (T, Z), in files.
 
-    Shards that are encoded already are not encoded again.
+    Shards that have a file already are not encoded again.
     """
     folder.mkdir(parents=True, exist_ok=True)
     vision = vision.to(device).eval()
@@ -40,12 +41,26 @@ def encode_shards(
                 mean, logvar = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
                 arrays = {"mean": mean.astype(np.float16), "logvar": logvar.astype(np.float16)}
                 save_arrays(path, arrays, {"shard": shard.path.name})
-            latents.append(open_arrays(path)[0])
+            latents.append(_open_latents(path, shard, vision.config.latent))
             done += len(shard)
             meter.update(done)
             if stop.asked:
                 raise Stopped
     return latents
+
+
+def _open_latents(path: Path, shard: Shard, units: int) -> dict[str, np.ndarray]:
+    """The latents of a shard from a file.
+
+    Raises:
+        DamagedShard: the file is damaged, or of another shard.
+    """
+    arrays, metadata = open_arrays(path)
+    layout = {name: (array.dtype, array.shape) for name, array in arrays.items()}
+    expected = (np.dtype(np.float16), (len(shard), units))
+    if metadata.get("shard") != shard.path.name or layout != dict.fromkeys(LATENTS, expected):
+        raise DamagedShard(f"{path}: damaged: not the latents of {shard.path.name}: delete it")
+    return arrays
 
 
 @dataclass
@@ -65,32 +80,32 @@ class Chunk:
 
 @dataclass
 class Sequences:
-    """A batch of chunks, padded to T timesteps; B lanes.
-
-    Attributes:
-        mean, logvar: (B, T + 1, Z), posteriors of the timesteps and of the one after.
-        actions: int64 (B, T). rewards, ends, mask: float (B, T); `mask` is 0 where there is
-            padding, or where the shard stops in the middle of an episode.
-        fresh: float (B, 1), 1 where a lane starts a new episode.
-    """
+    """A batch of B chunks, padded to T timesteps."""
 
     mean: torch.Tensor
+    """of the posteriors of the timesteps and of the next one, (B, T + 1, Z)"""
     logvar: torch.Tensor
+    """the same of their log-variance"""
     actions: torch.Tensor
+    """int64 (B, T)"""
     rewards: torch.Tensor
+    """the contest's, (B, T)"""
     ends: torch.Tensor
+    """1 where the episode ended with the timestep, (B, T)"""
     mask: torch.Tensor
+    """0 for padding, and where the shard stops in the middle of an episode, (B, T)"""
     fresh: torch.Tensor
+    """1 where a lane starts a new episode, (B, 1)"""
 
     def to(self, device: torch.device) -> Sequences:
         return Sequences(*(tensor.to(device) for tensor in vars(self).values()))
 
 
 class Lanes:
-    """Deals episodes out to B lanes; each lane plays its episodes one after the other in chunks.
+    """Distributes episodes over B lanes; each lane runs through its episodes in chunks.
 
-    A lane's LSTM state is carried from a chunk to the next one of the same episode, so gradients
-    are cut after `sequence` timesteps, but memory is not (truncated backpropagation through time).
+    A lane's LSTM state is carried from a chunk to the next one of the same episode: gradients are
+    truncated after `sequence` timesteps, the state is not (truncated backpropagation through time).
     """
 
     def __init__(
@@ -108,7 +123,7 @@ class Lanes:
         self._epoch, self._plan = -1, []
 
     def plan(self, epoch: int) -> list[list[Chunk | None]]:
-        """Which chunk each lane plays at each step of an epoch; None where a lane has run out."""
+        """The chunk of each lane at each step of an epoch; None where a lane has no more."""
         if epoch != self._epoch:
             rng = np.random.default_rng([self.seed, epoch])
             lanes: list[list[Chunk]] = [[] for _ in range(self.lanes)]
@@ -148,7 +163,7 @@ class Lanes:
             ends[lane, :count] = shard.ends[chunk.first : chunk.last]
             mask[lane, :count] = 1
             if chunk.last == episode.last and not episode.ended:
-                mask[lane, count - 1] = 0  # what came next was not recorded
+                mask[lane, count - 1] = 0  # the next frame was not recorded
             fresh[lane] = chunk.fresh
         arrays = (mean, logvar, actions, rewards, ends, mask, fresh)
         return Sequences(*map(torch.from_numpy, arrays))

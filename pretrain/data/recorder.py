@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,10 +28,17 @@ _env: ContestEnv | None = None
 """the worker's emulator: a process can have only one"""
 
 
-def start_worker() -> None:
-    """Leave Ctrl-C to the parent, and die with it, even if it is killed."""
+def start_worker(parent: int) -> None:
+    """Leave Ctrl-C to the parent, and die with it, even if it is killed.
+
+    Args:
+        parent: number of the process that started this one.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    # A parent that was killed before, while this process was starting, sends no signal any more.
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _environment(level: Level, draw_all: bool) -> ContestEnv:

@@ -19,6 +19,7 @@ frame makes a shuffled read as fast as a read in order (one frame decodes in abo
 from __future__ import annotations
 
 import json
+import os
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -30,10 +31,14 @@ import safetensors.numpy
 import zstandard
 
 from agent.models.frames import SIZE
-from retro_common.errors import UsageError
-from retro_common.files import write_atomically
+from retro_common.errors import UsageError, cut, shown
+from retro_common.files import UnreadableFile, open_plain, parse_json, write_atomically
 
 FRAME_BYTES = SIZE * SIZE * 3
+SHARD_BYTES = 4 << 30
+"""bytes that a shard may have; it is mapped into memory, not read"""
+HEADER_BYTES = 1 << 20
+"""bytes that its header may have"""
 DTYPES = {"U8": np.uint8, "I64": np.int64, "F16": np.float16, "F32": np.float32, "BOOL": np.bool_}
 
 
@@ -56,24 +61,41 @@ def open_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         DamagedShard: truncated, changed, or another kind of file.
     """
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
+        with open_plain(path, SHARD_BYTES) as file:
+            size = os.fstat(file.fileno()).st_size
             length = int.from_bytes(file.read(8), "little")
-            if not 0 < length < min(size, 1 << 20):
+            if not 0 < length < min(size, HEADER_BYTES):
                 raise DamagedShard(f"{path}: damaged: it has no safetensors header")
-            header = json.loads(file.read(length))
-        metadata = json.loads(header.pop("__metadata__")["metadata"])
-        content = np.memmap(path, np.uint8, "r")
+            header = parse_json(file.read(length))
+            content = np.memmap(file, np.uint8, "r")
+        metadata = parse_json(header.pop("__metadata__")["metadata"])
+        checksums = metadata["crc32"]
         arrays = {}
         for name, entry in header.items():
-            first, last = (8 + length + offset for offset in entry["data_offsets"])
-            array = content[first:last].view(DTYPES[entry["dtype"]]).reshape(entry["shape"])
-            if zlib.crc32(array) != metadata["crc32"][name]:
-                raise DamagedShard(f"{path}: damaged: the checksum of {name!r} is wrong")
+            array = _array(content[8 + length :], entry)
+            if zlib.crc32(array) != checksums[name]:
+                raise DamagedShard(
+                    f"{path}: damaged: the checksum of {shown(name)} is wrong: delete the file, and"
+                    " run its stage again"
+                )
             arrays[name] = array
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DamagedShard(f"{path}: damaged: {type(error).__name__}: {error}") from None
+    except UnreadableFile as error:
+        raise DamagedShard(f"{path}: damaged: {error.why}") from None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
+        raise DamagedShard(f"{path}: damaged: {type(error).__name__}: {cut(error)}") from None
     return arrays, metadata
+
+
+def _array(content: np.ndarray, entry: dict[str, Any]) -> np.ndarray:
+    """The array of an entry of a header, within the file's bytes behind it."""
+    first, last = entry["data_offsets"]
+    shape = entry["shape"]
+    for number in (first, last, *shape):
+        if type(number) is not int or number < 0:
+            raise ValueError(f"{shown(number)} is no size")
+    if not first <= last <= len(content):
+        raise ValueError("an array lies outside of the file")
+    return content[first:last].view(DTYPES[entry["dtype"]]).reshape(shape)
 
 
 class ShardWriter:
@@ -144,7 +166,36 @@ class Shard:
             self.variables = arrays["variables"]
         except KeyError as error:
             raise DamagedShard(f"{path}: damaged: it has no {error}") from None
+        if wrong := self._contradiction():
+            raise DamagedShard(f"{path}: damaged: {wrong}")
         self._decompressor = zstandard.ZstdDecompressor()
+
+    def _contradiction(self) -> str:
+        """What the arrays, whose checksums are right, cannot be; empty if they are a shard."""
+        names = self.variable_names
+        if not isinstance(self.level, str) or not isinstance(names, list):
+            return "its metadata is not that of a shard"
+        length = len(self.actions) if self.actions.ndim else 0
+        layout = {
+            "frames": (self._blob, np.uint8, (self._blob.size,)),
+            "offsets": (self._offsets, np.int64, (length + 1,)),
+            "actions": (self.actions, np.int64, (length,)),
+            "rewards": (self.rewards, np.float32, (length,)),
+            "starts": (self.starts, np.bool_, (length,)),
+            "ends": (self.ends, np.bool_, (length,)),
+            "variables": (self.variables, np.float32, (length, len(names))),
+        }
+        for name, (array, kind, shape) in layout.items():
+            if array.dtype != kind or array.shape != shape:
+                return f"{name} is {array.dtype} {array.shape}"
+        if not length or not self.starts[0]:
+            return "it does not begin with an episode"
+        first, last = self._offsets[0], self._offsets[-1]
+        if first != 0 or last != len(self._blob) or (np.diff(self._offsets) < 0).any():
+            return "its frames do not follow each other"
+        if self.actions.min() < 0 or not np.isfinite(self.rewards).all():
+            return "an action or a reward is impossible"
+        return ""
 
     def __len__(self) -> int:
         return len(self.actions)
@@ -153,9 +204,14 @@ class Shard:
         """The shrunk frame of timestep t, uint8 (64, 64, 3)."""
         blob = self._blob[self._offsets[t] : self._offsets[t + 1]]
         try:
+            # The decompressor trusts the size that a frame states, whatever limit it is given.
+            if zstandard.frame_content_size(blob) != FRAME_BYTES:
+                raise DamagedShard(f"{self.path}: damaged: frame {t} states another size")
             content = self._decompressor.decompress(blob, max_output_size=FRAME_BYTES)
         except zstandard.ZstdError as error:
-            raise DamagedShard(f"{self.path}: damaged: frame {t}: {error}") from None
+            raise DamagedShard(f"{self.path}: damaged: frame {t}: {cut(error)}") from None
+        if len(content) != FRAME_BYTES:
+            raise DamagedShard(f"{self.path}: damaged: frame {t} has another size")
         return np.frombuffer(content, np.uint8).reshape(SIZE, SIZE, 3)
 
     def frames(self, first: int, last: int) -> np.ndarray:
@@ -169,15 +225,40 @@ class Shard:
             yield Episode(index, int(first), int(last), bool(self.ends[last - 1]))
 
 
+@dataclass(frozen=True)
+class Origin:
+    """The run that shards must be of."""
+
+    run: str
+    """fingerprint of its collect stage"""
+    levels: Sequence[str]
+    """its levels; shard k plays level k modulo their number"""
+    actions: int
+    """number of its actions"""
+    seeds: Sequence[int] = ()
+    """the seed of each shard; an empty list is not checked"""
+
+
 class ShardSet:
     """All shards of a folder, with the last tenth (at least one) held back for validation."""
 
-    def __init__(self, folder: Path, names: Sequence[str]):
+    def __init__(self, folder: Path, names: Sequence[str], origin: Origin | None = None):
+        """
+        Args:
+            origin: what to check the shards against; None takes shards of any run.
+
+        Raises:
+            DamagedShard: a shard is damaged, or of another run or level.
+            UsageError: a shard is missing.
+        """
         paths = [folder / name for name in names]
-        missing = [path.name for path in paths if not path.exists()]
+        missing = [path.name for path in paths if not os.path.lexists(path)]
         if missing:
             raise UsageError(f"{folder}: shards are missing ({missing[0]}, ...): run collect")
         self.shards = [Shard(path) for path in paths]
+        if origin is not None:
+            for number, shard in enumerate(self.shards):
+                _check_origin(shard, origin, number)
         held_back = max(1, len(self.shards) // 10)
         self.training = list(range(len(self.shards) - held_back))
         self.validation = list(range(len(self.shards) - held_back, len(self.shards)))
@@ -200,3 +281,19 @@ class ShardSet:
             start = ends[which - 1] if which else 0
             frames[row] = self.shards[indices[which]].frame(int(position - start))
         return frames
+
+
+def _check_origin(shard: Shard, origin: Origin, number: int) -> None:
+    level, wrong = origin.levels[number % len(origin.levels)], ""
+    if shard.metadata.get("run") != origin.run:
+        wrong = "it is of another run"
+    elif shard.level != level:
+        wrong = f"it is of level {shown(shard.level)}, should be {level}"
+    elif origin.seeds and shard.metadata.get("seed") != origin.seeds[number]:
+        wrong = "it is another shard of this run"
+    elif shard.actions.max() >= origin.actions:
+        wrong = f"it has an action {shard.actions.max()}, and there are {origin.actions}"
+    if wrong:
+        raise DamagedShard(
+            f"{shard.path}: {wrong}: delete the file and run collect again, or choose another --out"
+        )

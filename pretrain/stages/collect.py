@@ -7,6 +7,7 @@ killed, goes on by playing the shards that are missing.
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -15,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from pretrain.config import PretrainConfig
+from pretrain.data.movies import find_movie
 from pretrain.data.recorder import record, start_worker
+from pretrain.data.shards import Origin, ShardSet
 from pretrain.meter import Meter, StopRequest
 from pretrain.stage import Seeds, Stage, Stopped, seed_of
 from retro_common.config import to_dict
@@ -49,6 +52,18 @@ def shard_names(config: PretrainConfig) -> list[str]:
     return [f"{k:05d}.safetensors" for k in range(count)]
 
 
+def open_shards(config: PretrainConfig) -> ShardSet:
+    """The shards of the run.
+
+    Raises:
+        UsageError: one is missing, damaged, or of another run or level.
+    """
+    names, shards = [level.name for level in levels.find(config.levels)], shard_names(config)
+    seeds = [seed_of(config.seed, Seeds.COLLECT, k) for k in range(len(shards))]
+    origin = Origin(stage(config).fingerprint, names, len(config.agent.actions), seeds)
+    return ShardSet(shard_folder(config), shards, origin)
+
+
 def collected_timesteps(config: PretrainConfig) -> int:
     """Timesteps of all shards: `collect.timesteps`, rounded up to whole shards of every level."""
     return len(shard_names(config)) * config.collect.shard
@@ -61,18 +76,32 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
         Stopped: asked to stop; the finished shards are kept.
         UsageError: a level cannot be played, or a worker died.
     """
+    training = levels.find(config.levels)
+    check_movies(config.collect.movies, training)
     work = stage(config).open(fresh)
     folder, names = shard_folder(config), shard_names(config)
     if work.finished and all((folder / name).exists() for name in names):
         print(f"collect: already done ({folder})")
         return
-    training = levels.find(config.levels)
     jobs = [
         ShardJob(folder / name, training[k % len(training)], seed_of(config.seed, Seeds.COLLECT, k))
         for k, name in enumerate(names)
     ]
     record_all(jobs, config, {"commit": git_commit(), "run": work.fingerprint})
     work.finish(timesteps=collected_timesteps(config), levels=[level.name for level in training])
+
+
+def check_movies(folder: Path | None, training: Sequence[Level]) -> None:
+    """Raise a UsageError for a folder of movies that does not exist, or has none of these levels.
+
+    Without movies the shards would be others, and nobody would notice.
+    """
+    if folder is None:
+        return
+    if not folder.is_dir():
+        raise UsageError(f"collect.movies: no folder {folder}")
+    if all(find_movie(folder, level.state) is None for level in training):
+        raise UsageError(f"collect.movies: {folder} holds no movie STATE.json of a training level")
 
 
 @dataclass(frozen=True)
@@ -100,6 +129,7 @@ def record_all(jobs: Sequence[ShardJob], config: PretrainConfig, metadata: dict[
         max_workers=min(config.collect.workers, max(1, len(missing))),
         mp_context=multiprocessing.get_context("spawn"),
         initializer=start_worker,
+        initargs=(os.getpid(),),
     )
     with (
         StopRequest() as stop,

@@ -19,7 +19,7 @@ from agent.models.precision import computes_in_bfloat16
 from agent.models.vision import PlayerFinder, place_loss, to_input
 from pretrain.config import PretrainConfig
 from pretrain.data.movers import find_movers
-from pretrain.data.shards import Shard, ShardSet, open_arrays, save_arrays
+from pretrain.data.shards import DamagedShard, Shard, ShardSet, open_arrays, save_arrays
 from pretrain.data.tracks import likeliest_paths
 from pretrain.loop import Loop, cosine, read_ahead
 from pretrain.meter import Meter
@@ -65,7 +65,7 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
         print(f"find_player: already done ({work.folder})")
         return
     settings, device = config.find_player, choose_device(config.device)
-    shards = ShardSet(collect.shard_folder(config), collect.shard_names(config))
+    shards = collect.open_shards(config)
     torch.manual_seed(seed_of(config.seed, Seeds.FIND_PLAYER))
     model = PlayerFinder().to(device, memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
@@ -162,7 +162,9 @@ def sample_movers(shards: ShardSet, config: PretrainConfig) -> Sample:
 
 def sample_tracks(shards: ShardSet, path: Path) -> Sample:
     """Samples from all frames of the training shards, with the places that a file holds."""
-    places = open_arrays(path)[0]["places"]
+    places = open_arrays(path)[0].get("places")
+    if places is None or places.shape != (shards.timesteps(shards.training), 2):
+        raise DamagedShard(f"{path}: damaged: not the tracks of these shards: add --fresh")
 
     def sample(count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         drawn = rng.integers(len(places), size=count)

@@ -92,7 +92,7 @@ def load(config: PretrainConfig) -> tuple[Vision, Memory]:
     if not config.joint.steps:
         return vision.load(config), memory.load(config)
     model = JointModel(config)
-    model.load_state_dict(stage(config).trained())
+    stage(config).load_trained(model)
     return model.vision.eval(), model.memory.eval()
 
 
@@ -112,7 +112,7 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
         print(f"joint: already done ({work.folder})")
         return
     device = choose_device(config.device)
-    shards = ShardSet(collect.shard_folder(config), collect.shard_names(config))
+    shards = collect.open_shards(config)
     frames_held_out = vision.validation_frames(shards, config.seed)
 
     torch.manual_seed(seed_of(config.seed, Seeds.JOINT))

@@ -10,7 +10,6 @@ from agent.models.memory import Memory, State, memory_loss
 from agent.models.vision import sample
 from pretrain.config import PretrainConfig
 from pretrain.data.latents import Lanes, Sequences, encode_shards
-from pretrain.data.shards import ShardSet
 from pretrain.loop import Loop, cosine
 from pretrain.stage import Seeds, Stage, choose_device, seed_of
 from pretrain.stages import collect, vision
@@ -41,7 +40,7 @@ def build(config: PretrainConfig) -> Memory:
 def load(config: PretrainConfig) -> Memory:
     """The M that this stage has trained."""
     model = build(config)
-    model.load_state_dict(stage(config).trained())
+    stage(config).load_trained(model)
     return model.eval()
 
 
@@ -57,7 +56,7 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
         print(f"memory: already done ({work.folder})")
         return
     settings, device = config.memory, choose_device(config.device)
-    shards = ShardSet(collect.shard_folder(config), collect.shard_names(config))
+    shards = collect.open_shards(config)
     latents = encode_shards(vision.load(config), shards, work.folder / "latents", device)
 
     torch.manual_seed(seed_of(config.seed, Seeds.MEMORY))

@@ -37,7 +37,7 @@ def stage(config: PretrainConfig) -> Stage:
 def load(config: PretrainConfig) -> Vision:
     """The V that this stage has trained."""
     model = Vision(config.agent.vision)
-    model.load_state_dict(stage(config).trained())
+    stage(config).load_trained(model)
     return model.eval()
 
 
@@ -53,13 +53,13 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
         print(f"vision: already done ({work.folder})")
         return
     settings, device = config.vision, choose_device(config.device)
-    shards = ShardSet(collect.shard_folder(config), collect.shard_names(config))
+    shards = collect.open_shards(config)
     held_out = validation_frames(shards, config.seed)
 
     torch.manual_seed(seed_of(config.seed, Seeds.VISION))
     model = Vision(config.agent.vision).to(device, memory_format=torch.channels_last)
     if model.encoder.player_finder is not None:
-        model.encoder.player_finder.load_state_dict(find_player.stage(config).trained())
+        find_player.stage(config).load_trained(model.encoder.player_finder)
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
     generator = torch.Generator(device)
     bfloat16 = computes_in_bfloat16(settings.precision, device)

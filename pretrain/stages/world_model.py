@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import Any
 
 from agent import bundle
 from agent.models.memory import Memory
 from agent.models.vision import Vision
 from pretrain.config import PretrainConfig
-from pretrain.stage import Stage
+from pretrain.stage import DONE, SETTINGS, Stage
 from pretrain.stages import joint
 from retro_common.config import to_dict
-from retro_common.errors import UsageError
+from retro_common.errors import UsageError, shown
+from retro_common.files import read_json_object
 
 
 def is_bundle(config: PretrainConfig) -> bool:
@@ -33,10 +33,13 @@ def base_of(config: PretrainConfig) -> PretrainConfig:
     if config.base is None:
         return config
     last = "joint" if config.joint.steps else "memory"
-    if not (config.base / last / "done.json").exists():
+    if not (config.base / last / DONE).exists():
         raise UsageError(f"base: {config.base}: {last} is not done: finish that run first")
-    collected = json.loads((config.base / "collect" / "settings.json").read_text())
-    return dataclasses.replace(config, out=config.base, base=None, seed=collected["seed"])
+    path = config.base / "collect" / SETTINGS
+    seed = read_json_object(path).get("seed")
+    if type(seed) is not int or seed < 0:
+        raise UsageError(f"base: {path}: damaged: its seed is {shown(seed)}")
+    return dataclasses.replace(config, out=config.base, base=None, seed=seed)
 
 
 def identity(config: PretrainConfig) -> tuple[dict[str, Any], tuple[Stage, ...]]:
@@ -74,4 +77,8 @@ def rollout_timesteps(config: PretrainConfig) -> int | None:
     """Timesteps of the rollouts that a base which is a bundle was trained on; None otherwise."""
     if not is_bundle(config):
         return None
-    return bundle.read_manifest(config.base).origin["pretraining_timesteps"]["collect"]
+    counted = bundle.read_manifest(config.base).origin.get("pretraining_timesteps")
+    collected = counted.get("collect") if isinstance(counted, dict) else None
+    if type(collected) is not int:
+        raise UsageError(f"base: {config.base}: its origin does not say `pretraining_timesteps`")
+    return collected

@@ -1,7 +1,8 @@
 """Ranks the results folders of evaluations: a table for the terminal, a page, pictures.
 
 Only comparable scores are ranked together: submissions are grouped by levels and budget, and each
-group has a board of its own. Submissions whose evaluation is incomplete come last and have no rank.
+group has a board of its own. Submissions whose evaluation is incomplete, or whose files are not
+those that were written, come last and have no rank.
 """
 
 from __future__ import annotations
@@ -17,35 +18,32 @@ from statistics import fmean
 from typing import Any
 
 import jinja2
+import markupsafe
 import numpy as np
 from rich.console import Group
-from rich.markup import escape
+from rich.text import Text
 
 from retro_common.errors import UsageError
-from retro_common.files import read_json
+from retro_common.text import clean
 from retro_contest.board import pictures
-from retro_contest.board.submissions import read_record
+from retro_contest.board.reading import Results, Unread, read_results
 from retro_contest.runs import verdicts
-from retro_contest.runs.monitor import MONITOR_FILE
-from retro_contest.runs.results import SUMMARY_FILE, level_scores, mean_score, read_monitor
+from retro_contest.runs.results import Episode, level_scores, mean_score
 from retro_contest.tables import Column, FittedTable, number
 
 RESAMPLES = 10_000
 GRID = 60  # points of a learning curve
+NAME = 80  # characters of a submission's name
 
 
 @dataclass(frozen=True)
 class Submission:
     """One evaluated agent."""
 
-    name: str
-    """its name on the board"""
-    folder: Path
-    """its results folder"""
-    summary: dict[str, Any]
-    """content of its `summary.json`"""
+    results: Results
+    """its results folder as it was read"""
     scores: dict[str, list[float]]
-    """`GAME/STATE` -> the scores of its runs"""
+    """`GAME/STATE` -> the scores of its runs; none where the files do not match"""
     score: float | None
     """mean over levels of the mean over runs; None without a run"""
     interval: tuple[float, float] | None
@@ -53,28 +51,54 @@ class Submission:
     curve: tuple[np.ndarray, np.ndarray]
     """timesteps and mean reward of the episodes that ended around then, both of shape `(GRID,)`,
     NaN where no episode did"""
-    record: dict[str, Any] | None = None
-    """content of its `submission.json`; None for an agent that was not submitted"""
+
+    @property
+    def name(self) -> str:
+        """Its name on the board, fit to be shown."""
+        return clean(self.results.summary.name, NAME) or "(no name)"
+
+    @property
+    def agent(self) -> str:
+        """Command or image, fit to be shown."""
+        return clean(self.results.summary.agent)
 
     @property
     def image(self) -> str:
         """The submitted image, by digest if it was pushed; an empty string without one."""
-        if self.record is None:
+        record = self.results.record
+        if record is None:
             return ""
-        digest = self.record["digest"]
-        return digest.removeprefix("sha256:")[:12] if digest else self.record["image"]
+        return (record.digest or "").removeprefix("sha256:")[:12] or record.image
 
     @property
-    def complete(self) -> bool:
-        return self.summary["complete"]
+    def ranked(self) -> bool:
+        """Whether it has a rank: all runs were played, and no file was changed since."""
+        return not self.remark
+
+    @property
+    def remark(self) -> str:
+        """Why it has no rank, in a word or two; empty if it has one."""
+        return self.results.remark
+
+    @property
+    def played(self) -> str:
+        """Timesteps that its runs played of those that they could have, as `400 of 20,000`."""
+        summary = self.results.summary
+        played = sum(run.timesteps for run in summary.levels)
+        return f"{played:,} of {summary.timesteps * len(summary.levels):,}"
 
     @property
     def troubles(self) -> str:
         """How often its runs did not end well, as `crashed in 2 of 5 runs`; empty if none did."""
-        words = [run["verdict"] for run in self.summary["levels"]]
-        counts = Counter(word for word in words if word not in verdicts.CLEAN)
+        summary = self.results.summary
+        counts = Counter(
+            run.verdict
+            for run in summary.levels
+            if not verdicts.ended_well(run.verdict, run.timesteps, summary.timesteps)
+        )
         parts = [f"{word} in {count}" for word, count in counts.most_common()]
-        return f"{', '.join(parts)} of {self.summary.get('runs', len(words))} runs" if parts else ""
+        runs = summary.seeds * len(set(summary.level_names))
+        return f"{', '.join(parts)} of {runs:,} runs" if parts else ""
 
     @property
     def has_curve(self) -> bool:
@@ -97,7 +121,7 @@ class Board:
     levels: tuple[str, ...]
     """names of the levels, sorted"""
     submissions: tuple[Submission, ...]
-    """complete ones by score, then incomplete ones"""
+    """those with a rank by score, then the others"""
 
     @property
     def without_curve(self) -> list[str]:
@@ -105,34 +129,49 @@ class Board:
         return [s.name for s in self.submissions if s.score is not None and not s.has_curve]
 
 
-def load_boards(folders: Iterable[Path]) -> list[Board]:
-    """Read all submissions in some folders and group them into boards.
+@dataclass(frozen=True)
+class Boards:
+    """All boards, and the folders that none of them shows."""
+
+    boards: tuple[Board, ...]
+    """one for each set of levels and budget"""
+    unread: tuple[Unread, ...] = ()
+    """folders that hold an evaluation which cannot be read"""
+
+    @property
+    def notes(self) -> list[str]:
+        """A line for each folder that is without a rank because something is wrong with it."""
+        wrong = [
+            (submission.results.folder, f"{submission.remark}: {submission.results.detail}")
+            for board in self.boards
+            for submission in board.submissions
+            if submission.results.detail
+        ]
+        wrong += [(unread.folder, f"left out: {unread.why}") for unread in self.unread]
+        return [clean(f"{folder}: {why}", 500) for folder, why in wrong]
+
+
+def load_boards(folders: Iterable[Path]) -> Boards:
+    """Read all evaluations in some folders and group them into boards.
+
+    Args:
+        folders: results folders, or folders that hold some directly; nothing deeper is looked at.
 
     Raises:
-        UsageError: a folder does not exist or holds no evaluation, or a file in it is damaged.
+        UsageError: a folder does not exist or holds no evaluation, or an agent may have written it.
     """
-    found: dict[Path, None] = {}
-    for folder in folders:
-        if not folder.is_dir():
-            raise UsageError(f"no folder {folder}")
-        summaries = sorted(folder.rglob(SUMMARY_FILE))
-        if not summaries:
-            raise UsageError(f"no {SUMMARY_FILE} in {folder}: retro-contest evaluate writes them")
-        found |= dict.fromkeys(summary.resolve().parent for summary in summaries)
-    if not found:
-        raise UsageError("name at least one results folder")
-
+    read, unread = read_results(folders)
     groups: dict[tuple[Any, ...], list[Submission]] = {}
-    for folder in found:
-        submission = _load(folder)
-        budget = (submission.summary["timesteps"], submission.summary["wallclock"])
-        levels = tuple(sorted(submission.summary["level_names"]))
-        groups.setdefault((levels, *budget), []).append(submission)
+    for results in read:
+        summary = results.summary
+        levels = tuple(sorted(set(summary.level_names)))
+        key = (levels, summary.timesteps, summary.wallclock)
+        groups.setdefault(key, []).append(_submission(results))
     boards: list[Board] = []
     for (levels, *_), group in groups.items():
         slugs = {board.slug for board in boards}
         boards.append(_board(levels, group, slugs))
-    return boards
+    return Boards(tuple(boards), tuple(unread))
 
 
 def bootstrap_interval(scores: Sequence[Sequence[float]]) -> tuple[float, float] | None:
@@ -155,28 +194,35 @@ def bootstrap_interval(scores: Sequence[Sequence[float]]) -> tuple[float, float]
     return float(low), float(high)
 
 
-def rank_tables(boards: Iterable[Board]) -> Group:
+def rank_tables(found: Boards) -> Group:
     """The boards for a terminal: for each a ranking and, with several levels, a table of those."""
-    tables: list[FittedTable] = []
-    for board in boards:
-        tables.append(_ranking(board))
+    parts: list[FittedTable | Text] = []
+    for board in found.boards:
+        parts.append(_ranking(board))
         if len(board.levels) > 1:
-            tables.append(_by_level(board))
-    return Group(*tables)
+            parts.append(_by_level(board))
+    parts += [Text(note) for note in found.notes]
+    return Group(*parts)
 
 
-def write_page(boards: Sequence[Board], path: Path) -> None:
-    """Write all boards as one HTML file that needs no other; pictures are inside."""
+def write_page(found: Boards, path: Path) -> None:
+    """Write all boards as one HTML file that needs no other; pictures are inside.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
+        finalize=_fit,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters["number"] = number
     environment.globals["shade"] = _shade
     page = environment.get_template("leaderboard.html").render(
-        boards=[(board, _columns(board), _inline_pictures(board)) for board in boards],
+        boards=[(board, _columns(board), _inline_pictures(board)) for board in found.boards],
+        notes=found.notes,
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
     try:
@@ -186,15 +232,18 @@ def write_page(boards: Sequence[Board], path: Path) -> None:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error
 
 
-def write_pictures(boards: Iterable[Board], folder: Path) -> list[Path]:
+def write_pictures(found: Boards, folder: Path) -> list[Path]:
     """Write each board's pictures as PNG files; returns their paths.
 
     A board without any score has none, one with too few episodes for a curve has no curves.
+
+    Raises:
+        UsageError: they cannot be written.
     """
     paths = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for board in boards:
+        for board in found.boards:
             for kind, png in _draw(board).items():
                 paths.append(folder / f"{board.slug}-{kind}.png")
                 paths[-1].write_bytes(png)
@@ -203,34 +252,25 @@ def write_pictures(boards: Iterable[Board], folder: Path) -> list[Path]:
     return paths
 
 
-def _load(folder: Path) -> Submission:
-    path = folder / SUMMARY_FILE
-    summary = read_json(path)
-    try:
-        scores: dict[str, list[float]] = {name: [] for name in summary["level_names"]}
-        scores |= level_scores(summary["levels"])
-        return Submission(
-            name=summary["name"],
-            folder=folder,
-            summary=summary,
-            scores=scores,
-            score=mean_score(scores),
-            interval=bootstrap_interval(list(scores.values())),
-            curve=_curve(folder, summary),
-            record=read_record(folder),
-        )
-    except (KeyError, TypeError) as error:
-        raise UsageError(f"{path} is not the summary of an evaluation ({error!r})") from error
+def _submission(results: Results) -> Submission:
+    summary = results.summary
+    scores: dict[str, list[float]] = {name: [] for name in summary.level_names}
+    if results.remark in ("", "incomplete"):
+        scores |= level_scores(entry.model_dump() for entry in summary.levels)
+    return Submission(
+        results=results,
+        scores=scores,
+        score=mean_score(scores),
+        interval=bootstrap_interval(list(scores.values())),
+        curve=_curve(summary.timesteps, results.episodes),
+    )
 
 
-def _curve(folder: Path, summary: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+def _curve(budget: int, runs: Sequence[Sequence[Episode]]) -> tuple[np.ndarray, np.ndarray]:
     """Mean over runs of a moving average over the episodes of the last tenth of the budget."""
-    budget = summary["timesteps"]
     grid = np.linspace(budget / GRID, budget, GRID)
     curves = []
-    for run in summary["levels"]:
-        run_folder = folder / run["game"] / run["state"] / f"seed-{run['seed']}"
-        episodes = read_monitor(run_folder / MONITOR_FILE)
+    for episodes in runs:
         ends = np.cumsum([episode.l + 1 for episode in episodes])  # an episode is steps and reset
         rewards = np.array([episode.r for episode in episodes])
         curve = np.full(GRID, np.nan)
@@ -255,21 +295,23 @@ def _board(levels: tuple[str, ...], group: list[Submission], slugs: Collection[s
 
     def place(submission: Submission) -> tuple[bool, float, str]:
         score = -np.inf if submission.score is None else submission.score
-        return not submission.complete, -score, submission.name
+        return not submission.ranked, -score, submission.name
 
-    summary = group[0].summary
-    timesteps = summary["timesteps"]
-    name = summary["level_set"]
+    # Of the folders with a rank, if there are some: the others may have been changed.
+    submissions = tuple(sorted(group, key=place))
+    summary = submissions[0].results.summary
+    timesteps = summary.timesteps
+    name = clean(summary.level_set)
     if "," in name:  # several levels that have no name together: the tables list them
         games = sorted({level.partition("/")[0] for level in levels})
-        name = f"{len(levels)} levels of {' and '.join(games)}"
-    base = "".join(c if c.isalnum() else "-" for c in name)[:80] + f"-{timesteps}"
+        name = clean(f"{len(levels)} levels of {' and '.join(games)}")
+    base = "".join(c if c.isascii() and c.isalnum() else "-" for c in name)[:80] + f"-{timesteps}"
     numbered = (f"{base}-{number}" for number in itertools.count(2))
     return Board(
         title=f"{name}: {timesteps:,} timesteps per run",
         slug=next(slug for slug in itertools.chain([base], numbered) if slug not in slugs),
         levels=levels,
-        submissions=tuple(sorted(group, key=place)),
+        submissions=submissions,
     )
 
 
@@ -288,6 +330,7 @@ def _ranking(board: Board) -> FittedTable:
         Column("95% interval", right=True, drop=4),
         Column("levels", right=True, drop=1),
         Column("runs", right=True, drop=2),
+        Column("timesteps played", right=True, drop=5),
         Column("verdict"),
     ]
     submitted = any(submission.image for submission in board.submissions)
@@ -295,18 +338,19 @@ def _ranking(board: Board) -> FittedTable:
         columns.append(Column("image", drop=3))
     rows = []
     for rank, submission in enumerate(board.submissions, start=1):
-        name = submission.name if submission.complete else f"{submission.name} (incomplete)"
+        remark = submission.remark
         row = [
-            str(rank) if submission.complete else "",
-            escape(name),
+            str(rank) if submission.ranked else "",
+            f"{submission.name} ({remark})" if remark else submission.name,
             number(submission.score),
             _interval(submission),
             str(len(board.levels)),
-            str(len(submission.summary["levels"])),
+            str(len(submission.results.summary.levels)),
+            submission.played,
             submission.troubles or "all runs ended well",
         ]
         rows.append([*row, submission.image] if submitted else row)
-    return FittedTable(escape(board.title), columns, rows)
+    return FittedTable(board.title, columns, rows)
 
 
 def _by_level(board: Board, most: int = 6) -> FittedTable:
@@ -315,7 +359,7 @@ def _by_level(board: Board, most: int = 6) -> FittedTable:
     columns = [Column("level")]
     # Where the terminal is narrow, the last submissions are left out first.
     columns += [
-        Column(escape(submission.name), right=True, drop=0 if i == 0 else len(shown) - i)
+        Column(submission.name, right=True, drop=0 if i == 0 else len(shown) - i)
         for i, submission in enumerate(shown)
     ]
     one_game = len({level.partition("/")[0] for level in board.levels}) == 1
@@ -351,10 +395,16 @@ def _draw(board: Board) -> dict[str, bytes]:
         )
     curves = [(s.name, *s.curve) for s in complete if s.has_curve]
     if curves:
-        budget = board.submissions[0].summary["timesteps"]
+        budget = board.submissions[0].results.summary.timesteps
         drawn["curves"] = pictures.learning_curves(curves, budget)
     return drawn
 
 
 def _inline_pictures(board: Board) -> dict[str, str]:
-    return {kind: base64.b64encode(png).decode() for kind, png in _draw(board).items()}
+    drawn = _draw(board).items()
+    return {kind: markupsafe.Markup(base64.b64encode(png).decode()) for kind, png in drawn}
+
+
+def _fit(value: Any) -> Any:
+    """A value as the page may show it: text of strangers is cleaned, and escaped after this."""
+    return clean(value, 500) if type(value) is str else value

@@ -11,8 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from retro_common.text import clean
+
 MOST_BARS = 20
 MOST_CURVES = 8
+NAME = 40  # characters of a submission's name
 FEW_POINTS = 12  # a curve of fewer points gets markers
 INK = "#1f2933"
 FAINT = "#d9dee4"
@@ -52,7 +55,8 @@ def score_bars(rows: Sequence[tuple[str, float, tuple[float, float] | None]]) ->
         axes.annotate(
             label, (reach[place], place), (7, 0), textcoords="offset points", va="center", color=INK
         )
-    axes.set_yticks(places, [name for name, _, _ in rows])
+    # Not as a formula, whatever a name has between dollar signs.
+    axes.set_yticks(places, [clean(name, NAME) for name, _, _ in rows], parse_math=False)
     axes.invert_yaxis()
     axes.margins(x=0.1)
     axes.set_xlabel("score: mean reward per episode, mean over levels")
@@ -70,17 +74,28 @@ def learning_curves(curves: Sequence[tuple[str, np.ndarray, np.ndarray]], budget
     """
     figure = Figure(figsize=(8, 4), layout="constrained")
     axes = figure.subplots()
-    for i, (name, timesteps, rewards) in enumerate(curves[:MOST_CURVES]):
+    for i, (_, timesteps, rewards) in enumerate(curves[:MOST_CURVES]):
         marker = "o" if np.count_nonzero(~np.isnan(rewards)) < FEW_POINTS else None
         colour = COLOURS[i % len(COLOURS)]
-        axes.plot(timesteps, rewards, label=name, color=colour, linewidth=2, marker=marker)
+        axes.plot(timesteps, rewards, color=colour, linewidth=2, marker=marker)
     axes.set_xlim(0, budget)
     axes.set_xlabel("timesteps of the budget")
     axes.set_ylabel("episode reward")
     for axis in (axes.xaxis, axes.yaxis):
         # As many digits as the ticks need to differ, up to seven.
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.7g}"))
-    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), labelcolor=INK)
+    legend = axes.legend(
+        axes.lines,
+        [f"submission {i}" for i in range(len(axes.lines))],
+        frameon=False,
+        loc="center left",
+        bbox_to_anchor=(1.0, 0.5),
+        labelcolor=INK,
+    )
+    # Set afterwards: a legend leaves out labels that begin with an underscore.
+    for text, (name, *_) in zip(legend.get_texts(), curves, strict=False):
+        text.set_parse_math(False)
+        text.set_text(clean(name, NAME))
     _style(axes, "both")
     return _png(figure)
 

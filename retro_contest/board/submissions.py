@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,13 +14,15 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-import yaml
 
-from retro_common.errors import UsageError
-from retro_common.files import read_json, write_json
+from retro_common.config import YAML_BYTES, parse_yaml
+from retro_common.errors import UsageError, cut
+from retro_common.files import read_json_object, read_plain, write_json
 from retro_contest.runs.results import SUMMARY_FILE
 
 RECORD_FILE = "submission.json"
+CHECKED = ("score", "level_set", "timesteps", "runs", "complete")
+"""what a record repeats from the summary of the check"""
 
 
 @dataclass(frozen=True)
@@ -44,22 +47,23 @@ def write_record(args: Args) -> dict[str, Any]:
     Raises:
         UsageError: the check's summary or the bundle's configuration cannot be read.
     """
-    summary = read_json(args.results / SUMMARY_FILE)
+    path = args.results / SUMMARY_FILE
+    summary = read_json_object(path)
+    if missing := [key for key in CHECKED if key not in summary]:
+        raise UsageError(f"{path} is not the summary of an evaluation: it has no {missing[0]!r}")
     path = args.bundle / "config.yaml"
+    content = read_plain(path, YAML_BYTES)
     try:
-        content = path.read_bytes()
-        config = yaml.safe_load(content)
-    except (OSError, yaml.YAMLError) as error:
-        raise UsageError(f"cannot read {path}: {error}") from error
+        config = parse_yaml(content.decode())
+    except ValueError as error:
+        raise UsageError(f"cannot read {path}: {cut(error)}") from None
     record = {
         "image": args.image,
         "digest": args.digest or None,
         "commit": args.commit,
         "bundle_sha256": hashlib.sha256(content).hexdigest(),
         "config": config.get("agent") if isinstance(config, dict) else None,
-        "check": {
-            key: summary[key] for key in ("score", "level_set", "timesteps", "runs", "complete")
-        },
+        "check": {key: summary[key] for key in CHECKED},
         "submitted": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     write_json(args.results / RECORD_FILE, record)
@@ -70,10 +74,10 @@ def read_record(results: Path) -> dict[str, Any] | None:
     """The record in a results folder; None if its agent was not submitted.
 
     Raises:
-        UsageError: it is damaged.
+        UsageError: it is damaged, or not a plain file.
     """
     path = results / RECORD_FILE
-    return read_json(path) if path.exists() else None
+    return read_json_object(path) if os.path.lexists(path) else None
 
 
 def main() -> int:

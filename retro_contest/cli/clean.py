@@ -7,13 +7,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Clean:
-    """Remove the containers and volumes that killed evaluations left behind.
+    """Remove the containers, volumes and temporary folders that killed evaluations left behind.
 
-    Those of evaluations that are still running are left alone.
+    Only those that evaluations of this user made: not those of running evaluations, and not
+    containers that carry our labels because their image does.
     """
 
     def run(self) -> int:
-        # Not at the top: only this command and evaluate --image need the client of Docker.
+        from retro_contest.runs.lease import remove_temporary_folders
+
+        folders = remove_temporary_folders()
+        if folders:
+            print(f"removed {folders} temporary folders")
+
+        # Not at the top: only this command, doctor and evaluate --image need the client of Docker.
         from retro_contest.runs.engine import clean, connect
 
         cleaned = clean(connect())

@@ -25,13 +25,23 @@ if TYPE_CHECKING:
 class Evaluate:
     """Evaluate an agent on every level of a set, exactly as the contest would.
 
-    Each level is played once per seed: a server and the agent, as two processes (--agent) or, for
-    agents that you do not trust, as containers (--image). Running the same command again keeps
+    Each level is played K times (--seeds): a server and the agent, as two processes (--agent) or,
+    for agents that you do not trust, as containers (--image). Running the same command again keeps
     finished runs and plays the others. The agent finds the socket through RETRO_CONTEST_SOCKET in
     its environment (python -m agent does by itself) or through the placeholders {socket} {out}
     {seed} {timesteps} {wallclock} in the command; in an image also as tmp/sock below its working
-    directory. Exits with 0 when all runs were played, with 1 when an agent failed or the evaluation
-    was stopped.
+    directory.
+
+    The score of a run is the mean reward over its episodes. Timesteps of the budget that were not
+    played count: every 4,500 that were begun are one more episode of reward 0, whatever ended the
+    run.
+
+    Sticky actions follow from a secret that each evaluation draws and keeps in DIR/secret.json. The
+    agent is not given it: its {seed} is the number of the run.
+
+    Exits with 0 when all runs were played and used up their budget, with 1 when an agent failed,
+    left before 99% of its timesteps or played nothing, or the evaluation was stopped, with 2 when
+    something asked for is impossible: then nothing was played.
     """
 
     levels: Annotated[str, arg(metavar="LEVELS")]
@@ -44,13 +54,16 @@ class Evaluate:
     image: Annotated[str, arg(metavar="IMAGE")] = ""
     """Docker image of the agent, instead of a command."""
     seeds: Annotated[int, arg(metavar="K")] = 1
-    """Runs per level, with the seeds 0 to K - 1."""
+    """Runs per level, numbered 0 to K - 1. The agent is given the number as its seed."""
     jobs: Annotated[int, arg(metavar="J")] = 1
     """Runs to play side by side."""
     name: Annotated[str | None, arg(metavar="NAME")] = None
     """Name on the leaderboard (default: the results folder's)."""
     fresh: FlagCreatePairsOff[bool] = False
-    """Play finished runs again."""
+    """Play finished runs again, with another secret."""
+    replay_secret: Annotated[str, arg(metavar="HEX")] = ""
+    """Secret of an earlier evaluation, from its secret.json, to play with its randomness again.
+    For the host: other users of the machine can read it off the command line."""
     environment_image: Annotated[str, arg(metavar="IMAGE")] = "retro-contest-environment"
     """With --image: image of the server, built from retro_contest/Dockerfile."""
     cpus: Annotated[float | None, arg(metavar="N")] = None
@@ -63,9 +76,11 @@ class Evaluate:
     """With --image: run it as the user it names, even as root (without any capability)."""
 
     def run(self) -> int:
+        from retro_contest.runs import limits
         from retro_contest.runs.evaluate import Evaluation, clean, evaluate
         from retro_contest.runs.progress import Progress, failures, summary_table, unfinished
 
+        limits.check(self.cpus, self.memory)
         evaluation = Evaluation(
             name=self.name or self.results.resolve().name,
             level_set=self.levels,
@@ -75,6 +90,7 @@ class Evaluate:
             seeds=self.seeds,
             jobs=self.jobs,
             fresh=self.fresh,
+            replay_secret=self.replay_secret,
         )
         console = Console()
         runner = self._runner(console)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
+import yaml
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
-from tyro.conf import Positional, arg
+from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from retro_contest.levels import find, load_sets, rom_file
+from retro_contest.levels import find, hashes_of, load_sets, rom_file
+from retro_contest.tables import plain
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,14 @@ class Levels:
     levels: Annotated[Positional[str], arg(metavar="LEVELS", help_behavior_hint="(optional)")] = ""
     """A level set, GAME/STATE, STATE, DIR/GAME or DIR/GAME/STATE; nothing for the list of sets."""
 
+    hashes: FlagCreatePairsOff[bool] = False
+    """Print the hashes of the levels' files as they are now, as the key `hashes` of levels.yaml."""
+
     def run(self) -> int:
-        Console().print(self._levels() if self.levels else self._sets())
+        if self.hashes:
+            print(yaml.safe_dump({"hashes": hashes_of(find(self.levels))}, sort_keys=False), end="")
+        else:
+            Console().print(self._levels() if self.levels else self._sets())
         return 0
 
     def _sets(self) -> Table:
@@ -36,9 +43,10 @@ class Levels:
         return table
 
     def _levels(self) -> Table:
-        table = Table("game", "state", "ROM", title=escape(self.levels), title_justify="left")
+        table = Table("game", "state", "ROM", title=plain(self.levels), title_justify="left")
         for column in table.columns:
             column.overflow = "fold"
         for level in find(self.levels):
-            table.add_row(level.game, level.state, "found" if rom_file(level) else "missing")
+            rom = "found" if rom_file(level) else "missing"
+            table.add_row(plain(level.game), plain(level.state), rom)
         return table

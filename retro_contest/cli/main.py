@@ -13,7 +13,7 @@ from collections.abc import Sequence
 # Only modules that every Python has: a missing library must give a message, not a traceback.
 
 PROGRAM = "retro-contest"
-COMMANDS = ("levels", "serve", "evaluate", "leaderboard", "clean")
+COMMANDS = ("levels", "serve", "evaluate", "leaderboard", "clean", "doctor")
 OURS = ("gym_remote", "pangolin_dash", "retro_common", "retro_contest")
 
 
@@ -62,7 +62,9 @@ def _run(words: Sequence[str]) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"error: {message}", file=sys.stderr)
+    from retro_common.text import clean
+
+    print(f"error: {clean(message, 2000)}", file=sys.stderr)
     return code
 
 

@@ -10,6 +10,7 @@ from tyro.conf import OmitArgPrefixes, subcommand
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from retro_contest.cli.clean import Clean
+from retro_contest.cli.doctor import Doctor
 from retro_contest.cli.evaluate import Evaluate
 from retro_contest.cli.leaderboard import Leaderboard
 from retro_contest.cli.levels import Levels
@@ -21,10 +22,13 @@ Command = (
     | Annotated[Evaluate, subcommand(name="evaluate")]
     | Annotated[Leaderboard, subcommand(name="leaderboard")]
     | Annotated[Clean, subcommand(name="clean")]
+    | Annotated[Doctor, subcommand(name="doctor")]
 )
 
 
-def parse(words: Sequence[str], program: str) -> Levels | Serve | Evaluate | Leaderboard | Clean:
+def parse(
+    words: Sequence[str], program: str
+) -> Levels | Serve | Evaluate | Leaderboard | Clean | Doctor:
     """The command that a command line means. Ends the process for --help and for wrong options.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ from typing import Annotated
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from gym_remote.server import Reason
+from retro_common.errors import UsageError
 from retro_contest.levels import Level, find_one
 from retro_contest.rules import Rules
 
@@ -31,14 +33,22 @@ class Serve:
     state: Annotated[Positional[str], arg(metavar="STATE", help_behavior_hint="(optional)")] = ""
     """Name of the save-state that the level starts from."""
     seed: Annotated[int | None, arg(metavar="N")] = None
-    """Seed of the sticky actions; without it they differ from run to run."""
+    """Seed of the sticky actions, for tests: it can be read off the command line. Without it the
+    environment variable RETRO_CONTEST_ENVIRONMENT_SEED counts, as evaluate sets it; without both
+    they differ from run to run."""
     integrations: Annotated[Path | None, arg(metavar="DIR")] = None
     """Folder with the integration folder of a game that stable-retro does not have."""
 
     def run(self) -> int:
+        from retro_contest.runs.randomness import take_seed
         from retro_contest.runs.serve import serve_level
 
         level = self._level()
+        seed = take_seed(os.environ)
+        if self.seed is not None:
+            seed = self.seed
+        if seed is not None and not 0 <= seed < 1 << 63:
+            raise UsageError("--seed must be at least 0 and less than 2^63")
 
         def announce() -> None:
             print(
@@ -48,7 +58,7 @@ class Serve:
             )
 
         status = serve_level(
-            level, self.socket, self.results, self.rules, seed=self.seed, on_ready=announce
+            level, self.socket, self.results, self.rules, seed=seed, on_ready=announce
         )
         score = "none" if status.score is None else f"{status.score:.1f}"
         why = f"{status.ended}: {status.detail}" if status.detail else status.ended

@@ -26,8 +26,8 @@ import stable_retro
 from retro_contest.emulator.game_files import GameFiles
 from retro_contest.emulator.undrawn import Undrawn
 from retro_contest.levels import Level
+from retro_contest.rules import TIME_LIMIT
 
-TIME_LIMIT = 4500
 FRAME_SKIP = 4
 STICKY = 0.25
 

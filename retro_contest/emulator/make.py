@@ -12,8 +12,9 @@ from pathlib import Path
 from gymnasium.utils import seeding
 
 from retro_contest.emulator import proof, recycled, undrawn
-from retro_contest.emulator.environment import FRAME_SKIP, STICKY, TIME_LIMIT, ContestEnv
+from retro_contest.emulator.environment import FRAME_SKIP, STICKY, ContestEnv
 from retro_contest.levels import Level, find_one
+from retro_contest.rules import TIME_LIMIT
 
 
 def make(

@@ -13,11 +13,21 @@ working directory, and in the same environment variables as a process would.
 
 The agent starts when the server is ready, never before: so it cannot claim the socket's directory
 before the server does.
+
+All containers run under a seccomp profile of this kit's own, `seccomp.json`, because the engine's
+default profile depends on the engine: with Docker 20.10 AF_VSOCK, a channel to the hypervisor that
+no network namespace cuts, and io_uring are open. It is a list of what is allowed, as the engine's
+own is: a system call that a future kernel adds is refused until somebody has looked at it. A list
+of the denied ones would be easier on unusual agents, but is never complete. The list is generous
+where the kernel serves every program (files, memory, threads, signals, timers), and it refuses what
+only administrators, debuggers and sandboxes use. Programs of 32 bits cannot run: their system call
+for sockets hides its arguments from a filter.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import secrets
@@ -32,10 +42,19 @@ from docker.errors import APIError, DockerException, NotFound
 from docker.types import DeviceRequest, LogConfig, Mount, Ulimit
 
 from retro_common.errors import UsageError
+from retro_common.text import clean
 from retro_contest.levels import Level, rom_file
-from retro_contest.runs import engine, outputs
+from retro_contest.runs import engine, lease, outputs
+from retro_contest.runs.limits import check as check_limits
 from retro_contest.runs.match import Run, Side
-from retro_contest.runs.processes import LOG_LIMIT, STOP_SECONDS, last_line, serve_command
+from retro_contest.runs.processes import (
+    LINE_LIMIT,
+    LOG_LIMIT,
+    STOP_SECONDS,
+    last_line,
+    serve_command,
+    server_variables,
+)
 from retro_contest.runs.serve import STATUS_FILE
 from retro_contest.runs.supervisor import BoundedLog
 
@@ -43,11 +62,12 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
     from docker.models.volumes import Volume
 
+SECCOMP_FILE = Path(__file__).with_name("seccomp.json")
 ENVIRONMENT_IMAGE = "retro-contest-environment"
 MEMORY = "4g"  # of an agent, its files in /tmp and in its output folder included
 
 ROOT_SERVER = 10000  # user of the environment where the evaluator is root; else the evaluator's
-AGENT = "10001:10001"  # user of an agent whose image names none that it may have
+AGENT = 10001  # user of an agent whose image names none that it may have; group of every agent
 SHARED_GROUP = 10002  # group of the socket and of the frame file
 SOCKET_OPTIONS = "size=4m,nr_inodes=16,mode=2750"  # only the server may create files in it
 OUT_OPTIONS = f"size={outputs.MAX_BYTES},nr_inodes={outputs.MAX_FILES},mode=1777"
@@ -116,29 +136,68 @@ class ContainerRunner:
         config = found.attrs["Config"]
         self.directory = PurePosixPath(config.get("WorkingDir") or "/")
         self.volumes = sorted(config.get("Volumes") or {})
-        self.labels = {engine.LABEL: str(results.resolve())}
+        self.security = security_options()
+        self.results = results.resolve()
         self.server_uid = os.getuid() or ROOT_SERVER
         wanted = config.get("User") or "root"
         self.user = wanted if image_user else _user(wanted, self.server_uid)
-        self.limits = Limits(cpus or self.client.info()["NCPU"] / jobs, memory, gpus=gpus)
-        _check(self.limits)
+        machine = self.client.info()
+        self.limits = Limits(machine["NCPU"] / jobs if cpus is None else cpus, memory, gpus=gpus)
+        check_limits(
+            self.limits.cpus,
+            memory,
+            machine_cpus=machine["NCPU"],
+            machine_memory=machine["MemTotal"],
+        )
+        _device_requests(gpus)
         self.rules = (
             f"each agent: user {self.user}, {self.limits.cpus:g} CPUs, {memory} memory, "
             f"{self.limits.processes} processes, {f'GPUs: {gpus}' if gpus else 'no GPU'}, "
             "no network"
         )
-        if self.user != wanted:
+        if self.user.split(":")[0] != wanted.split(":")[0]:
             self.rules += f" (its image asks for user {wanted}: --image-user grants it)"
 
+        lease.remove_temporary_folders()
+        with contextlib.suppress(DockerException):  # what it refuses is left for the next time
+            engine.clean(self.client)
+        self._lease: lease.Lease | None = None
+        self._matches = 0
+        self._left_over = False
+        self._mutex = threading.Lock()
+
     def start(self, run: Run) -> ContainerMatch:
-        return ContainerMatch(self, run)
+        with self._mutex:
+            if self._lease is None:
+                self._lease = lease.Lease(self.client.info()["ID"])
+            self._matches += 1
+            held = self._lease
+        try:
+            return ContainerMatch(self, run, held)
+        except BaseException:
+            self.ended(left_over=True)
+            raise
+
+    def ended(self, *, left_over: bool) -> None:
+        """A match has ended; after the last one that runs the lease ends, too.
+
+        Args:
+            left_over: whether it may have failed to remove something.
+        """
+        with self._mutex:
+            self._matches -= 1
+            self._left_over |= left_over
+            if self._matches == 0 and self._lease is not None:
+                self._lease.close(left_over=self._left_over)
+                self._lease, self._left_over = None, False
 
 
 class ContainerMatch:
     """Both sides of a run as containers, with their volumes; `close` removes all of it."""
 
-    def __init__(self, runner: ContainerRunner, run: Run) -> None:
+    def __init__(self, runner: ContainerRunner, run: Run, held: lease.Lease) -> None:
         self._runner = runner
+        self._lease = held
         self._run = run
         self._name = f"retro-contest-{secrets.token_hex(6)}"
         self._clean_up = contextlib.ExitStack()
@@ -158,7 +217,14 @@ class ContainerMatch:
         socket = self._volume("socket", f"{SOCKET_OPTIONS},{uid}")
         out = self._volume("out", OUT_OPTIONS)
         self._keeper = self._create("keeper", runner.environment, **_keeper_options(out))
-        self._keeper.start()
+        try:
+            self._keeper.start()
+        except APIError as error:
+            # The first container of all: an engine that refuses it refuses every one.
+            raise UsageError(
+                f"the engine cannot start a container: {clean(error.explanation, LINE_LIMIT)} "
+                "(retro-contest doctor looks for the reason)"
+            ) from error
         server = self._create("environment", runner.environment, **_server_options(self, socket))
         self.server = ContainerSide(server, run.folder / "server.log")
         self._clean_up.callback(self.server.stop)
@@ -177,6 +243,13 @@ class ContainerMatch:
             self.agent = side
 
     @property
+    def _labels(self) -> dict[str, str]:
+        return {
+            engine.LABEL: str(self._runner.results),
+            engine.LEASE_LABEL: self._lease.token,
+        }
+
+    @property
     def run(self) -> Run:
         return self._run
 
@@ -185,6 +258,14 @@ class ContainerMatch:
         return self._runner
 
     def close(self) -> None:
+        left_over = True
+        try:
+            self._close()
+            left_over = False
+        finally:
+            self._runner.ended(left_over=left_over)
+
+    def _close(self) -> None:
         with self._clean_up:
             self.agent.stop()
             self.server.stop()
@@ -208,25 +289,28 @@ class ContainerMatch:
         return True
 
     def _volume(self, name: str, options: str) -> Volume:
+        name = f"{self._name}-{name}"
+        self._lease.note(name)
         volume = self._runner.client.volumes.create(
-            f"{self._name}-{name}",
+            name,
             driver="local",
             driver_opts={"type": "tmpfs", "device": "tmpfs", "o": options},
-            labels=self._runner.labels,
+            labels=self._labels,
         )
         self._clean_up.callback(volume.remove, force=True)
         return volume
 
     def _create(self, name: str, image: str, **options: Any) -> Container:
+        self._lease.note(f"{self._name}-{name}")
         container = self._runner.client.containers.create(
             image,
             name=f"{self._name}-{name}",
             hostname=name,
-            labels=self._runner.labels,
+            labels=self._labels,
             network_mode="none",
             read_only=True,
             cap_drop=["ALL"],
-            security_opt=["no-new-privileges"],
+            security_opt=self._runner.security,
             init=True,  # reaps children, and lets SIGTERM end a program that does not handle it
             stop_signal="SIGTERM",
             healthcheck={"test": ["NONE"]},
@@ -354,7 +438,7 @@ def _server_options(match: ContainerMatch, socket: Volume) -> dict[str, Any]:
         "command": ["python", *serve_command(inside, Path("/socket"))[1:]],
         "mounts": [_mount(socket, "/socket"), results, *_level_mounts(run.level)],
         "tmpfs": {"/tmp": "size=64m,mode=1777"},
-        "environment": {"HOME": "/tmp"},
+        "environment": {"HOME": "/tmp", **server_variables(run)},
         "mem_limit": "2g",
         "memswap_limit": "2g",
         "pids_limit": 128,
@@ -418,22 +502,22 @@ def _mount(volume: Volume, target: str, *, read_only: bool = False) -> Mount:
     return Mount(target, volume.name, type="volume", read_only=read_only, no_copy=True)
 
 
+def security_options() -> list[str]:
+    """The engine's `security_opt` for every container of an evaluation."""
+    profile = json.dumps(json.loads(SECCOMP_FILE.read_text()), separators=(",", ":"))
+    return ["no-new-privileges", f"seccomp={profile}"]
+
+
 def _user(wanted: str, server_uid: int) -> str:
     """The user that an agent runs as.
 
     A name could mean any user in the image's own `/etc/passwd`, so only a number counts; and
-    neither root nor the owner of the socket's directory.
+    neither root nor the owner of the socket's directory. The group is always the same: a number
+    alone would come with group 0, and an image could name the server's.
     """
     match = re.fullmatch(r"(\d{1,9})(:\d{1,9})?", wanted, re.ASCII)
-    return wanted if match and int(match[1]) not in (0, server_uid) else AGENT
-
-
-def _check(limits: Limits) -> None:
-    if limits.cpus <= 0:
-        raise UsageError("--cpus must be more than 0")
-    if not re.fullmatch(r"[1-9]\d*[kmg]?", limits.memory):
-        raise UsageError(f"--memory '{limits.memory}' is not a number of bytes like 512m or 4g")
-    _device_requests(limits.gpus)
+    uid = int(match[1]) if match and int(match[1]) not in (0, server_uid) else AGENT
+    return f"{uid}:{AGENT}"
 
 
 def _device_requests(gpus: str) -> list[DeviceRequest]:
@@ -450,7 +534,7 @@ def _device_requests(gpus: str) -> list[DeviceRequest]:
 
 def _cannot_start(error: APIError, limits: Limits, log: Path) -> _NotStarted:
     """An image that cannot run counts against the agent; missing GPUs are a mistake of the host."""
-    line = " ".join(str(error.explanation).split())
+    line = clean(error.explanation, LINE_LIMIT)
     if limits.gpus and ("device driver" in line or "nvidia" in line):
         raise UsageError(f"--gpus {limits.gpus}: {line}")
     log.write_text(f"{line}\n")
@@ -461,7 +545,7 @@ def _give(folder: Path, uid: int) -> None:
     """Give a folder and its content to a user; only root can do this, and only root needs to."""
     if os.getuid() != 0:
         return
-    for path in (folder, *folder.rglob("*")):
+    for path in outputs.walk(folder):
         os.chown(path, uid, uid, follow_symlinks=False)
 
 

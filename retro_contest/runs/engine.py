@@ -1,29 +1,28 @@
 """The Docker engine: reaching it, its images, and removing the leftovers of killed evaluations.
 
-Every container and volume of an evaluation carries a label with its results folder. An evaluation
-holds the lock of that folder for as long as it lives, so everything labelled with a folder that is
-not locked is a leftover.
+Leftovers are found by the leases of their evaluators: see `retro_contest.runs.lease`.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import docker
-from docker.errors import DockerException, ImageNotFound
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 
 from retro_common.errors import UsageError
-from retro_contest.runs.results import LOCK_FILE
+from retro_contest.runs import lease
 
 if TYPE_CHECKING:
     from docker import DockerClient
     from docker.models.images import Image
 
-LABEL = "retro-contest.results"  # of containers and volumes; its value is their results folder
+# Labels of containers and volumes. The first is for persons, only the second counts.
+LABEL = "retro-contest.results"  # their results folder
+LEASE_LABEL = "retro-contest.lease"  # the token of their evaluator's lease
 
 
 def connect() -> DockerClient:
@@ -75,34 +74,47 @@ class Cleaned:
 
 
 def clean(client: DockerClient) -> Cleaned:
-    """Remove containers and volumes of evaluations that no longer live."""
-    containers = volumes = in_use = 0
-    labelled = {"label": LABEL}
+    """Remove containers and volumes of this user's evaluations that no longer live.
+
+    Raises:
+        DockerException: the engine refuses; what is left stays in its lease.
+    """
+    containers = volumes = 0
+    engine = client.info()["ID"]
+    for old in lease.ended():
+        if old.engine != engine:
+            continue
+        labelled = {"label": f"{LEASE_LABEL}={old.token}"}
+        for container in client.containers.list(all=True, filters=labelled, ignore_removed=True):
+            if container.name in old.names:
+                containers += _remove(container, v=True)
+        for volume in client.volumes.list(filters=labelled):
+            if volume.name in old.names:
+                volumes += _remove(volume)
+        old.path.unlink(missing_ok=True)
+    return Cleaned(containers, volumes, sum(1 for _ in _labelled(client)))
+
+
+def _labelled(client: DockerClient) -> Iterator[Any]:
+    """What carries a lease's label: after a clean-up, that of evaluations that are running."""
+    running = lease.running()
+    labelled = {"label": LEASE_LABEL}
     for container in client.containers.list(all=True, filters=labelled, ignore_removed=True):
-        if _locked(Path(container.labels[LABEL])):
-            in_use += 1
-        else:
-            container.remove(force=True, v=True)
-            containers += 1
+        if container.labels[LEASE_LABEL] in running:
+            yield container
     for volume in client.volumes.list(filters=labelled):
-        if _locked(Path(volume.attrs["Labels"][LABEL])):
-            in_use += 1
-        else:
-            volume.remove(force=True)
-            volumes += 1
-    return Cleaned(containers, volumes, in_use)
+        if volume.attrs["Labels"][LEASE_LABEL] in running:
+            yield volume
 
 
-def _locked(results: Path) -> bool:
-    """Whether an evaluation that writes to this folder is alive."""
+def _remove(found: Any, **options: bool) -> int:
+    """Remove a container or volume; 1 if it was there, 0 if somebody else removed it."""
     try:
-        descriptor = os.open(results / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+        found.remove(force=True, **options)
+    except NotFound:
+        return 0
+    except APIError as error:
+        if error.status_code != 409 or "already in progress" not in str(error):
+            raise
+        return 0
+    return 1

@@ -17,22 +17,29 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Protocol
 
+from gym_remote import __version__
 from retro_common.errors import UsageError
-from retro_common.files import read_json, write_json
-from retro_common.provenance import provenance
+from retro_common.files import read_json_object, write_json
+from retro_common.provenance import git_commit, provenance
 from retro_contest.levels import Level, check_playable
 from retro_contest.rules import Rules
 from retro_contest.runs import verdicts
 from retro_contest.runs.match import POLL, Run, Runner, play, settings
+from retro_contest.runs.randomness import Identity, check_secret, fingerprint
 from retro_contest.runs.results import (
+    ENTRY_KEYS,
     LOCK_FILE,
     RESULT_FILE,
     SUMMARY_FILE,
     level_scores,
     make_folder,
     mean_score,
+    run_checksum,
+    runs_checksum,
 )
 from retro_contest.runs.serve import Status
+
+MOST = 10_000  # runs per level, and runs side by side
 
 
 @dataclass(frozen=True)
@@ -50,20 +57,28 @@ class Evaluation:
     rules: Rules
     """the rules of each run"""
     seeds: int = 1
-    """runs per level, with the seeds 0, 1, ..."""
+    """runs per level, numbered 0, 1, ..."""
     jobs: int = 1
     """runs that are played side by side"""
     fresh: bool = False
-    """whether to play finished runs again"""
+    """whether to play finished runs again, with another secret"""
+    replay_secret: str = ""
+    """secret of an earlier evaluation, in hexadecimal, to play with its randomness again; without
+    it a new evaluation draws one, and one that goes on keeps its own"""
 
-    def runs(self) -> list[Run]:
-        """All runs: seed by seed, so that every level has a score as early as possible."""
+    def runs(self, secret: str) -> list[Run]:
+        """All runs: number by number, so that every level has a score as early as possible.
+
+        Args:
+            secret: of this evaluation, in hexadecimal.
+        """
         return [
             Run(
                 level=level,
                 seed=seed,
                 folder=self.results / level.game / level.state / f"seed-{seed}",
                 rules=self.rules,
+                secret=secret,
             )
             for seed in range(self.seeds)
             for level in self.levels
@@ -103,13 +118,16 @@ def evaluate(
     """
     _check(evaluation)
     with _locked(evaluation.results):
-        runs = evaluation.runs()
+        identity = _identity(evaluation)
+        runs = evaluation.runs(identity.secret)
         results: dict[Run, dict[str, Any]] = {}
         if not evaluation.fresh:
             results = {run: old for run in runs if (old := _finished(run, runner)) is not None}
+        entries = {run: _entry(run, result) for run, result in results.items()}
+        identity.write(evaluation.results)
         todo = [run for run in runs if run not in results]
         observer.begin(runs, results)
-        summary = _write_summary(evaluation, runner, runs, results)
+        summary = _write_summary(evaluation, runner, identity, runs, entries)
         connections = _Connections()
         for kept in results.values():
             connections.note(kept)
@@ -137,8 +155,8 @@ def evaluate(
                     for future in done:
                         run, result = future.result()
                         if result is not None:
-                            results[run] = result
-                            summary = _write_summary(evaluation, runner, runs, results)
+                            entries[run] = _entry(run, result)
+                            summary = _write_summary(evaluation, runner, identity, runs, entries)
             except BaseException:
                 interrupted.set()  # for example a full disk: do not wait for the other runs
                 raise
@@ -166,15 +184,20 @@ class _Connections:
 
 
 def clean(summary: dict[str, Any]) -> bool:
-    """Whether all runs were played and no agent failed in one."""
+    """Whether all runs were played, each until its budget was used up or nearly so."""
     return summary["complete"] and all(
-        run["verdict"] in verdicts.CLEAN for run in summary["levels"]
+        verdicts.ended_well(run["verdict"], run["timesteps"], summary["timesteps"])
+        for run in summary["levels"]
     )
 
 
 def _check(evaluation: Evaluation) -> None:
     if min(evaluation.seeds, evaluation.jobs) < 1:
         raise UsageError("--seeds and --jobs must be at least 1")
+    if max(evaluation.seeds, evaluation.jobs) > MOST:
+        raise UsageError(f"--seeds and --jobs must be at most {MOST:,}")
+    if evaluation.replay_secret:
+        check_secret(evaluation.replay_secret)
     names = [level.name for level in evaluation.levels]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
@@ -199,12 +222,26 @@ def _locked(results: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def _identity(evaluation: Evaluation) -> Identity:
+    """Identity and secret of the evaluation: those of the results folder, or new ones."""
+    wanted = evaluation.replay_secret.lower()
+    known = None if evaluation.fresh else Identity.read(evaluation.results)
+    if known is None:
+        return Identity.new(wanted)
+    if wanted and wanted != known.secret:
+        raise UsageError(
+            f"{evaluation.results} holds an evaluation with another secret: "
+            "use --fresh to replace it, or another --results"
+        )
+    return known
+
+
 def _finished(run: Run, runner: Runner) -> dict[str, Any] | None:
     """The result of a run that need not be played again."""
     path = run.folder / RESULT_FILE
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
-    result = read_json(path)
+    result = read_json_object(path)
     wanted = settings(run, runner)
     known = {"agent_files": {}} | result.get("settings", {})
     if change := _change(known, wanted):
@@ -222,21 +259,33 @@ def _change(known: Mapping[str, Any], wanted: Mapping[str, Any]) -> str | None:
             for name in {**wanted[key], **known[key]}:
                 if known[key].get(name) != wanted[key].get(name):
                     return f"'{name}' in the agent's command is not the one that played"
+        elif key == "secret_sha256" and known.get(key) != wanted[key]:
+            return "its sticky actions follow from another secret, or from a seed that is known"
         elif known.get(key) != wanted[key]:
             return f"{key} was {known.get(key)!r}, now {wanted[key]!r}"
     return None
 
 
+def _entry(run: Run, result: Mapping[str, Any]) -> dict[str, Any]:
+    """A finished run as the summary has it."""
+    entry = {key: result[key] for key in ENTRY_KEYS}
+    return {**entry, "sha256": run_checksum(run.folder)}
+
+
 def _write_summary(
-    evaluation: Evaluation, runner: Runner, runs: list[Run], results: dict[Run, dict[str, Any]]
+    evaluation: Evaluation,
+    runner: Runner,
+    identity: Identity,
+    runs: list[Run],
+    entries: dict[Run, dict[str, Any]],
 ) -> dict[str, Any]:
     """Write `summary.json` from the results so far."""
-    keys = ["game", "state", "seed", "score", "episodes", "timesteps", "seconds"]
-    keys += ["timesteps_per_second", "verdict", "reason"]
-    levels = [{key: results[run][key] for key in keys} for run in runs if run in results]
+    levels = [entries[run] for run in runs if run in entries]
     scores = level_scores(levels)
     measured = [run for run in levels if run["verdict"] not in verdicts.NOT_THE_AGENT]
     summary = {
+        "id": identity.id,
+        "written_by": {"program": "retro-contest", "version": __version__, "commit": git_commit()},
         "name": evaluation.name,
         "score": mean_score(scores),
         "complete": len(measured) == len(runs),
@@ -250,6 +299,8 @@ def _write_summary(
         "timesteps": evaluation.rules.timesteps,
         "wallclock": evaluation.rules.wallclock,
         "seeds": evaluation.seeds,
+        "secret_sha256": fingerprint(identity.secret),
+        "runs_sha256": runs_checksum(levels),
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
         **provenance(),
     }

@@ -8,22 +8,22 @@ the files it writes there, from exit codes and from logs.
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from gym_remote.server import Reason
-from retro_common.files import write_json
+from retro_common.files import remove_tree, write_json
 from retro_common.provenance import provenance
 from retro_contest.levels import Level, rom_file, sha1
 from retro_contest.rules import Rules
 from retro_contest.runs.monitor import MONITOR_FILE
-from retro_contest.runs.results import RESULT_FILE, read_monitor, run_score
+from retro_contest.runs.randomness import environment_seed, fingerprint, new_secret
+from retro_contest.runs.results import RESULT_FILE, read_monitor, run_score, unplayed_episodes
 from retro_contest.runs.serve import Status
 from retro_contest.runs.verdicts import AGENT_GONE, INTERRUPT, OVERDUE, Ending, judge
 
@@ -41,16 +41,28 @@ PLAYED = {
 
 @dataclass(frozen=True)
 class Run:
-    """One level with one seed, and the rules that it is played by."""
+    """One level, played once, and the rules that it is played by."""
 
     level: Level
     """the level to play"""
     seed: int
-    """seed of the environment's sticky actions; the agent is given it, too"""
+    """the run's number, 0, 1, ..., which the agent is given, to seed itself with"""
     folder: Path
     """folder for everything that this run leaves"""
     rules: Rules
     """budget, time-outs, recording"""
+    secret: str = field(default_factory=new_secret, repr=False)
+    """in hexadecimal; from it follows the seed of the environment, which no agent may learn"""
+
+    @property
+    def name(self) -> str:
+        """`GAME/STATE/seed-N`: also its folder's place in a results folder."""
+        return f"{self.level.name}/seed-{self.seed}"
+
+    @property
+    def environment_seed(self) -> int:
+        """Seed of the sticky actions."""
+        return environment_seed(self.secret, self.name)
 
     @property
     def out(self) -> Path:
@@ -114,7 +126,7 @@ def play(
         interrupted: stops the run when it is set.
         report: called several times a second with the server's status.
     """
-    shutil.rmtree(run.folder, ignore_errors=True)
+    remove_tree(run.folder)
     run.out.mkdir(parents=True)
     played_as = settings(run, runner)
     started = datetime.now(UTC).isoformat(timespec="seconds")
@@ -204,6 +216,7 @@ def settings(run: Run, runner: Runner) -> dict[str, Any]:
         "rom_sha1": sha1(rom) if rom else None,
         "state_sha1": sha1(run.level.folder / f"{run.level.state}.state"),
         "seed": run.seed,
+        "secret_sha256": fingerprint(run.secret),
         "timesteps": run.rules.timesteps,
         "wallclock": run.rules.wallclock,
         "record": run.rules.record,
@@ -216,12 +229,14 @@ def _result(run: Run, ending: Ending, started: str, played_as: dict[str, Any]) -
     verdict = judge(ending)
     # A server that was killed has written each finished episode, but no last status.
     timesteps = max(status.timesteps, sum(episode.l + 1 for episode in episodes))
+    unplayed = unplayed_episodes(verdict.word, timesteps, run.rules.timesteps)
     return {
         "game": run.level.game,
         "state": run.level.state,
         "seed": run.seed,
-        "score": run_score(episodes),
+        "score": run_score(episodes, unplayed),
         "episodes": len(episodes),
+        "unplayed_episodes": unplayed,
         "timesteps": timesteps,
         "seconds": status.seconds,
         "verdict": verdict.word,

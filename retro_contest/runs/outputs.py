@@ -7,13 +7,18 @@ file that claims terabytes, or too many files.
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
+from retro_common.errors import cut, shown
+
 MAX_BYTES = 256 << 20  # of all files together
-MAX_FILES = 4096
+MAX_FILES = 4096  # files and folders
+MAX_DEPTH = 16  # how deep folders may be nested
+NOTES = 20  # lines about what was left out
 
 
 class _Stream(io.RawIOBase):
@@ -50,6 +55,11 @@ def unpack(chunks: Iterable[bytes], folder: Path) -> list[str]:
     notes: list[str] = []
     left = MAX_BYTES
     count = 0
+
+    def leave_out(member: tarfile.TarInfo, why: str) -> None:
+        if len(notes) < NOTES:
+            notes.append(f"left out: {shown(member.name)} {why}")
+
     try:
         with tarfile.open(fileobj=io.BufferedReader(_Stream(chunks)), mode="r|") as archive:
             for member in archive:
@@ -57,17 +67,39 @@ def unpack(chunks: Iterable[bytes], folder: Path) -> list[str]:
                 count += 1
                 if not parts:
                     continue
-                if ".." in parts or not (member.isfile() or member.isdir()) or member.issparse():
-                    notes.append(f"left out: {member.name!r} is no plain file")
-                    continue
                 if member.size > left or count > MAX_FILES:
-                    notes.append(f"left out: {member.name!r} and everything after it: too much")
+                    leave_out(member, "and everything after it: too much")
                     break
+                if ".." in parts or not (member.isfile() or member.isdir()) or member.issparse():
+                    leave_out(member, "is no plain file")
+                    continue
+                if len(parts) > MAX_DEPTH:
+                    leave_out(member, "lies too deep")
+                    continue
                 left -= member.size
                 _write(archive, member, folder.joinpath(*parts))
-    except (tarfile.TarError, OSError, ValueError) as error:
-        notes.append(f"the output folder broke off: {error}")
-    return notes[:20]
+    except (tarfile.TarError, OSError, ValueError, RecursionError) as error:
+        notes.append(f"the output folder broke off: {cut(error)}")
+    return notes
+
+
+def walk(folder: Path) -> Iterator[Path]:
+    """A folder and what lies in it, at most `MAX_DEPTH` folders deep below it and one for the run's
+    own; links are not followed, and what cannot be read is passed over.
+    """
+    yield folder
+    todo = [(folder, 0)]
+    while todo:
+        current, depth = todo.pop()
+        try:
+            with os.scandir(current) as found:
+                entries = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in found]
+        except OSError:
+            continue
+        for name, is_folder in entries:
+            yield current / name
+            if is_folder and depth <= MAX_DEPTH:
+                todo.append((current / name, depth + 1))
 
 
 def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:

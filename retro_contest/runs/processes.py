@@ -4,10 +4,12 @@ The agent is a command. It runs in the evaluator's working directory, and learns
 either of two ways: from the environment variables `RETRO_CONTEST_SOCKET` (the socket's directory),
 `RETRO_CONTEST_OUT` (a folder for its output), `RETRO_CONTEST_SEED`, `RETRO_CONTEST_TIMESTEPS` and
 `RETRO_CONTEST_WALLCLOCK` (the budget), or from the placeholders `{socket}`, `{out}`, `{seed}`,
-`{timesteps}` and `{wallclock}` in the command. `python` in it is the Python that runs the
-evaluation, and this repository can be imported.
+`{timesteps}` and `{wallclock}` in the command. The seed is the run's number, not that of the
+environment. `python` in it is the Python that runs the evaluation, and this repository can be
+imported.
 
-A process is not isolated: run agents that you do not trust in containers.
+A process is not isolated: it runs as the same user, so it can read the server's environment
+variables and the evaluation's secret. Run agents that you do not trust in containers.
 """
 
 from __future__ import annotations
@@ -17,14 +19,16 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 from retro_common.errors import UsageError
 from retro_common.provenance import INSTALLED, ROOT
+from retro_common.text import clean
 from retro_contest.runs import supervisor
 from retro_contest.runs.agent_files import agent_files
+from retro_contest.runs.lease import TemporaryFolder, remove_temporary_folders
 from retro_contest.runs.match import Run
+from retro_contest.runs.randomness import SEED_VARIABLE
 
 BUILT_IN = {
     "random": "python -m retro_contest.agents.random_agent",
@@ -32,6 +36,7 @@ BUILT_IN = {
     "jerk": "python -m retro_contest.agents.jerk",
 }
 LOG_LIMIT = 1 << 20  # bytes of each side's log that are kept
+LINE_LIMIT = 300  # characters of a log's last line that are shown and kept in results
 STOP_SECONDS = 10.0  # between asking a side to end and killing it
 PLACEHOLDERS = ("socket", "out", "seed", "timesteps", "wallclock")
 
@@ -61,6 +66,7 @@ class ProcessRunner:
                 f"agent command: no program '{self._command[0]}' "
                 f"(built-in agents: {', '.join(BUILT_IN)})"
             )
+        remove_temporary_folders()
         # A built-in agent is a name of this kit, whose version the results hold.
         named = () if agent in BUILT_IN else self._command
         self.agent_files = agent_files(named, _import_folders())
@@ -74,8 +80,8 @@ class ProcessMatch:
 
     def __init__(self, run: Run, agent_command: list[str]) -> None:
         # The path of a socket is limited to 107 bytes: it cannot lie in the results folder.
-        self._directory = Path(tempfile.mkdtemp(prefix="contest-"))
-        socket = self._directory / "sock"
+        self._directory = TemporaryFolder()
+        socket = self._directory.path / "sock"
         socket.mkdir()
         values = {
             "socket": str(socket),
@@ -86,7 +92,9 @@ class ProcessMatch:
         }
         variables = {f"RETRO_CONTEST_{name.upper()}": value for name, value in values.items()}
         self.server = SupervisedProcess(
-            serve_command(run, socket), run.folder / "server.log", _environment()
+            serve_command(run, socket),
+            run.folder / "server.log",
+            _environment() | server_variables(run),
         )
         self.agent = SupervisedProcess(
             [_fill(word, values) for word in agent_command],
@@ -97,7 +105,7 @@ class ProcessMatch:
     def close(self) -> None:
         self.agent.stop()
         self.server.stop()
-        shutil.rmtree(self._directory, ignore_errors=True)
+        self._directory.close()
 
 
 class SupervisedProcess:
@@ -133,28 +141,38 @@ class SupervisedProcess:
 
 
 def last_line(log: Path) -> str:
-    """The last line of a log that is not blank, or an empty string."""
+    """The last line of a log that is not blank, or an empty string.
+
+    It is a stranger's text that goes to terminals and into results: `LINE_LIMIT` printable
+    characters of it.
+    """
     try:
         text = log.read_text(errors="replace")
     except FileNotFoundError:
         return ""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else ""
+    lines = [line for line in text.splitlines() if line.strip()]
+    return clean(lines[-1], LINE_LIMIT) if lines else ""
 
 
 def serve_command(run: Run, socket: Path) -> list[str]:
-    """The command line of a run's server, this Python first."""
+    """The command line of a run's server, this Python first; it needs `server_variables`, too."""
     command = [sys.executable, "-m", "retro_contest", "serve", run.level.game, run.level.state]
-    command += ["--socket", str(socket), "--results", str(run.folder), "--seed", str(run.seed)]
+    command += ["--socket", str(socket), "--results", str(run.folder)]
     command += run.rules.words()
     if run.level.integrations is not None:
         command += ["--integrations", str(run.level.integrations)]
     return command
 
 
+def server_variables(run: Run) -> dict[str, str]:
+    """Environment variables for a run's server and for nobody else."""
+    return {SEED_VARIABLE: str(run.environment_seed)}
+
+
 def _environment() -> dict[str, str]:
     """The evaluator's environment, with its own Python first and these packages importable."""
     environment = dict(os.environ)
+    environment.pop(SEED_VARIABLE, None)
     bin_folder = str(Path(sys.executable).parent)
     environment["PATH"] = os.pathsep.join([bin_folder, environment.get("PATH", os.defpath)])
     # Not where they are installed: PYTHONPATH comes before an agent's own libraries.

@@ -13,14 +13,16 @@ from typing import Any
 
 from rich.console import Console
 from rich.live import Live
-from rich.markup import escape
+from rich.text import Text
 
+from retro_common.text import clean
 from retro_contest.runs import verdicts
 from retro_contest.runs.match import Run
 from retro_contest.runs.serve import Status
 from retro_contest.tables import Column, FittedTable, duration, number
 
 LINE_INTERVAL = 10.0  # seconds between two lines where there is no terminal
+LINE = 2000  # characters of a line
 HINT_AFTER = 15.0  # seconds without a connection until the hint where the socket is
 RUNS_PER_LINE = 4
 
@@ -106,11 +108,12 @@ class Progress:
         self._print(
             f"{done}/{len(self._runs)} {self._name(run)} seed {run.seed}: "
             f"score {number(result['score'])}, {result['episodes']} episodes, "
-            f"{result['verdict']} ({result['reason']}){left}"
+            f"{result['verdict']} ({result['reason']}{_counted(result)}){left}"
         )
 
     def _print(self, line: str) -> None:
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        text = Text(clean(line, LINE))  # not a string: nothing in it is markup
+        self._console.print(text, highlight=False, soft_wrap=True)
 
     def _name(self, run: Run) -> str:
         """The level's name, without the game where there is only one."""
@@ -178,14 +181,14 @@ class Progress:
 
 def summary_table(summary: dict[str, Any]) -> FittedTable:
     """The table at the end of an evaluation."""
-    runs = summary["levels"]
+    runs, budget = summary["levels"], summary["timesteps"]
     games = {run["game"] for run in runs}
     one_game = games.pop() if len(games) == 1 else ""
     level_set = summary["level_set"]
     if "," in level_set:
         level_set = f"{len(summary['level_names'])} levels"
     of_game = f" ({one_game})" if one_game else ""
-    title = f"{summary['name']}: {level_set}{of_game}, {summary['timesteps']:,} timesteps"
+    title = f"{summary['name']}: {level_set}{of_game}, {budget:,} timesteps"
     columns = [
         Column("level", footer="mean over levels"),
         Column("seed", drop=2),
@@ -195,7 +198,7 @@ def summary_table(summary: dict[str, Any]) -> FittedTable:
         Column("per second", right=True, drop=1),
         Column("verdict"),
     ]
-    rows = []
+    rows: list[list[str | Text]] = []
     for run in runs:
         verdict = run["verdict"]
         rows.append(
@@ -206,19 +209,33 @@ def summary_table(summary: dict[str, Any]) -> FittedTable:
                 str(run["episodes"]),
                 f"{run['timesteps']:,}",
                 number(run["timesteps_per_second"]),
-                verdict if verdict in verdicts.CLEAN else f"[red]{verdict}[/]",
+                verdict if _ended_well(run, budget) else Text(verdict, "red"),
             ]
         )
-    return FittedTable(escape(title), columns, rows)
+    return FittedTable(title, columns, rows)
+
+
+def _ended_well(run: dict[str, Any], budget: int) -> bool:
+    return verdicts.ended_well(run["verdict"], run["timesteps"], budget)
+
+
+def _counted(run: dict[str, Any]) -> str:
+    """A remark on the timesteps that a run did not play; empty if it played all."""
+    unplayed = run["unplayed_episodes"]
+    if not unplayed:
+        return ""
+    return f"; what it did not play counts as {unplayed:,} episode{'s' * (unplayed > 1)} of 0"
 
 
 def failures(summary: dict[str, Any]) -> list[str]:
     """A line for each run that did not end well, with the reason."""
-    return [
+    lines = [
         f"{run['game']}/{run['state']} seed {run['seed']}: {run['verdict']}: {run['reason']}"
+        f"{_counted(run)}"
         for run in summary["levels"]
-        if run["verdict"] not in verdicts.CLEAN
+        if not _ended_well(run, summary["timesteps"])
     ]
+    return [clean(line, LINE) for line in lines]
 
 
 def unfinished(summary: dict[str, Any]) -> str:

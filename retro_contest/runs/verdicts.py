@@ -1,7 +1,8 @@
 """How a run ended, in a word and a line that says why.
 
 The words are the same whether the two sides ran as processes or in containers: they follow only
-from the server's status, the exit codes, and whether the run had to be stopped.
+from the server's status, the exit codes, and whether the run had to be stopped. The reason may
+quote the agent, whose words are cleaned and cut here.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import NamedTuple
 
 from gym_remote.exceptions import TimestepTimeoutError, WallClockTimeoutError
 from gym_remote.server import Reason
+from retro_common.text import clean
 
 COMPLETED = "completed"  # all timesteps of the budget were played
 WALL_CLOCK = "wall-clock"  # the seconds of the budget were used up first
@@ -23,8 +25,21 @@ PROTOCOL_ERROR = "protocol error"  # the agent sent something that is not a requ
 INTERRUPTED = "interrupted"  # the evaluation was stopped
 SERVER_FAILED = "server failed"
 
-CLEAN = frozenset({COMPLETED, WALL_CLOCK, ENDED_EARLY})
+WORDS = frozenset(
+    {
+        COMPLETED,
+        WALL_CLOCK,
+        ENDED_EARLY,
+        CRASHED,
+        NEVER_CONNECTED,
+        HUNG,
+        PROTOCOL_ERROR,
+        INTERRUPTED,
+        SERVER_FAILED,
+    }
+)
 NOT_THE_AGENT = frozenset({INTERRUPTED, SERVER_FAILED})
+NEARLY_ALL = 0.99  # an agent that leaves after this share of the budget has ended well, too
 
 # Why the evaluation stopped a run: the values of `Ending.stopped`.
 INTERRUPT = "interrupt"  # Ctrl-C
@@ -35,6 +50,20 @@ OVERDUE = "overdue"  # the server did not end when its time was up
 BUDGET_ERROR = re.compile(
     rf"\b({TimestepTimeoutError.__name__}|{WallClockTimeoutError.__name__})\b"
 )
+
+
+def ended_well(verdict: str, timesteps: int, budget: int) -> bool:
+    """Whether an agent did its part in a run: it played, and until its budget was used up.
+
+    Args:
+        verdict: a word of this module.
+        timesteps: timesteps that it played.
+        budget: timesteps of the budget.
+    """
+    if timesteps == 0:
+        return False
+    nearly = verdict == ENDED_EARLY and timesteps >= NEARLY_ALL * budget
+    return nearly or verdict in (COMPLETED, WALL_CLOCK)
 
 
 class Verdict(NamedTuple):
@@ -75,8 +104,14 @@ def judge(ending: Ending) -> Verdict:
     played = f"after {ending.timesteps:,} of {ending.budget:,} timesteps"
     if ending.stopped == INTERRUPT:
         return Verdict(INTERRUPTED, f"the evaluation was stopped {played}")
+    if ending.stopped == OVERDUE and ending.connected:
+        # The server's own limits hold whatever the agent does. If they did not, then the agent
+        # that played must not gain a second try by it.
+        return Verdict(HUNG, f"the run did not end when its time was up, {played}")
     if ending.stopped == OVERDUE:
-        return Verdict(SERVER_FAILED, f"it did not end when its time was up, {played}")
+        # With an agent connected this is the agent's, whatever it did: not a try that is repeated.
+        word = HUNG if ending.connected else SERVER_FAILED
+        return Verdict(word, f"the server did not end when its time was up, {played}")
     if ending.stopped == AGENT_GONE:
         return _agent_gone(ending, played)
     match ending.server_ended:
@@ -87,12 +122,12 @@ def judge(ending: Ending) -> Verdict:
         case Reason.NO_CLIENT:
             return Verdict(NEVER_CONNECTED, _agent_end(ending))
         case Reason.NO_REQUEST:
-            return Verdict(HUNG, f"{ending.server_detail or 'no request'} {played}")
+            return Verdict(HUNG, f"{clean(ending.server_detail) or 'no request'} {played}")
         case Reason.PROTOCOL_ERROR:
-            return Verdict(PROTOCOL_ERROR, f"{ending.server_detail}, {played}")
+            return Verdict(PROTOCOL_ERROR, f"{clean(ending.server_detail)}, {played}")
         case Reason.CLIENT_CLOSED | Reason.CLIENT_DIED:
             return _agent_gone(ending, played)
-    why = ending.server_detail or ending.server_line or "no message"
+    why = clean(ending.server_detail or ending.server_line) or "no message"
     return Verdict(SERVER_FAILED, f"exit code {ending.server_code}, {played}: {why}")
 
 
@@ -114,7 +149,8 @@ def _agent_end(ending: Ending) -> str:
         )
     if ending.agent_code == 0:
         return "the agent exited with code 0"
-    return f"the agent exited with code {ending.agent_code}: {ending.agent_line or 'no output'}"
+    line = clean(ending.agent_line) or "no output"
+    return f"the agent exited with code {ending.agent_code}: {line}"
 
 
 def _then(ending: Ending) -> str:

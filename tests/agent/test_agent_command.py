@@ -2,6 +2,7 @@
 
 import contextlib
 import multiprocessing
+import re
 import resource
 import shutil
 import signal
@@ -16,8 +17,10 @@ import numpy as np
 import pytest
 
 from agent import bundle
+from agent.__main__ import Args, main
 from agent.config import OnlineConfig, RoutesConfig
 from gym_remote.server import serve
+from retro_common.errors import UsageError
 from tests.agent.test_learner import build
 
 ONLINE = OnlineConfig(
@@ -101,6 +104,39 @@ def contest(tmp_path: Path) -> Iterator:
         each.server.join()
 
 
+@pytest.mark.parametrize(
+    ("options", "environment", "complaint"),
+    [
+        (["--threads", "0"], {}, "--threads must be between"),
+        (["--threads", "-1"], {}, "--threads must be between"),
+        (["--seed", "-1"], {}, "--seed must be between"),
+        (["--seed", str(10**30)], {}, "--seed must be between"),
+        (["--timesteps", "0"], {}, "--timesteps and --wallclock"),
+        (["--wallclock", "nan"], {}, "--timesteps and --wallclock"),
+        (["--timeout", "nan"], {}, "--timeout must be"),
+        ([], {"RETRO_CONTEST_SEED": "x"}, "RETRO_CONTEST_SEED must be a whole number, not 'x'"),
+        ([], {"RETRO_CONTEST_TIMESTEPS": "1e6"}, "RETRO_CONTEST_TIMESTEPS must be a whole number"),
+        ([], {"RETRO_CONTEST_WALLCLOCK": ""}, "RETRO_CONTEST_WALLCLOCK must be a number, not ''"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused_before_anything_is_loaded(
+    monkeypatch: pytest.MonkeyPatch, options: list, environment: dict, complaint: str
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("sys.argv", ["agent", "--bundle", "nowhere", *options])
+    with pytest.raises(UsageError, match=re.escape(complaint)):
+        main()
+
+
+def test_the_environment_sets_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RETRO_CONTEST_SEED", "7")
+    monkeypatch.setenv("RETRO_CONTEST_TIMESTEPS", "300")
+    monkeypatch.setenv("RETRO_CONTEST_WALLCLOCK", "12.5")
+    args = Args(bundle=Path("b"))
+    assert (args.seed, args.timesteps, args.wallclock) == (7, 300, 12.5)
+
+
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="Linux limits another process")
 def test_a_full_disk_loses_neither_the_run_nor_what_was_saved_before(contest) -> None:
     run = contest(1000)
@@ -115,7 +151,7 @@ def test_a_full_disk_loses_neither_the_run_nor_what_was_saved_before(contest) ->
     )
     assert manifest.origin["fine_tuned"]["updates"] in (1, 2, 3)
     assert run.read_to_the_end() == 0, run.log
-    assert "the budget is spent" in run.log
+    assert "the contest is over" in run.log
     _, manifest = bundle.load(run.out)
     assert manifest.origin["fine_tuned"]["timesteps"] == 1000
 
@@ -128,7 +164,7 @@ def test_a_folder_that_is_gone_does_not_end_the_run(contest) -> None:
         with contextlib.suppress(IsADirectoryError):
             run.out.write_text("a file in the folder's place")
     assert run.read_to_the_end() == 0, run.log
-    assert "could not be saved" in run.log and "the budget is spent" in run.log
+    assert "could not be saved" in run.log and "the contest is over" in run.log
 
 
 def test_sigterm_saves_and_leaves_no_process_behind(contest) -> None:
@@ -144,3 +180,31 @@ def test_sigterm_saves_and_leaves_no_process_behind(contest) -> None:
     _, manifest = bundle.load(run.out)
     assert manifest.origin["fine_tuned"]["updates"] >= 2
     assert not Path(f"/proc/{learner}").exists()
+
+
+def test_the_timeout_limits_the_wait_for_a_contest(tmp_path):
+    bundle.save(build(ONLINE), tmp_path / "bundle", {})
+    (tmp_path / "sock").mkdir()
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "agent", "--bundle", str(tmp_path / "bundle"), "--no-learn"),
+            *("--socket", str(tmp_path / "sock"), "--out", str(tmp_path / "out")),
+            *("--timeout", "0.5"),
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=120,  # of 300 s, which RemoteEnv waits by default
+    )
+    assert done.returncode == 1
+    assert "no server at" in done.stderr and "within 0.5 s" in done.stderr
+
+
+@pytest.mark.parametrize("timeout", ["0", "-1", "nan"])
+def test_a_timeout_that_cannot_be(timeout, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "agent", "--bundle", str(tmp_path), "--timeout", timeout],
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 2 and "--timeout must be above 0" in done.stderr

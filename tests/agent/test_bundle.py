@@ -1,5 +1,6 @@
 """Bundles: saved, loaded, damaged, killed."""
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 import yaml
 
@@ -81,9 +83,92 @@ def edit(folder: Path, change) -> None:
     path.write_text(yaml.safe_dump(values))
 
 
+def reweigh(folder: Path, part: str, change) -> None:
+    """Write a part's weights anew, changed, with the right hash."""
+    path = weight_file(folder, part)
+    tensors = change(safetensors.torch.load_file(path))
+    content = safetensors.torch.save(tensors)
+    path.write_bytes(content)
+    edit(folder, lambda v: v["weights"][part].update(sha256=hashlib.sha256(content).hexdigest()))
+
+
+def everywhere(value: float):
+    return lambda tensors: {key: torch.full_like(each, value) for key, each in tensors.items()}
+
+
+def one_nan(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    next(iter(tensors.values())).view(-1)[-1] = torch.nan
+    return tensors
+
+
+def as_type(kind: torch.dtype):
+    return lambda tensors: {key: each.to(kind) for key, each in tensors.items()}
+
+
+def replace_weights(make):
+    def damage(folder: Path) -> None:
+        path = weight_file(folder, "vision")
+        path.rename(folder / "elsewhere")
+        make(path)
+
+    return damage
+
+
+def replace_config(make):
+    def damage(folder: Path) -> None:
+        (folder / "config.yaml").rename(folder / "elsewhere")
+        make(folder / "config.yaml")
+
+    return damage
+
+
+def set_config(section: str, **values):
+    return lambda folder: edit(folder, lambda v: v["agent"][section].update(values))
+
+
+BOMB = "x: &a [y, y]\n" + "".join(
+    f"x{b}: &{b} [{', '.join(['*' + a] * 9)}]\n"
+    for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
 @pytest.mark.parametrize(
     ("damage", "complaint"),
     [
+        (lambda d: reweigh(d, "memory", one_nan), "not finite"),
+        (lambda d: reweigh(d, "vision", everywhere(float("inf"))), "not finite"),
+        (lambda d: reweigh(d, "controller", everywhere(1e38)), "cannot act"),
+        (lambda d: reweigh(d, "vision", everywhere(1e38)), "cannot act"),
+        (lambda d: reweigh(d, "memory", as_type(torch.float16)), "float16"),
+        (lambda d: reweigh(d, "controller", as_type(torch.float64)), "float64"),
+        (lambda d: reweigh(d, "controller", as_type(torch.bool)), "bool"),
+        (lambda d: reweigh(d, "controller", as_type(torch.int64)), "int64"),
+        (lambda d: reweigh(d, "controller", as_type(torch.complex64)), "complex64"),
+        (replace_weights(os.mkfifo), "a FIFO"),
+        (replace_weights(lambda path: path.symlink_to("/dev/zero")), "a link"),
+        (replace_weights(lambda path: path.symlink_to("elsewhere")), "a link"),
+        (replace_weights(lambda path: os.truncate(os.open(path, 66, 0o600), 1 << 40)), "bytes"),
+        (replace_config(os.mkfifo), "a FIFO"),
+        (replace_config(lambda path: path.symlink_to("/dev/zero")), "a link"),
+        (set_config("controller", hidden=1_000_000), "agent.controller.hidden"),
+        (set_config("memory", hidden=1 << 70), "agent.memory.hidden"),
+        (set_config("vision", channels=[100_000, 100_000]), "agent.vision.channels"),
+        (set_config("vision", latent=8192, channels=[8192, 8192]), "more than 100,000,000"),
+        (set_config("memory", hidden=8192, mixtures=64, maps=8192), "more than 100,000,000"),
+        (set_config("reward", scale=float("inf")), "agent.reward.scale"),
+        (lambda d: edit(d, lambda v: v["agent"].update(actions=["NOPE"])), "no button"),
+        (lambda d: edit(d, lambda v: v["agent"].update(actions=["x" * 10**5])), "no button"),
+        (lambda d: edit(d, lambda v: v.update(format=True)), "bundle format True"),
+        (lambda d: edit(d, lambda v: v.update(format=2.0)), "bundle format 2.0"),
+        (lambda d: edit(d, lambda v: v.update(format=["x" * 99] * 999)), "bundle format"),
+        (lambda d: edit(d, lambda v: v.update(agent=list(range(9999)))), "agent"),
+        (lambda d: edit(d, lambda v: v["weights"]["vision"].update(file="..")), "a folder"),
+        (lambda d: edit(d, lambda v: v["weights"]["vision"].update(file="x" * 10**5)), "too long"),
+        (lambda d: edit(d, lambda v: v["weights"]["vision"].update(file="a\0b")), "cannot be writ"),
+        (lambda d: (d / "config.yaml").write_text(BOMB + "format: *i"), "anchors and aliases"),
+        (lambda d: (d / "config.yaml").write_text("[" * 10_000), "nested"),
+        (lambda d: (d / "config.yaml").write_text("# " + "x" * (1 << 20)), "bytes"),
+        (lambda d: (d / "config.yaml").write_text("format: !!int x"), "cannot be read"),
         (truncate, "truncated or changed"),
         (flip_a_bit, "truncated or changed"),
         (lambda d: weight_file(d, "controller").unlink(), "cannot be read"),
@@ -106,6 +191,8 @@ def test_a_bad_bundle_is_one_line_that_says_what_is_wrong(tmp_path, damage, comp
     with pytest.raises(UsageError) as error:
         bundle.load(tmp_path)
     assert complaint in str(error.value) and "\n" not in str(error.value)
+    assert len(str(error.value)) < 800
+    str(error.value).encode()
 
 
 def test_the_command_exits_with_2_and_one_line(tmp_path: Path) -> None:

@@ -126,3 +126,10 @@ def test_places_are_those_of_a_v_with_a_player_units() -> None:
     z[0, -2:] = torch.tensor([1.0, -2.0])
     assert place_in(models(player_units=4), z) == (0.5, -1.0)
     assert place_in(models(latent=32, player_units=0), z) is None
+
+
+@pytest.mark.parametrize("path", ["/proc/x.mp4", "/proc/x.gif", "/dev/null/x.mp4"])
+def test_a_film_that_cannot_be_written_is_one_line(path: str) -> None:
+    with pytest.raises(UsageError, match="cannot be written") as caught:
+        Film(Path(path))
+    assert path in str(caught.value) and "\n" not in str(caught.value)

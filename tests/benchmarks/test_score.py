@@ -400,15 +400,15 @@ def test_an_arm_may_learn_with_other_settings(tmp_path):
     make_bundle(tmp_path / "tiny", seed=1)
     one = contestant("one", Arm("", AGENT, bundle=tmp_path / "tiny"), 0, tmp_path)
     changed = Arm(
-        "", AGENT, bundle=tmp_path / "tiny", online={"level": {"replay": 0.5}, "epochs": 2}
+        "", AGENT, bundle=tmp_path / "tiny", online={"routes": {"replay": 0.5}, "epochs": 2}
     )
     two = contestant("two", changed, 0, tmp_path)
     assert two.settings["bundle"] != one.settings["bundle"]
     assert two.bundle["weights"] == one.bundle["weights"]
-    assert two.bundle["agent"]["online"]["level"]["replay"] == 0.5
+    assert two.bundle["agent"]["online"]["routes"]["replay"] == 0.5
     played = bundle.load(next((tmp_path / "two").iterdir()))[1].agent
-    assert played.online.level.replay == 0.5 and played.online.epochs == 2
-    assert played.online.rollout == TINY.online.rollout
+    assert played.online.routes.replay == 0.5 and played.online.epochs == 2
+    assert played.online.rollout_length == TINY.online.rollout_length
     wrong = Arm("", AGENT, bundle=tmp_path / "tiny", online={"epoch": 2})
     with pytest.raises(UsageError, match=r"unknown key `.*epoch`"):
         contestant("wrong", wrong, 0, tmp_path)

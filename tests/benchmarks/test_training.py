@@ -26,7 +26,8 @@ def short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_our_turn_trains_what_the_arm_is_named_after() -> None:
     for models in (Models.build(SMALL), training.pixels(SMALL, seed=0)):
-        before = {part: dict(m.state_dict()) for part, m in models.parts().items()}
+        networks = {name: getattr(models, name) for name in ("vision", "memory", "controller")}
+        before = {part: dict(m.state_dict()) for part, m in networks.items()}
         before = {part: {k: v.clone() for k, v in s.items()} for part, s in before.items()}
         ours = training.Ours(LEVEL, models, seed=0, device=torch.device("cpu"))
         arm = training.Arm("ours", ours.turn)
@@ -35,7 +36,7 @@ def test_our_turn_trains_what_the_arm_is_named_after() -> None:
         shares = ours.shares(arm.wall[0])
         assert sum(shares.values()) == pytest.approx(1, abs=0.01) and min(shares.values()) > 0
         assert sum(ours.sampler.timesteps_per_level().values()) == training.TURN
-        after = {part: m.state_dict() for part, m in models.parts().items()}
+        after = {part: m.state_dict() for part, m in networks.items()}
         for part in ("vision", "memory"):
             assert all(torch.equal(before[part][k], v) for k, v in after[part].items())
         assert not torch.equal(

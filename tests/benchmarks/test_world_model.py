@@ -10,7 +10,7 @@ import torch
 from agent.config import AgentConfig, MemoryConfig, VisionConfig
 from benchmarks import world_model
 from benchmarks.vision_loops import Reference
-from pretrain.config import MemoryTraining, PretrainConfig, VisionTraining
+from pretrain.config import CollectConfig, MemoryTraining, PretrainConfig, VisionTraining
 from pretrain.data.shards import ShardWriter
 from retro_common.errors import UsageError
 
@@ -22,6 +22,7 @@ def config(tmp_path: Path) -> PretrainConfig:
     return PretrainConfig(
         out=tmp_path / "run",
         levels="airstriker",
+        collect=CollectConfig(behaviours={"random": 1.0}),
         agent=AgentConfig(
             vision=VisionConfig(
                 latent=16, grid=4, player_units=0, channels=(4, 8), decoder_channels=(4, 8)

@@ -65,6 +65,65 @@ def network():
     play_fair()
 
 
+def system_calls():
+    """What a seccomp profile must refuse, and what an agent must still have."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    memory = ctypes.create_string_buffer(256)
+
+    def call(number, *arguments):
+        if libc.syscall(ctypes.c_long(number), *arguments) < 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+    def opened(family, kind, protocol=0):
+        socket.socket(family, kind, protocol).close()
+
+    stream, raw, packet = socket.SOCK_STREAM, socket.SOCK_RAW, socket.SOCK_SEQPACKET
+    attempt("AF_VSOCK", lambda: opened(40, stream))
+    attempt("AF_NETLINK", lambda: opened(16, raw))
+    attempt("AF_PACKET", lambda: opened(17, raw))
+    attempt("AF_ALG", lambda: opened(38, packet))
+    attempt("SCTP", lambda: opened(socket.AF_INET, stream, 132))
+    attempt("io_uring_setup", lambda: call(425, 4, memory))
+    attempt("bpf", lambda: call(321, 0, memory, 0))
+    attempt("userfaultfd", lambda: call(323, 1))
+    attempt("add_key", lambda: call(248, b"user", b"x", b"y", 1, -2))
+    attempt("request_key", lambda: call(249, b"user", b"x", None, -2))
+    attempt("keyctl", lambda: call(250, 0, -3, 0))
+    attempt("perf_event_open", lambda: call(298, memory, 0, -1, -1, 0))
+    attempt("mount", lambda: call(165, b"none", b"/tmp", b"tmpfs", 0, None))
+    attempt("unshare", lambda: call(272, 0x10000000))
+    attempt("clone into a user namespace", lambda: call(56, 0x10000011, 0, 0, 0, 0))
+    attempt("ptrace", lambda: call(101, 0, 0, 0, 0))
+    attempt("process_vm_readv", lambda: call(310, os.getpid(), 0, 0, 0, 0, 0))
+    attempt("kexec_load", lambda: call(246, 0, 0, 0, 0))
+    attempt("init_module", lambda: call(175, memory, 0, b""))
+    attempt("finit_module", lambda: call(313, 0, b"", 0))
+
+    import subprocess
+    import threading
+
+    import torch
+
+    with socket.socket() as listener, socket.socket(socket.AF_INET6):
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        socket.create_connection(listener.getsockname()).close()
+    thread = threading.Thread(target=subprocess.run, args=(["true"],))
+    thread.start()
+    thread.join()
+    layer = torch.nn.Conv2d(3, 8, 3)
+    layer(torch.zeros(4, 3, 64, 64)).sum().backward()
+    print("works:", tuple(layer.weight.grad.shape), flush=True)
+    play_fair()
+
+
+def escape_text():
+    """The last words of an agent that wants to talk to the terminal of the host."""
+    sys.stdout.buffer.write(b"\x1b]0;owned\x07\x1b[31m\xc2\x9b2J" + b"x" * 900_000 + b"\n")
+    sys.stdout.flush()
+    sys.exit(3)
+
+
 def escape():
     libc = ctypes.CDLL(None, use_errno=True)
 
@@ -96,20 +155,27 @@ def escape():
         lambda: (call("unshare", 0x10020000), call("mount", b"none", b"/tmp", b"tmpfs", 0, None)),
     )
     attempt("docker", lambda: os.stat("/var/run/docker.sock"))
-    print("user:", os.getuid(), "groups:", os.getgroups(), flush=True)
+    print("user:", os.getuid(), "group:", os.getgid(), "of", os.getgroups(), flush=True)
     status = dict(
         line.split(":\t")
         for line in pathlib.Path("/proc/self/status").read_text().splitlines()
         if line.startswith(("CapEff", "CapBnd", "NoNewPrivs"))
     )
     print("status:", sorted(status.items()), flush=True)
-    # Whatever could name the level: the environment, the mounts, the hostname.
+    # Whatever could name the level or the seed: the environment, the mounts, the hostname, and the
+    # environment and command line of every process.
     known = (
         str(sorted(os.environ.items()))
         + pathlib.Path("/proc/self/mountinfo").read_text()
         + os.uname().nodename
     )
-    for word in ("Airstriker", "Level1", "seed-"):
+    proc = pathlib.Path("/proc")
+    for file in [*proc.glob("[0-9]*/environ"), *proc.glob("[0-9]*/cmdline")]:
+        try:
+            known += file.read_text(errors="replace")
+        except OSError:
+            continue
+    for word in ("Airstriker", "Level1", "seed-", "ENVIRONMENT_SEED"):
         print("knows", word, word in known, flush=True)
     play_fair()
 

@@ -15,8 +15,10 @@ import pytest
 from container_kit import HERE, ROOT, docker, hostile, leftovers
 
 from retro_common.errors import UsageError
+from retro_contest.cli.doctor import examine
 from retro_contest.levels import find
 from retro_contest.rules import Rules
+from retro_contest.runs import engine
 from retro_contest.runs.containers import ContainerRunner
 from retro_contest.runs.evaluate import Evaluation, evaluate
 from retro_contest.runs.processes import ProcessRunner
@@ -59,6 +61,7 @@ def test_the_results_are_those_of_processes(build, play, tmp_path, monkeypatch):
         results=tmp_path / "processes",
         rules=Rules(timesteps=400, wallclock=60.0),
         seeds=2,
+        replay_secret=json.loads((tmp_path / "results/secret.json").read_text())["secret"],
     )
     agent = f"{shlex.quote(sys.executable)} {shlex.quote(str(HERE / 'hostile.py'))} honest"
     in_processes = evaluate(evaluation, ProcessRunner(agent), threading.Event(), Silent())
@@ -222,15 +225,99 @@ def test_ctrl_c_removes_everything_and_keeps_the_episodes(client, build, tmp_pat
     assert result["verdict"] == "interrupted" and result["episodes"] >= 1
 
 
-def test_clean_removes_the_leftovers_of_a_killed_evaluation(client, build, tmp_path):
+def kill(*processes: int) -> None:
+    for process in processes:
+        os.kill(process, signal.SIGKILL)
+
+
+def watcher_of(evaluator: subprocess.Popen) -> int:
+    """The process that cleans up when the evaluator is killed."""
+    children = Path(f"/proc/{evaluator.pid}/task").glob("*/children")
+    for child in " ".join(file.read_text() for file in children).split():
+        words = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
+        if words[0] == b"sh" and b"clean" in words:
+            return int(child)
+    raise AssertionError("the evaluator has no watcher")
+
+
+def test_a_killed_evaluation_ends_within_a_minute(client, build, tmp_path):
     evaluator = start(build(hostile("forever")), tmp_path)
     evaluator.kill()
+    evaluator.communicate()
+    assert len(leftovers(client, tmp_path)) == 5
+    deadline = time.monotonic() + 60
+    while leftovers(client, tmp_path):
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+
+
+def test_clean_removes_the_leftovers_of_a_killed_evaluation(client, build, tmp_path):
+    evaluator = start(build(hostile("forever")), tmp_path)
+    kill(watcher_of(evaluator), evaluator.pid)  # nobody is left who could do it
     evaluator.communicate()
     assert len(leftovers(client, tmp_path)) == 5
     done = cli("clean")
     assert done.returncode == 0 and "removed 3 containers and 2 volumes" in done.stdout
     assert leftovers(client, tmp_path) == []
     assert "removed 0 containers and 0 volumes" in cli("clean").stdout
+
+
+def test_the_next_evaluation_removes_the_leftovers_of_a_killed_one(client, build, tmp_path):
+    image = build(hostile("forever"))
+    evaluator = start(image, tmp_path / "killed")
+    kill(watcher_of(evaluator), evaluator.pid)
+    evaluator.communicate()
+    ContainerRunner(image, tmp_path / "next")
+    assert leftovers(client, tmp_path) == []
+
+
+def test_clean_leaves_alone_what_it_does_not_know(client, build, tmp_path):
+    """A person's container of an image with our labels, and a running evaluation whose results
+    folder has another name now."""
+    image = build(
+        f'LABEL {engine.LABEL}="{tmp_path}/gone" {engine.LEASE_LABEL}="{"0" * 32}"\n'
+        f"{hostile('forever')}"
+    )
+    persons = client.containers.create(image, ["sleep", "600"], network_mode="none")
+    evaluator = start(image, tmp_path / "before")
+    try:
+        (tmp_path / "before").rename(tmp_path / "after")
+        assert "left alone: 5 of" in cli("clean").stdout
+        assert len(leftovers(client, tmp_path / "before")) == 5
+        persons.reload()  # raises NotFound if it was removed
+    finally:
+        persons.remove(force=True)
+        (tmp_path / "after").rename(tmp_path / "before")
+        evaluator.send_signal(signal.SIGINT)
+        evaluator.communicate(timeout=40)
+    assert leftovers(client, tmp_path) == []
+
+
+def test_doctor_finds_nothing_wrong_here(images):
+    done = cli("doctor", "--agent-image", images)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "ok    seccomp profile: refuses AF_VSOCK" in done.stdout
+    assert "ok    limits: memory, processes, processors" in done.stdout
+    assert done.stdout.endswith("all is well\n") and "FAIL" not in done.stdout
+
+
+def test_doctor_names_missing_images(images):
+    done = cli("doctor", "--agent-image", "no-such-image")
+    assert done.returncode == 1
+    assert "FAIL  agent image: no image 'no-such-image' here" in done.stdout
+
+
+def test_doctor_sees_that_an_engine_ignores_the_profile(client, images):
+    lines = examine(client, "retro-contest-environment", ["seccomp=unconfined"])
+    (profile,) = [line for line in lines if line.subject == "seccomp profile"]
+    assert not profile.good and "io_uring" in profile.text
+
+
+def test_doctor_without_an_engine(tmp_path):
+    done = cli("doctor", DOCKER_HOST=f"unix://{tmp_path}/docker.sock")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert f"FAIL  engine: no Docker engine answers at unix://{tmp_path}" in done.stdout
+    assert "ok    stable-retro" in done.stdout and "ok    Pangolin Dash" in done.stdout
 
 
 def test_an_engine_that_is_not_there_is_one_line(tmp_path):

@@ -41,18 +41,40 @@ def test_there_is_no_network(attack):
     assert log.count("refused") == 3 and "DONE" not in log
 
 
+def test_system_calls_that_no_agent_needs_are_refused(attack):
+    verdict, reason, log = attack("system_calls", memory="1g")
+    tried = [line for line in log.splitlines() if line.startswith("try ")]
+    assert len(tried) == 20
+    assert [line for line in tried if "refused (Operation not permitted)" not in line] == []
+    assert "works: (8, 3, 3, 3)" in log and verdict == "completed", reason + log
+
+
+def test_last_words_are_cut_and_cannot_command_a_terminal(attack):
+    verdict, reason, log = attack("escape_text")
+    assert verdict == "never connected" and len(log) > 500_000
+    assert "owned" in reason and len(reason) < 400
+    assert reason.isprintable()
+
+
 def test_nothing_outside_can_be_written_or_seen(attack):
     verdict, _, log = attack("escape")
     assert verdict == "completed"
     assert log.count("refused") == 18 and "DONE" not in log, log
     assert "user: 10001" in log
     assert "('CapBnd', '0000000000000000')" in log and "('NoNewPrivs', '1')" in log
-    assert log.count("knows") == log.count("False") == 3
+    assert log.count("knows") == log.count("False") == 4
 
 
 def test_an_image_that_asks_for_root_does_not_get_it(attack):
     verdict, _, log = attack("escape", "USER root")
     assert verdict == "completed" and "user: 10001" in log and "DONE" not in log
+
+
+@pytest.mark.parametrize("user", ["12345", "12345:0", "12345:10000"])
+def test_the_group_is_not_the_images_choice(attack, user):
+    verdict, _, log = attack("escape", f"USER {user}")
+    assert verdict == "completed" and "user: 12345 group: 10001 of" in log, log
+    assert "10000" not in log.split("user: ")[1].splitlines()[0]
 
 
 def test_forks_without_end(attack):

@@ -114,7 +114,11 @@ def test_build_check_push_and_record(client, images, bundle, registry, tmp_path)
     assert labels["org.opencontainers.image.revision"] == record["commit"] != "unknown"
     assert record["config"] and record["check"]["complete"] and record["check"]["runs"] == 2
 
-    (board,) = load_boards([results])
+    bill = json.loads((results / "bill-of-materials.json").read_text())
+    held = {entry["metadata"]["name"]: entry["metadata"]["version"] for entry in bill["installed"]}
+    assert held["gymnasium"] == "1.4.0" and "cloudpickle" in held and "pip" not in held
+
+    (board,) = load_boards([results]).boards
     (submission,) = board.submissions
     assert submission.image == record["digest"][7:19]
     assert record["check"]["score"] == submission.score
@@ -237,6 +241,96 @@ def test_a_dry_run_does_nothing(client, images, bundle, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "would run: docker push localhost:1/x:" in done.stdout
     assert not results.exists() and {image.id for image in client.images.list()} == before
+
+
+@pytest.fixture
+def engine(tmp_path) -> dict[str, str]:
+    """An environment with an engine that answers, and in which nothing is built."""
+    docker = tmp_path / "engine/docker"
+    docker.parent.mkdir()
+    docker.write_text(f'#!/bin/sh\n[ "$1" = version ] || echo "$@" >>{tmp_path}/calls\n')
+    docker.chmod(0o755)
+    path = f"{docker.parent}:{os.environ['PATH']}"
+    return os.environ | {"PYTHON": sys.executable, "PATH": path}
+
+
+def run(*words: str, folder=ROOT, env: dict[str, str]) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        ["./submit.sh", *words], cwd=folder, capture_output=True, text=True, env=env
+    )
+
+
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--timesteps", "abc"], "--timesteps 'abc' is not a whole number"),
+        (["--timesteps", "0"], "--timesteps '0' is not a whole number"),
+        (["--levels", "nope"], "no level or level set 'nope'"),
+        (["--tag", "-x"], "--tag '-x' cannot be a tag"),
+        (["--tag", "a b"], "--tag 'a b' cannot be a tag"),
+        (["--tag", "x" * 129], "cannot be a tag"),
+        (["--registry", "Host/UPPER"], "is no HOST/REPO"),
+        (["--registry", "host/repo:tag"], "is no HOST/REPO"),
+        (["--results", "submit.sh/x"], "--results 'submit.sh/x' cannot be written"),
+    ],
+)
+def test_impossible_values_are_found_before_anything_is_built(engine, tmp_path, words, says, more):
+    done = run(*words, *more, env=engine)
+    assert done.returncode == 2 and says in done.stderr, done.stdout + done.stderr
+    assert not (tmp_path / "calls").exists()
+
+
+def test_results_that_cannot_be_written_are_found_before_anything_is_built(engine, tmp_path):
+    done = run("--results", "/proc/results", env=engine)  # not even by root
+    assert done.returncode == 2 and "--results '/proc/results' cannot be written" in done.stderr
+    assert not (tmp_path / "calls").exists()
+
+
+def test_a_check_that_cannot_be_played_is_wrong_usage(engine, tmp_path):
+    """`retro-contest evaluate` itself says that its arguments are impossible."""
+    fake = tmp_path / "python"
+    fake.write_text(
+        f'#!/bin/sh\ncase "$*" in *evaluate*) exit 2;; esac\nexec {sys.executable} "$@"\n'
+    )
+    fake.chmod(0o755)
+    done = run("--results", str(tmp_path / "check"), env=engine | {"PYTHON": str(fake)})
+    assert done.returncode == 2 and "could not be played" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("file", "changed"),
+    [
+        (None, False),
+        ("agent/new.py", True),
+        ("agent/build/lib.py", True),  # git ignores it, docker build does not
+        ("retro_common/.mypy_cache/x", True),
+        ("agent/__pycache__/new.cpython-311.pyc", False),
+        ("notes.txt", False),
+    ],
+)
+def test_untracked_files_are_no_commit(engine, tmp_path, file, changed):
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "-q", "--shared", ROOT, clone], check=True)
+    shutil.copy(ROOT / "submit.sh", clone)
+    subprocess.run(["git", "update-index", "--assume-unchanged", "submit.sh"], cwd=clone)
+    if file is not None:
+        (clone / file).parent.mkdir(parents=True, exist_ok=True)
+        (clone / file).write_text("")
+    done = run("--dry-run", folder=clone, env=engine)
+    assert done.returncode == 0, done.stderr
+    assert ("+changes" in done.stdout) == changed
+    assert ("changes that are in no commit" in done.stderr) == changed
+
+
+def test_without_a_base_both_images_are_built_from_one_digest(engine, tmp_path):
+    digest = f"python@sha256:{'a' * 64}"
+    docker = tmp_path / "engine/docker"
+    docker.write_text(f'{docker.read_text()}[ "$1 $2" != "image inspect" ] || echo {digest}\n')
+    done = run("--results", str(tmp_path / "check"), env=engine)
+    assert done.returncode == 2, "the engine is none, so the check cannot be played"
+    builds = [line for line in (tmp_path / "calls").read_text().splitlines() if "build" in line]
+    assert len(builds) == 2 and all(f"--build-arg BASE={digest}" in line for line in builds)
 
 
 def test_a_foreign_dockerfile_never_builds_the_environment_image(tmp_path):

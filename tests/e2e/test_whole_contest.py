@@ -13,7 +13,14 @@ import pytest
 import torch
 
 from agent import bundle
-from agent.config import AgentConfig, ControllerConfig, MemoryConfig, OnlineConfig, VisionConfig
+from agent.config import (
+    AgentConfig,
+    ControllerConfig,
+    MemoryConfig,
+    OnlineConfig,
+    RoutesConfig,
+    VisionConfig,
+)
 from agent.models.actor import Models
 
 LEVEL = "Airstriker-Genesis-v0/Level1"
@@ -29,7 +36,14 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
         memory=MemoryConfig(hidden=16, mixtures=2),
         controller=ControllerConfig(hidden=16),
-        online=OnlineConfig(rollout_length=128, rollout_span=1, epochs=2, minibatches=2),
+        online=OnlineConfig(
+            rollout_length=128,
+            rollout_span=1,
+            epochs=2,
+            minibatches=2,
+            critic_warmup=1,
+            routes=RoutesConfig(replay=0.0),
+        ),
     )
     folder = tmp_path_factory.mktemp("bundle")
     bundle.save(Models.build(config), folder, {})

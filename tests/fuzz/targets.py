@@ -90,17 +90,17 @@ def rank(folder: str, page: str | None) -> list[dict[str, Any]]:
         assert "<script>document" not in text and "\x1b" not in text, "the page is not escaped"
         assert len(text) < 5_000_000, "the page has no bounds"
     rows = []
-    for board in boards:
+    for board in boards.boards:
         for submission in board.submissions:
             assert submission.score is None or math.isfinite(submission.score)
             row = {
-                "folder": submission.folder.name,
+                "folder": submission.results.folder.name,
                 "name": submission.name,
                 "score": submission.score,
                 "interval": submission.interval,
                 "scores": submission.scores,
-                "complete": submission.complete,
-                "troubles": submission.troubles,
+                "ranked": submission.ranked,
+                "remark": submission.remark,
                 "image": submission.image,
                 "levels": board.levels,
             }

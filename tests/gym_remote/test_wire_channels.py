@@ -119,6 +119,25 @@ def test_bits_weigh_as_in_2018(bits):
     assert channel.decode(number).dtype == np.int8
 
 
+@given(st.binary(min_size=1, max_size=20), st.sampled_from("bB?"))
+def test_bits_of_one_byte_each_are_read_as_those_of_a_list(raw, dtype):
+    vector = np.frombuffer(raw, np.uint8).view(dtype)
+    channel = IntFoldChannel(len(raw))
+    results = []
+    for value in (vector, vector.tolist(), vector[::-1][::-1]):
+        try:
+            results.append(channel.encode(value))
+        except ValueError:
+            results.append(None)
+    assert results == [results[0]] * 3
+
+
+def test_a_decoded_vector_belongs_to_its_receiver():
+    channel = IntFoldChannel(3)
+    channel.decode(5)[:] = 7
+    assert channel.decode(5).tolist() == [1, 0, 1]
+
+
 def test_bits_beyond_the_size_are_ignored():
     channel = IntFoldChannel(3)
     assert channel.decode(8 + 5).tolist() == [1, 0, 1]

@@ -5,6 +5,7 @@ import math
 import socket
 import threading
 import time
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
@@ -230,3 +231,99 @@ def test_stop_receiving_wakes_a_waiting_thread(pair):
         connection.receive(math.inf)
     connection.send(encode("a", {}))  # a farewell is still possible
     assert theirs.recv(4096) == encode("a", {})
+
+
+# --- the fast paths read and write the same as the general ones ---
+
+usual_rewards = st.floats(allow_nan=False, allow_infinity=False).map(repr)
+odd_rewards = st.sampled_from(
+    [
+        *("-0", "-0.0", "0", "1", "01.0", "1.", ".5", "+1.0", "1_0.0", " 1.0", "1.0 ", "1e5"),
+        *("1.5e300", "1e999", "NaN", "Infinity", "-Infinity", "nan", "true", "null", '"1.0"'),
+        *("9" * 30 + ".0", "٣.0", "0x1.0", '1.0, "more": 1', '1.0, "reward": 2.0'),
+    ]
+)
+true_or_false = st.sampled_from(["true", "false", "True", "1", "null"])
+
+
+def read_answer_with_json(data: bytes) -> tuple[float, bool] | None:
+    """(reward, done) as `decode` reads them; None for no answer whose observation is true."""
+    try:
+        kind, content = decode(data)
+    except ProtocolError:
+        return None
+    reward, done = content.get("reward"), content.get("done")
+    if kind != "update" or content.get("ob") is not True or type(done) is not bool:
+        return None
+    return (float(reward), done) if messages.is_finite(reward) else None
+
+
+@given(
+    usual_rewards | odd_rewards, true_or_false, true_or_false, st.sampled_from(["false", "true"])
+)
+@settings(deadline=None)
+def test_the_fast_reader_of_answers_reads_what_json_reads(reward, done, observation, reset):
+    data = (
+        f'{{"type": "update", "content": {{"ob": {observation}, "reward": {reward}, '
+        f'"done": {done}, "reset": {reset}}}}}'
+    ).encode()
+    fast = messages.decode_usual_answer(data)
+    if fast is not None:
+        assert repr(fast) == repr(read_answer_with_json(data))
+
+
+@given(st.floats(-1e14, 1e14).filter(lambda x: "e" not in repr(x)), st.booleans())
+def test_the_fast_reader_reads_the_usual_answers(reward, done):
+    data = messages.encode_answer("true", reward, done)[:-1]
+    assert repr(messages.decode_usual_answer(data)) == repr((reward, done))
+
+
+@given(st.binary(max_size=150), st.integers(0, 90), st.floats(-1e6, 1e6), st.booleans())
+@settings(deadline=None)
+def test_a_damaged_answer_is_for_the_general_reader(inserted, position, reward, done):
+    data = messages.encode_answer("true", reward, done)[:-1]
+    damaged = data[:position] + inserted + data[position:]
+    fast = messages.decode_usual_answer(damaged)
+    if fast is not None:
+        assert repr(fast) == repr(read_answer_with_json(damaged))
+
+
+def request_of(data: bytes) -> object:
+    try:
+        return messages.decode_request(data)
+    except ProtocolError as error:
+        return str(error)
+
+
+@given(
+    st.fixed_dictionaries({}, optional={"ac": json_values, "reset": json_values, "ob": st.none()}),
+    st.sampled_from(["update", "close", "exception"]),
+)
+@settings(deadline=None)
+def test_a_remembered_request_means_what_a_new_one_does(content, kind):
+    data = encode(kind, content)[:-1]
+    long = data[:-1] + b" " * messages.SHORT + data[-1:]  # the same, too long to be remembered
+    first, second = request_of(data), request_of(data)
+    assert repr(first) == repr(second)
+    if not isinstance(first, str):
+        assert repr(request_of(long)) == repr(first)
+    elif isinstance(request_of(long), str):
+        assert request_of(long)[:10] == first[:10]
+    else:
+        pytest.fail("the same request is refused only when it is short")
+
+
+def test_long_messages_are_not_remembered():
+    """Some thousand of a megabyte each would fill the memory."""
+    message = b'{"type": "update", "content": {"ac": 128}' + b" " * 1_000_000 + b"}"
+    assert messages.decode_request(message) == messages.Request(False, 128)
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    for i in range(20):
+        padded = b'{"type": "update", "content": {"ac": %d}' % i + b" " * 1_000_000 + b"}"
+        assert messages.decode_request(padded).action == i
+        assert messages.decode_usual_answer(padded) is None
+    del padded
+    kept = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert kept < 1_000_000

@@ -24,18 +24,13 @@ from retro_common.errors import UsageError
 from retro_contest import levels as contest_levels
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-BASE = """
-out: {folder}/base
-levels: airstriker
-agent:
-  actions: ["", "LEFT", "RIGHT", "B"]
-  vision: {{latent: 16, grid: 4, player_units: 0, channels: [4, 8], decoder_channels: [4, 8]}}
-  memory: {{hidden: 16, mixtures: 2}}
-  controller: {{features: [z, h], hidden: 16}}
-collect: {{timesteps: 256, shard: 128, workers: 2, behaviours: {{random: 1}}}}
-vision: {{steps: 4, batch: 8, kl_warmup: 4}}
-memory: {{steps: 4, batch: 4, sequence: 16}}
-controller: {{timesteps: 128, envs: 3, ppo: {{rollout_length: 48, epochs: 1, minibatches: 2}}}}
+BASE = f"""
+extends: {Path(__file__).with_name("tiny.yaml")}
+out: {{folder}}/base
+collect: {{{{timesteps: 256}}}}
+vision: {{{{steps: 4, batch: 8}}}}
+memory: {{{{steps: 4}}}}
+controller: {{{{timesteps: 128, envs: 3, ppo: {{{{rollout_length: 48}}}}}}}}
 """
 ARM = """
 extends: base.yaml

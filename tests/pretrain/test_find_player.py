@@ -15,6 +15,7 @@ from pretrain.config import CollectConfig, FindPlayerConfig, PretrainConfig
 from pretrain.data.movers import find_in_frames, movers_of
 from pretrain.data.shards import Shard, ShardWriter
 from pretrain.data.tracks import COST, FLOOR, REACH, likeliest_paths
+from pretrain.stage import Seeds, seed_of
 from pretrain.stages import collect, find_player
 from retro_common.errors import UsageError
 
@@ -48,12 +49,14 @@ def film(timesteps: int, seed: int, lava: bool) -> tuple[list[np.ndarray], list[
     return frames, actions, np.array(centres)
 
 
-def write_shard(path: Path, timesteps: int, seed: int, lava: bool) -> np.ndarray:
+def write_shard(
+    path: Path, timesteps: int, seed: int, lava: bool, metadata: dict[str, object] | None = None
+) -> np.ndarray:
     frames, actions, centres = film(timesteps, seed, lava)
-    writer = ShardWriter("test", ())
+    writer = ShardWriter("Airstriker-Genesis-v0/Level1", ())
     for t, (frame, action) in enumerate(zip(frames, actions, strict=True)):
         writer.add(frame, action, 0.0, t == 0, t == timesteps - 1, {})
-    writer.write(path, {})
+    writer.write(path, metadata or {})
     return centres
 
 
@@ -166,7 +169,11 @@ def collected(folder: Path, lava_from: int, **changes: int) -> PretrainConfig:
     shards = collect.shard_folder(config)
     shards.mkdir(parents=True)
     for number, name in enumerate(collect.shard_names(config)):
-        write_shard(shards / name, 200, number, lava=number >= lava_from)
+        origin = {
+            "run": collect.stage(config).fingerprint,
+            "seed": seed_of(config.seed, Seeds.COLLECT, number),
+        }
+        write_shard(shards / name, 200, number, number >= lava_from, origin)
     return config
 
 

@@ -19,19 +19,14 @@ from pretrain.stage import Diverged, Stopped
 from pretrain.stages import joint
 from retro_common.errors import UsageError
 
-TINY = """
-out: {out}
-levels: airstriker
-agent:
-  actions: ["", "LEFT", "RIGHT", "B"]
-  vision: {{latent: 16, grid: 4, player_units: 0, channels: [4, 8], decoder_channels: [4, 8]}}
-  memory: {{hidden: 16, mixtures: 2}}
-  controller: {{features: [z, h], hidden: 16}}
-collect: {{timesteps: 256, shard: 128, workers: 2, behaviours: {{random: 1}}}}
-vision: {{steps: 4, batch: 16}}
-memory: {{steps: 4, batch: 4, sequence: 16}}
-joint: {{steps: 8, batch: 2, sequence: 8}}
-controller: {{timesteps: 128, envs: 2, ppo: {{rollout_length: 64, epochs: 1, minibatches: 2}}}}
+TINY = f"""
+extends: {Path(__file__).with_name("tiny.yaml")}
+out: {{out}}
+collect: {{{{timesteps: 256}}}}
+vision: {{{{steps: 4}}}}
+memory: {{{{steps: 4}}}}
+joint: {{{{steps: 8, batch: 2, sequence: 8}}}}
+controller: {{{{timesteps: 128}}}}
 """
 
 

@@ -1,15 +1,26 @@
 """Shards: what is written is read, in any order; what is damaged is named, never read."""
 
+import os
+import resource
 from pathlib import Path
 
 import numpy as np
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pretrain.data.latents import Lanes
 from pretrain.data.movies import find_movie
-from pretrain.data.shards import DamagedShard, Shard, ShardSet, ShardWriter
+from pretrain.data.shards import (
+    DamagedShard,
+    Origin,
+    Shard,
+    ShardSet,
+    ShardWriter,
+    open_arrays,
+    save_arrays,
+)
 from retro_common.errors import UsageError
 
 
@@ -72,6 +83,105 @@ def test_damage_anywhere_is_found(tmp_path_factory: pytest.TempPathFactory, data
         good = Shard(folder / "a")
         assert np.array_equal(shard.frames(0, 16), good.frames(0, 16))
         assert np.array_equal(shard.rewards, good.rewards)
+
+
+def rewrite(path: Path, change) -> None:
+    """Write a shard anew with changed arrays and metadata, and right checksums."""
+    arrays, metadata = open_arrays(path)
+    arrays = {name: np.array(array) for name, array in arrays.items()}
+    change(arrays, metadata)
+    save_arrays(path, arrays, metadata)
+
+
+def bomb(arrays: dict, metadata: dict) -> None:
+    """The first frame states that it is 256 MiB, and is."""
+    blob = np.frombuffer(zstandard.ZstdCompressor().compress(bytes(256 << 20)), np.uint8)
+    first = arrays["offsets"][1]
+    arrays["frames"] = np.concatenate([blob, arrays["frames"][first:]])
+    arrays["offsets"][1:] += len(blob) - first
+
+
+def test_a_frame_that_is_a_bomb_is_not_decompressed(tmp_path: Path) -> None:
+    write(tmp_path / "a", [8])
+    rewrite(tmp_path / "a", bomb)
+    shard = Shard(tmp_path / "a")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(DamagedShard, match="frame 0 states another size"):
+        shard.frame(0)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 << 10  # KiB
+    assert shard.frame(1).shape == (64, 64, 3)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda a, m: a.pop("actions"),
+        lambda a, m: a.update(actions=a["actions"].astype(np.float32)),
+        lambda a, m: a.update(actions=a["actions"] - 5),
+        lambda a, m: a.update(rewards=a["rewards"][:-1]),
+        lambda a, m: a.update(rewards=np.full_like(a["rewards"], np.nan)),
+        lambda a, m: a.update(offsets=a["offsets"][::-1]),
+        lambda a, m: a.update(offsets=a["offsets"] + 1000),
+        lambda a, m: a.update(starts=np.zeros_like(a["starts"])),
+        lambda a, m: a.update({name: array[:0] for name, array in a.items()}),
+        lambda a, m: m.update(level=3),
+        lambda a, m: m.update(variables=7),
+        lambda a, m: m.pop("level"),
+    ],
+)
+def test_arrays_that_are_no_shard_are_refused(tmp_path: Path, change) -> None:
+    write(tmp_path / "a", [8, 8])
+    rewrite(tmp_path / "a", change)
+    with pytest.raises(DamagedShard, match=r"/a: damaged") as caught:
+        Shard(tmp_path / "a")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"[]",
+        b"{}",
+        b'{"__metadata__": 3}',
+        b'{"__metadata__": {"metadata": "[]"}}',
+        b'{"__metadata__": {"metadata": "{\\"crc32\\": 3}"}, "a": 5}',
+        b'{"__metadata__": {"metadata": "{\\"crc32\\": {}}"}, "a": {"dtype": "U8",'
+        b' "shape": [-1], "data_offsets": [0, 9]}}',
+        b'{"__metadata__": {"metadata": "{\\"crc32\\": {}}"}, "a": {"dtype": [],'
+        b' "shape": [1], "data_offsets": [0, 1]}}',
+        b'{"__metadata__": {"metadata": "{\\"crc32\\": {}}"}, "a": {"dtype": "U8",'
+        b' "shape": [1], "data_offsets": [0, 999999999999999999999999]}}',
+        b"[" * 10_000,
+    ],
+)
+def test_a_header_of_other_types_is_refused(tmp_path: Path, header: bytes) -> None:
+    (tmp_path / "a").write_bytes(len(header).to_bytes(8, "little") + header + bytes(100))
+    with pytest.raises(DamagedShard, match=r"/a: damaged") as caught:
+        Shard(tmp_path / "a")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_a_shard_that_is_no_plain_file_is_refused(tmp_path: Path, make) -> None:
+    make(tmp_path / "a")
+    with pytest.raises(DamagedShard, match="not a plain file"):
+        Shard(tmp_path / "a")
+
+
+def test_shards_of_another_run_level_or_set_of_actions_are_refused(tmp_path: Path) -> None:
+    names = ["0", "1"]
+    for seed, name in enumerate(names):
+        write(tmp_path / name, [6], seed)
+        rewrite(tmp_path / name, lambda arrays, metadata: metadata.update(run="this"))
+    levels = ["Game/State"]
+    assert len(ShardSet(tmp_path, names, Origin("this", levels, 5)).shards) == 2
+    for origin, complaint in (
+        (Origin("that", levels, 5), "/0: it is of another run"),
+        (Origin("this", ["Game/State", "Game/Other"], 5), "/1: it is of level 'Game/State'"),
+        (Origin("this", levels, 4), "it has an action 4"),
+    ):
+        with pytest.raises(DamagedShard, match=complaint):
+            ShardSet(tmp_path, names, origin)
 
 
 def test_validation_shards_are_not_trained_on(tmp_path: Path) -> None:

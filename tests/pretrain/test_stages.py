@@ -17,21 +17,8 @@ from pretrain import __main__ as command
 from pretrain.data.shards import Shard
 from pretrain.meter import StopRequest
 from retro_common.errors import UsageError
-from retro_common.errors import UsageError as ContestUsageError
 
-TINY = """
-out: {out}
-levels: airstriker
-agent:
-  actions: ["", "LEFT", "RIGHT", "B"]
-  vision: {{latent: 16, grid: 4, player_units: 0, channels: [4, 8], decoder_channels: [4, 8]}}
-  memory: {{hidden: 16, mixtures: 2}}
-  controller: {{features: [z, h], hidden: 16}}
-collect: {{timesteps: 512, shard: 128, workers: 2, behaviours: {{random: 1}}}}
-vision: {{steps: 12, batch: 16, kl_warmup: 4}}
-memory: {{steps: 10, batch: 4, sequence: 16}}
-controller: {{timesteps: 256, envs: 2, ppo: {{rollout_length: 64, epochs: 1, minibatches: 2}}}}
-"""
+TINY = f"extends: {Path(__file__).with_name('tiny.yaml')}\nout: {{out}}\n"
 
 
 def pretrain(stage: str, folder: Path, *options: str) -> None:
@@ -200,7 +187,7 @@ def test_mistakes_are_one_line(arguments: list[str], complaint: str) -> None:
 
 
 def test_unknown_level_and_missing_stage(tmp_path: Path) -> None:
-    with pytest.raises(ContestUsageError, match="atlantis"):
+    with pytest.raises(UsageError, match="atlantis"):
         pretrain("collect", tmp_path, "--levels", "atlantis")
     with pytest.raises(UsageError, match="run collect"):
         pretrain("vision", tmp_path)

@@ -41,6 +41,14 @@ def end_early() -> None:
     play(30).close()
 
 
+def nearly_all() -> None:
+    play(118).close()  # and a reset: 119 timesteps
+
+
+def connect_and_exit() -> None:
+    RemoteEnv(DIRECTORY).close()
+
+
 def end_unasked() -> None:
     play(10_000)  # the end of the budget comes as an exception that is not caught
 

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import hashlib
 import io
 import json
 import os
@@ -24,11 +25,13 @@ from retro_contest.runs import processes
 from retro_contest.runs.evaluate import Evaluation, clean, evaluate
 from retro_contest.runs.processes import LOG_LIMIT, ProcessRunner
 from retro_contest.runs.progress import Progress, failures, summary_table, unfinished
-from retro_contest.runs.results import read_monitor
+from retro_contest.runs.randomness import environment_seed
+from retro_contest.runs.results import read_monitor, run_checksum
 
 ROOT = Path(__file__).parents[2]
 BAD = f"{shlex.quote(sys.executable)} {shlex.quote(str(Path(__file__).with_name('bad_agents.py')))}"
 RUN = Path("Airstriker-Genesis-v0/Level1/seed-0")
+LEVEL = "PangolinDash-Genesis-v0/FernHollow.Act1"
 
 
 def run(tmp_path: Path, agent: str, *, timesteps: int = 120, **options) -> dict:
@@ -46,6 +49,10 @@ def run(tmp_path: Path, agent: str, *, timesteps: int = 120, **options) -> dict:
     )
     with Progress(Console(file=io.StringIO())) as progress:
         return evaluate(evaluation, ProcessRunner(agent), threading.Event(), progress)
+
+
+def secret_of(results: Path) -> str:
+    return json.loads((results / "secret.json").read_text())["secret"]
 
 
 def alive(pid: int) -> bool:
@@ -74,7 +81,9 @@ def test_a_run_writes_its_score_episodes_and_provenance(tmp_path):
     assert sum(lengths) + len(lengths) == 700, "resets and steps of all episodes, the last too"
 
     result = json.loads((folder / "result.json").read_text())
+    assert level.pop("sha256") == run_checksum(folder)
     assert {key: result[key] for key in level} == level
+    level["sha256"] = run_checksum(folder)
     assert result["agent"] == "random"
     assert result["versions"]["stable-retro"] and result["emulator_timesteps_per_second"] > 0
     assert json.loads((tmp_path / "results/summary.json").read_text()) == summary
@@ -91,6 +100,8 @@ def test_a_run_writes_its_score_episodes_and_provenance(tmp_path):
         ("killed", "crashed", "exited with code 137", 1),
         ("crash_at_once", "never connected", "RuntimeError: no such bundle", 0),
         ("end_early", "ended early", "exited with code 0, after 31 of 120 timesteps", 1),
+        ("nearly_all", "ended early", "exited with code 0, after 119 of 120 timesteps", 1),
+        ("connect_and_exit", "ended early", "after 0 of 120 timesteps", 0),
         ("end_unasked", "completed", "all 120 timesteps played", 1),
         ("hang", "hung", "no request", 1),
         ("connect_and_sleep", "hung", "no request", 0),
@@ -110,7 +121,13 @@ def test_an_agent_that_misbehaves_gets_its_verdict(tmp_path, way, verdict, says,
     assert len(read_monitor(tmp_path / "results" / RUN / "monitor.csv")) == episodes
     assert summary["complete"], "the agent's failure is a result"
     assert summary["score"] == (level["score"] or 0.0)
-    assert clean(summary) == (verdict in ("completed", "ended early"))
+    assert clean(summary) == (verdict == "completed" or way == "nearly_all")
+    # Not having played counts as an episode of 0.
+    played = rewards(tmp_path / "results" / RUN / "monitor.csv") if episodes else []
+    assert level["unplayed_episodes"] == (verdict != "completed")
+    assert level["score"] == pytest.approx(sum(played) / (len(played) + (verdict != "completed")))
+    if verdict != "completed":
+        assert (failures(summary) == []) == (way == "nearly_all")
     assert set(psutil.Process().children(recursive=True)) == before
 
 
@@ -120,6 +137,11 @@ def test_time_can_be_up_first(tmp_path):
     assert level["verdict"] == "wall-clock"
     assert 1.9 < level["seconds"] < 4
     assert level["episodes"] >= 1 and clean(summary)
+    # Sleeping until the time is up gains no more than leaving.
+    unplayed = -(-(1_000_000 - level["timesteps"]) // 4500)
+    played = rewards(tmp_path / "results" / RUN / "monitor.csv")
+    assert level["unplayed_episodes"] == unplayed
+    assert level["score"] == pytest.approx(sum(played) / (len(played) + unplayed))
 
 
 def test_a_stubborn_agent_is_killed_with_all_that_it_started(tmp_path, monkeypatch):
@@ -142,18 +164,97 @@ def test_a_log_without_end_is_cut_in_the_middle(tmp_path):
     assert summary["levels"][0]["verdict"] == "completed"
 
 
-def test_the_same_seed_gives_the_same_episodes(tmp_path):
-    first = run(tmp_path / "a", "hold-right", timesteps=400, seeds=2, jobs=2)
-    second = run(tmp_path / "b", "hold-right", timesteps=400, seeds=2, jobs=1)
-    frames = []
-    for name in ("a", "b"):
-        folder = tmp_path / name / "results" / RUN
-        with (folder / "monitor.csv").open() as file:
-            frames.append([(row["r"], row["l"]) for row in csv.DictReader(file)])
-    assert frames[0] == frames[1]
-    scores = [[run["score"] for run in summary["levels"]] for summary in (first, second)]
-    assert scores[0] == scores[1]
-    assert [run["seed"] for run in first["levels"]] == [0, 1]
+def test_the_same_secret_gives_the_same_episodes_and_another_gives_others(tmp_path):
+    options = {"levels": LEVEL, "timesteps": 400}
+    first = run(tmp_path / "a", "random", **options)
+    secret = secret_of(tmp_path / "a/results")
+    second = run(tmp_path / "b", "random", **options, replay_secret=secret.upper())
+    third = run(tmp_path / "c", "random", **options)
+    folders = [tmp_path / name / "results" / LEVEL / "seed-0" for name in "abc"]
+    a, b, c = (
+        [(episode.r, episode.l) for episode in read_monitor(folder / "monitor.csv")]
+        for folder in folders
+    )
+    assert a == b, "the agent seeds itself with the run's number"
+    assert a != c, "so only the sticky actions are others"
+    assert first["secret_sha256"] == second["secret_sha256"] != third["secret_sha256"]
+    assert len({summary["id"] for summary in (first, second, third)}) == 3
+
+
+def test_an_evaluation_keeps_its_secret_and_tells_nobody(tmp_path):
+    results = tmp_path / "results"
+    run(tmp_path, "random", timesteps=20)
+    path = results / "secret.json"
+    secret = secret_of(results)
+    assert path.stat().st_mode & 0o777 == 0o600
+    identity = json.loads((results / "summary.json").read_text())["id"]
+    summary = run(tmp_path, "random", timesteps=20, seeds=2)
+    assert secret_of(results) == secret and summary["id"] == identity
+    with pytest.raises(UsageError, match="another secret"):
+        run(tmp_path, "random", timesteps=20, replay_secret="0" * 32)
+    for file in results.rglob("*"):
+        if file.is_file() and file != path:
+            content = file.read_text()
+            assert secret not in content
+            for number in (0, 1):
+                name = f"Airstriker-Genesis-v0/Level1/seed-{number}"
+                assert str(environment_seed(secret, name)) not in content, file
+
+    path.write_text("{")
+    with pytest.raises(UsageError, match=r"secret\.json"):
+        run(tmp_path, "random", timesteps=20)
+    path.unlink()
+    with pytest.raises(UsageError, match=r"follow from another secret.*--fresh"):
+        run(tmp_path, "random", timesteps=20)
+    run(tmp_path, "random", timesteps=20, fresh=True)
+    assert secret_of(results) != secret
+
+
+def test_runs_with_seeds_that_are_known_are_refused(tmp_path):
+    """Those of versions before there was a secret."""
+    run(tmp_path, "random", timesteps=20)
+    path = tmp_path / "results" / RUN / "result.json"
+    result = json.loads(path.read_text())
+    del result["settings"]["secret_sha256"]
+    path.write_text(json.dumps(result))
+    with pytest.raises(UsageError, match=r"from a seed that is known\): use --fresh"):
+        run(tmp_path, "random", timesteps=20)
+
+
+@pytest.mark.parametrize("secret", ["xyz", "0" * 31, "0" * 33, "g" * 32, "é" * 32])
+def test_a_secret_that_is_none_is_refused(tmp_path, secret):
+    with pytest.raises(UsageError, match="32 hexadecimal digits"):
+        run(tmp_path, "random", replay_secret=secret)
+    assert not (tmp_path / "results").exists()
+
+
+def test_an_agent_is_not_given_the_seed_of_its_environment(tmp_path, monkeypatch):
+    """Neither its environment nor any command line has it, and nobody else's is handed on."""
+    monkeypatch.setenv("RETRO_CONTEST_ENVIRONMENT_SEED", "123456789")
+    script = tmp_path / "agent.py"
+    script.write_text(
+        "import json, os, psutil\n"
+        "lines = [p.info['cmdline'] for p in psutil.process_iter(['cmdline'])]\n"
+        "print(json.dumps([dict(os.environ), lines]))\n"
+    )
+    run(tmp_path, f"python {script}")
+    seed = environment_seed(secret_of(tmp_path / "results"), RUN.as_posix())
+    environment, commands = json.loads((tmp_path / "results" / RUN / "agent.log").read_text())
+    assert environment["RETRO_CONTEST_SEED"] == "0"
+    assert "RETRO_CONTEST_ENVIRONMENT_SEED" not in environment
+    assert any("serve" in command for command in commands if command)
+    told = json.dumps([environment, commands])
+    assert str(seed) not in told and "123456789" not in told
+
+
+def test_a_seed_is_the_beginning_of_an_hmac():
+    """By the definition of HMAC (RFC 2104), with SHA-256 and its blocks of 64 bytes."""
+    secret = "000102030405060708090a0b0c0d0e0f"
+    key = bytes(range(16)).ljust(64, b"\0")
+    inner = hashlib.sha256(bytes(b ^ 0x36 for b in key) + RUN.as_posix().encode()).digest()
+    outer = hashlib.sha256(bytes(b ^ 0x5C for b in key) + inner).digest()
+    bits = "".join(f"{byte:08b}" for byte in outer)[:63]
+    assert environment_seed(secret, RUN.as_posix()) == int(bits, 2)
 
 
 def test_a_finished_run_is_kept_and_another_evaluation_is_refused(tmp_path):
@@ -396,13 +497,61 @@ def test_a_server_that_is_killed_is_not_the_agents_fault(tmp_path):
         (["evalute"], "no command 'evalute'; did you mean 'evaluate'?"),
         (["zzz"], "no command 'zzz': it has levels, serve, evaluate, leaderboard, clean"),
         (["evaluate", *arguments(Path("README.md"), "random", 10)], "README.md is a file"),
+        (["serve", "airstriker", "--socket=x", "--results=x", "--seed=-1"], "--seed must be"),
+        *(
+            (["evaluate", *arguments(Path("x"), "random", 10), f"--{option}={value}"], option)
+            for option, value in [
+                ("memory", "1k"),
+                ("memory", "5m"),
+                ("memory", "0"),
+                ("memory", "4 g"),
+                ("memory", "lots"),
+                ("cpus", "0"),
+                ("cpus", "-1"),
+                ("cpus", "nan"),
+                ("cpus", "inf"),
+                ("wallclock", "nan"),
+                ("idle-timeout", "1e300"),
+                ("connect-timeout", "-5"),
+                ("timesteps", "9" * 30),
+                ("seeds", "0"),
+                ("seeds", "100001"),
+                ("jobs", "-1"),
+            ]
+        ),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(words, says):
     done = cli(*words)
     assert done.returncode == 2
     assert says in done.stderr and len(done.stderr.splitlines()) == 1
-    assert done.stdout == ""
+    assert done.stdout == "" and not Path("x").exists()
+
+
+@pytest.mark.parametrize("way", ["connect_and_exit", "end_early"])
+def test_an_agent_that_leaves_fails_its_evaluation(tmp_path, way):
+    """So it fails the check of a submission, which is an evaluation."""
+    done = cli("evaluate", *arguments(tmp_path, f"{BAD} {way}", 120), "--name", "[/x]\x1b[31m")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr and "\x1b" not in done.stdout + done.stderr
+    assert "ended early" in done.stderr and "of 120 timesteps" in done.stderr
+    assert "counts as 1 episode of 0" in done.stderr and "[/x]" in done.stdout
+    assert len(done.stderr.splitlines()) == 1
+    board = cli("leaderboard", str(tmp_path))
+    assert board.returncode == 0 and "ended early in 1 of 1 runs" in board.stdout
+    assert "[/x]" in board.stdout and "of 120" in board.stdout
+
+
+def test_a_results_folder_stands_on_the_board_until_it_is_changed(tmp_path):
+    assert cli("evaluate", *arguments(tmp_path / "a", "hold-right", 50)).returncode == 0
+    board = cli("leaderboard", str(tmp_path))
+    assert board.returncode == 0 and "│ 1 │ a " in board.stdout
+    summary = json.loads((tmp_path / "a/summary.json").read_text())
+    assert summary["written_by"].keys() == {"program", "version", "commit"}
+    path = tmp_path / "a" / RUN / "monitor.csv"
+    path.write_text(path.read_text().replace("r,l,t\n", "r,l,t\n9000.0,10,0.1\n"))
+    board = cli("leaderboard", str(tmp_path))
+    assert board.returncode == 0 and "a (changed)" in board.stdout
 
 
 @pytest.mark.parametrize("command", ["", "levels", "serve", "evaluate", "leaderboard"])

@@ -2,6 +2,10 @@ import base64
 import html.parser
 import io
 import json
+import os
+import re
+import secrets
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +14,23 @@ from PIL import Image
 from rich.console import Console
 
 from retro_common.errors import UsageError
+from retro_common.text import clean
 from retro_contest.board.leaderboard import (
+    Boards,
     bootstrap_interval,
     load_boards,
     rank_tables,
     write_page,
     write_pictures,
 )
-from retro_contest.runs.results import level_scores, mean_score
+from retro_contest.runs.results import (
+    level_scores,
+    mean_score,
+    read_monitor,
+    run_checksum,
+    run_score,
+    runs_checksum,
+)
 
 LEVELS = ("Zone1.Act1", "Zone2.Act2")
 COLD, WARM = 200.0, 600.0
@@ -29,46 +42,69 @@ def submit(
     scores: list[list[float | None]],
     *,
     timesteps: int = 1000,
-    complete: bool = True,
     verdict: str = "completed",
     length: int = 99,
     level_set: str = "my set",
+    game: str = "Game-Genesis-v0",
+    levels: tuple[str, ...] = LEVELS,
 ) -> Path:
     """A results folder as an evaluation leaves it; scores by level, then by seed."""
+    place = folder / (re.sub(r"[^a-z-]", "_", name) or "nameless")
     runs = []
-    for state, of_level in zip(LEVELS, scores, strict=True):
+    for state, of_level in zip(levels, scores, strict=True):
         for seed, score in enumerate(of_level):
-            run = folder / name / "Game-Genesis-v0" / state / f"seed-{seed}"
+            run = place / game / state / f"seed-{seed}"
             run.mkdir(parents=True)
             rows = [] if score is None else [f"{score},{length},{i}.0" for i in range(10)]
             (run / "monitor.csv").write_text("\n".join(["r,l,t", *rows]) + "\n")
-            run_verdict = "never connected" if score is None else verdict
-            entry = {"game": "Game-Genesis-v0", "state": state, "seed": seed, "score": score}
-            runs.append(entry | {"verdict": run_verdict})
+            result = {
+                "game": game,
+                "state": state,
+                "seed": seed,
+                "score": score or 0.0,
+                "timesteps": 0 if score is None else timesteps,
+                "verdict": "never connected" if score is None else verdict,
+            }
+            (run / "result.json").write_text(json.dumps(result))
+            runs.append(result | {"sha256": run_checksum(run)})
     summary = {
+        "id": secrets.token_hex(8),
         "name": name,
-        "complete": complete,
         "levels": runs,
-        "level_names": [f"Game-Genesis-v0/{state}" for state in LEVELS],
+        "level_names": [f"{game}/{state}" for state in levels],
         "agent": f"python -m agent <{name}>",
         "level_set": level_set,
         "timesteps": timesteps,
         "wallclock": 60.0,
+        "seeds": max(map(len, scores)),
+        "runs_sha256": runs_checksum(runs),
     }
-    (folder / name / "summary.json").write_text(json.dumps(summary))
-    return folder / name
+    (place / "summary.json").write_text(json.dumps(summary))
+    return place
+
+
+def edit(folder: Path, **changes) -> None:
+    """Change a summary, as somebody may by hand."""
+    path = folder / "summary.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def shown(found: Boards, width: int = 200) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    console.print(rank_tables(found))
+    return console.file.getvalue()
 
 
 @pytest.fixture
 def folder(tmp_path):
     submit(tmp_path, "warm", [[WARM, WARM + 10], [WARM, WARM + 20]])
     submit(tmp_path, "cold", [[COLD], [COLD + 100]])
-    submit(tmp_path, "half", [[9000.0], []], complete=False)
+    submit(tmp_path, "half", [[9000.0], []])
     return tmp_path
 
 
 def test_the_best_comes_first_and_the_incomplete_last(folder):
-    (board,) = load_boards([folder])
+    (board,) = load_boards([folder]).boards
     assert [submission.name for submission in board.submissions] == ["warm", "cold", "half"]
     warm, cold, half = board.submissions
     assert warm.score == pytest.approx(WARM + 7.5)
@@ -82,18 +118,18 @@ def test_the_best_comes_first_and_the_incomplete_last(folder):
 
 def test_other_budgets_are_on_another_board(folder):
     submit(folder, "more", [[1.0], [2.0]], timesteps=5000)
-    titles = {board.title: len(board.submissions) for board in load_boards([folder])}
+    titles = {board.title: len(board.submissions) for board in load_boards([folder]).boards}
     assert titles == {"my set: 1,000 timesteps per run": 3, "my set: 5,000 timesteps per run": 1}
 
 
 def test_a_folder_that_is_named_twice_counts_once(folder):
-    (board,) = load_boards([folder, folder / "warm", folder / "warm"])
+    (board,) = load_boards([folder, folder / "warm", folder / "warm"]).boards
     assert len(board.submissions) == 3
 
 
 def test_a_curve_is_the_mean_of_recent_episodes(tmp_path):
     submit(tmp_path, "one", [[100.0], [300.0]])
-    (board,) = load_boards([tmp_path])
+    (board,) = load_boards([tmp_path]).boards
     timesteps, rewards = board.submissions[0].curve
     assert timesteps[-1] == 1000
     known = ~np.isnan(rewards)
@@ -102,9 +138,7 @@ def test_a_curve_is_the_mean_of_recent_episodes(tmp_path):
 
 
 def test_tables_hold_ranks_and_levels(folder):
-    console = Console(file=io.StringIO(), width=120)
-    console.print(rank_tables(load_boards([folder])))
-    text = console.file.getvalue()
+    text = shown(load_boards([folder]), 140)
     assert "607.5" in text and "half (incomplete)" in text and "Zone2.Act2" in text
 
 
@@ -157,7 +191,7 @@ def test_too_few_episodes_for_a_curve_are_a_sentence(tmp_path):
     """No chart with axes and without a line."""
     submit(tmp_path, "short", [[5.0], [5.0]], timesteps=100)
     boards = load_boards([tmp_path])
-    assert not boards[0].submissions[0].has_curve
+    assert not boards.boards[0].submissions[0].has_curve
     paths = write_pictures(boards, tmp_path / "pictures")
     assert [path.name for path in paths] == ["my-set-100-scores.png"]
     write_page(boards, tmp_path / "page.html")
@@ -165,9 +199,9 @@ def test_too_few_episodes_for_a_curve_are_a_sentence(tmp_path):
     page.feed((tmp_path / "page.html").read_text())
     assert "Too few episodes for a curve: short." in page.text and len(page.sources) == 1
     submit(tmp_path, "long", [[5.0], [5.0]], timesteps=100, length=9)
-    (board,) = load_boards([tmp_path])
-    assert board.without_curve == ["short"]
-    assert len(write_pictures([board], tmp_path / "pictures")) == 2
+    found = load_boards([tmp_path])
+    assert found.boards[0].without_curve == ["short"]
+    assert len(write_pictures(found, tmp_path / "pictures")) == 2
 
 
 def test_a_submission_that_crashed_says_so_in_its_row(tmp_path):
@@ -175,9 +209,7 @@ def test_a_submission_that_crashed_says_so_in_its_row(tmp_path):
     submit(tmp_path, "fine", [[1.0], [1.0]])
     boards = load_boards([tmp_path])
     crashed = "crashed in 3, never connected in 1 of 4 runs"
-    console = Console(file=io.StringIO(), width=140)
-    console.print(rank_tables(boards))
-    (row,) = (line for line in console.file.getvalue().splitlines() if crashed in line)
+    (row,) = (line for line in shown(boards).splitlines() if crashed in line)
     assert "│ crashed " in row
     write_page(boards, tmp_path / "page.html")
     page = Page()
@@ -188,14 +220,10 @@ def test_a_submission_that_crashed_says_so_in_its_row(tmp_path):
 def test_a_list_of_levels_is_no_heading(tmp_path):
     """Nor do two lists share a file name."""
     lists = [f"Game-Genesis-v0/{LEVELS[0]},Game-Genesis-v0/{LEVELS[1]}{more}" for more in "ab"]
-    for name, levels in zip("ab", lists, strict=True):
-        path = submit(tmp_path, name, [[1.0], [2.0]], level_set=levels) / "summary.json"
-        summary = json.loads(path.read_text())
-        summary["level_names"][1] += name
-        for run in summary["levels"]:
-            run["state"] += name if run["state"] == LEVELS[1] else ""
-        path.write_text(json.dumps(summary))
-    boards = load_boards([tmp_path])
+    for name, level_set in zip("ab", lists, strict=True):
+        levels = LEVELS[0], LEVELS[1] + name
+        submit(tmp_path, name, [[1.0], [2.0]], level_set=level_set, levels=levels)
+    boards = load_boards([tmp_path]).boards
     titles = {board.title for board in boards}
     assert titles == {"2 levels of Game-Genesis-v0: 1,000 timesteps per run"}
     assert len({board.slug for board in boards}) == 2
@@ -204,16 +232,14 @@ def test_a_list_of_levels_is_no_heading(tmp_path):
 @pytest.mark.parametrize("width", [60, 80])
 def test_level_names_are_whole_in_a_narrow_terminal(folder, width):
     submit(folder, "one-more-agent-with-a-long-name", [[1.0], [1.0]])
-    console = Console(file=io.StringIO(), width=width)
-    console.print(rank_tables(load_boards([folder])))
-    text = console.file.getvalue()
+    text = shown(load_boards([folder]), width)
     assert "Zone1.Act1" in text and "607.5" in text and "…" not in text
 
 
 def test_a_board_without_any_score_has_no_picture(tmp_path):
-    submit(tmp_path, "broken", [[1.0], [1.0]], complete=False, verdict="server failed")
+    submit(tmp_path, "broken", [[1.0], [1.0]], verdict="server failed")
     boards = load_boards([tmp_path])
-    assert boards[0].submissions[0].score is None
+    assert boards.boards[0].submissions[0].score is None
     assert write_pictures(boards, tmp_path / "pictures") == []
     write_page(boards, tmp_path / "page.html")
 
@@ -239,15 +265,219 @@ def test_the_interval_covers_as_often_as_it_says():
     assert 0.85 <= inside / 200 <= 0.99
 
 
+DAMAGED = {
+    "not JSON": "{",
+    "another type": "[]",
+    "no field": '{"name": 1}',
+    "a name of another type": {"name": ["x"]},
+    "a budget of 400 digits": {"timesteps": 10**400},
+    "a budget below 1": {"timesteps": 0},
+    "a score that is not a number": {"levels": [{"score": float("nan")}]},
+    "a huge score": {"levels": [{"score": 1.7e308}]},
+    "a path in a state": {"levels": [{"state": "../../x"}]},
+    "a NUL in a state": {"levels": [{"state": "a\0b"}]},
+    "a verdict that is none": {"levels": [{"verdict": "[link=x]won"}]},
+    "deep": "[" * 200_000,
+}
+
+
+@pytest.mark.parametrize("way", DAMAGED)
+def test_a_damaged_folder_costs_its_own_row(folder, tmp_path, way):
+    broken = submit(folder, "broken", [[1.0], [2.0]])
+    content = DAMAGED[way]
+    if isinstance(content, dict):
+        summary = json.loads((broken / "summary.json").read_text())
+        if "levels" in content:
+            content = {"levels": [summary["levels"][0] | content["levels"][0]]}
+        content = json.dumps(summary | content)
+    (broken / "summary.json").write_text(content)
+    found = load_boards([folder])
+    names = [submission.name for submission in found.boards[0].submissions]
+    assert names == ["warm", "cold", "half"]
+    (note,) = found.notes
+    assert note.startswith(f"{broken}: left out: ") and len(note) <= 500
+    assert note in shown(found, 1000)
+    write_page(found, tmp_path / "page.html")
+    page = Page()
+    page.feed((tmp_path / "page.html").read_text())
+    assert note in page.text
+
+
+def test_a_summary_that_is_no_plain_file_costs_its_own_row(folder):
+    for name, make in (("fifo", os.mkfifo), ("folder", os.mkdir)):
+        (folder / name).mkdir()
+        make(folder / name / "summary.json")
+    (folder / "link").mkdir()
+    (folder / "link" / "summary.json").symlink_to("/dev/zero")
+    found = load_boards([folder])
+    assert len(found.boards[0].submissions) == 3 and len(found.unread) == 3
+
+
+def test_an_agent_cannot_write_an_entry(folder):
+    """The attack: a summary of its own in the output folder, with any name and score."""
+    run = folder / "cold" / "Game-Genesis-v0" / LEVELS[0] / "seed-0"
+    forged = submit(run / "out", "forged", [[9999.0], [9999.0]])
+    (run / "out/summary.json").write_bytes((forged / "summary.json").read_bytes())
+    (run / "out/broken").mkdir()
+    (run / "out/broken/summary.json").write_text("{")
+    found = load_boards([folder, folder / "cold"])
+    names = [submission.name for submission in found.boards[0].submissions]
+    assert names == ["warm", "cold", "half"] and found.notes == []
+    for place in (run, run / "out", forged, run / "out/broken"):
+        with pytest.raises(UsageError, match="an agent may have written it"):
+            load_boards([place])
+
+
+def test_a_run_without_a_result_yet_is_no_place_for_an_entry(tmp_path):
+    run = tmp_path / "mine/Game-Genesis-v0/Zone1.Act1/seed-0"
+    submit(run / "out", "forged", [[9999.0], [9999.0]])
+    (tmp_path / "mine/.lock").touch()
+    with pytest.raises(UsageError, match="an agent may have written it"):
+        load_boards([run / "out"])
+
+
+def test_only_direct_children_are_looked_at(folder):
+    submit(folder / "deeper" / "still", "far", [[1.0], [1.0]])
+    (board,) = load_boards([folder]).boards
+    assert "far" not in [submission.name for submission in board.submissions]
+    assert load_boards([folder / "deeper/still"]).boards[0].submissions[0].name == "far"
+
+
+RUN = Path("Game-Genesis-v0/Zone1.Act1/seed-0")
+
+
+def monitor_changed(place: Path) -> None:
+    (place / RUN / "monitor.csv").write_text("r,l,t\n9000.0,99,1.0\n")
+
+
+def result_changed(place: Path) -> None:
+    path = place / RUN / "result.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"score": 9000.0}))
+
+
+def score_changed(place: Path) -> None:
+    runs = json.loads((place / "summary.json").read_text())["levels"]
+    edit(place, levels=[runs[0] | {"score": 9000.0}, *runs[1:]])
+
+
+def run_left_out(place: Path) -> None:
+    edit(place, levels=json.loads((place / "summary.json").read_text())["levels"][:1])
+
+
+def run_lost(place: Path) -> None:
+    (place / RUN / "result.json").unlink()
+
+
+def score_is_not_that_of_the_episodes(place: Path) -> None:
+    """Result, summary and checksums agree with each other; the episodes say otherwise."""
+    result_changed(place)
+    runs = json.loads((place / "summary.json").read_text())["levels"]
+    runs[0] |= {"score": 9000.0, "sha256": run_checksum(place / RUN)}
+    edit(place, levels=runs, runs_sha256=runs_checksum(runs))
+
+
+def run_lies_elsewhere(place: Path) -> None:
+    shutil.move(place / RUN, place.parent / "elsewhere")
+    (place / RUN).symlink_to(place.parent / "elsewhere")
+
+
 @pytest.mark.parametrize(
-    ("content", "says"),
-    [("{", "cannot read"), ('{"name": 1}', "not the summary"), ("[]", "not the summary")],
+    "change",
+    [
+        monitor_changed,
+        result_changed,
+        score_changed,
+        run_left_out,
+        run_lost,
+        score_is_not_that_of_the_episodes,
+        run_lies_elsewhere,
+    ],
 )
-def test_a_damaged_summary_is_named(tmp_path, content, says):
-    (tmp_path / "summary.json").write_text(content)
-    with pytest.raises(UsageError, match=says) as error:
-        load_boards([tmp_path])
-    assert "summary.json" in str(error.value) and "\n" not in str(error.value)
+def test_a_folder_that_was_changed_has_no_rank(folder, change):
+    place = submit(folder, "other", [[100.0], [100.0]])
+    assert load_boards([folder]).notes == []
+    change(place)
+    found = load_boards([folder])
+    (other,) = (s for s in found.boards[0].submissions if s.name == "other")
+    assert not other.ranked and other.remark == "changed" and other.score is None
+    (note,) = found.notes
+    assert f"{place}: changed: " in note
+    (row,) = (line for line in shown(found).splitlines() if "other (changed)" in line)
+    assert row.startswith("│  ")
+
+
+def test_spaces_in_a_file_are_no_change(folder):
+    path = folder / "warm" / RUN / "result.json"
+    path.write_text(json.dumps(json.loads(path.read_text()), indent=4))
+    path = path.with_name("monitor.csv")
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert load_boards([folder]).notes == []
+
+
+def test_a_folder_without_checksums_has_no_rank(folder):
+    edit(folder / "warm", runs_sha256="")
+    found = load_boards([folder])
+    remarks = [(s.name, s.remark) for s in found.boards[0].submissions]
+    assert remarks == [("cold", ""), ("half", "incomplete"), ("warm", "no checksum")]
+    assert "evaluate the agent again" in found.notes[0]
+
+
+def test_a_copy_of_a_folder_has_no_rank(folder):
+    shutil.copytree(folder / "warm", folder / "zzz")
+    found = load_boards([folder])
+    assert [s.remark for s in found.boards[0].submissions] == ["", "", "incomplete", "a copy"]
+    assert f"identity of {folder / 'warm'}" in found.notes[0]
+
+
+NAMES = [
+    "[/x]",
+    "[link=http://x]y[/link]",
+    "$\\frac$",
+    "_hidden",
+    "a\x1b]0;title\x07b\nc",
+    "\u202egnp.exe",
+    "x" * 100_000,
+    ":smile:",
+    "<script>alert(1)</script>",
+]
+
+
+@pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
+def test_names_are_text_wherever_they_are_shown(tmp_path, name):
+    scores = [[5.0, 6.0], [5.0, 6.0]]
+    levels = "[link=x]$\\g$", "Zone2.Act2"
+    place = submit(tmp_path, "a", scores, level_set=name, levels=levels)
+    edit(place, name=name, agent=name)
+    record = {"image": name, "digest": None, "commit": name, "submitted": name}
+    (place / "submission.json").write_text(json.dumps(record))
+    found = load_boards([tmp_path])
+    assert found.notes == []
+    text = shown(found, 1000)
+    assert clean(name, 80) in text and "[link=x]$" in text
+    write_page(found, tmp_path / "page.html")
+    page = Page()
+    page.feed((tmp_path / "page.html").read_text())
+    assert clean(name, 80) in page.text and len(page.text) < 20_000
+    assert not {"\x1b", "\u202e"} & set(text + page.text)
+    assert len(write_pictures(found, tmp_path / "pictures")) == 2
+
+
+def test_the_board_says_how_much_was_played(tmp_path):
+    place = submit(tmp_path, "left", [[900.0], [900.0]], verdict="ended early")
+    runs = json.loads((place / "summary.json").read_text())["levels"]
+    for entry in runs:
+        run = place / entry["game"] / entry["state"] / "seed-0"
+        result = json.loads((run / "result.json").read_text())
+        result |= {"timesteps": 400, "score": run_score(read_monitor(run / "monitor.csv"), 1)}
+        (run / "result.json").write_text(json.dumps(result))
+        entry |= result | {"sha256": run_checksum(run)}
+    edit(place, levels=runs, runs_sha256=runs_checksum(runs))
+    found = load_boards([tmp_path])
+    assert found.notes == []
+    (row,) = (line for line in shown(found).splitlines() if "800 of 2,000" in line)
+    assert "ended early in 2 of 2 runs" in row and "818.2" in row, "10 episodes, and one of 0"
+    write_page(found, tmp_path / "page.html")
+    assert "800 of 2,000" in (tmp_path / "page.html").read_text()
 
 
 def test_folders_without_a_summary_are_named(tmp_path):

@@ -1,13 +1,18 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from retro_common.errors import UsageError
+from retro_contest.cli.main import main
+from retro_contest.emulator.game_files import GameFiles
 from retro_contest.levels import (
+    LEVELS_FILE,
     Level,
     check_playable,
     find,
     find_one,
+    hashes_of,
     load_sets,
     rom_file,
     sha1,
@@ -146,7 +151,7 @@ def test_unknown_levels_say_what_was_perhaps_meant(text, says):
         (("mine:", "mine/yours:"), "without '/'"),
         ((ONE_SET, "[1, 2]"), "one mapping"),
         ((ONE_SET, "mine: text"), "must be a mapping with the keys"),
-        (("split: test", "split: [test"), "is not YAML"),
+        (("split: test", "split: [test"), "not valid YAML"),
     ],
 )
 def test_a_mistake_in_the_file_is_named(folder, change, says):
@@ -159,7 +164,7 @@ def test_a_mistake_in_the_file_is_named(folder, change, says):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(UsageError, match=r"cannot read .*no\.yaml: No such file"):
+    with pytest.raises(UsageError, match=r"cannot read .*no\.yaml: no such file"):
         load_sets(tmp_path / "no.yaml")
 
 
@@ -172,12 +177,89 @@ def test_a_missing_rom_is_named_with_the_way_to_get_it(folder):
     with pytest.raises(UsageError, match=rf"put it into {levels[0].folder} as rom\.md"):
         check_playable(levels)
     (levels[0].folder / "rom.md").touch()
+    (levels[0].folder / "rom.sha").write_text(sha1(levels[0].folder / "rom.md"))
     check_playable(levels)
+
+
+def test_another_rom_than_that_of_the_game_is_refused(folder):
+    levels = find("mine", folder / "levels.yaml")
+    rom = levels[0].folder / "rom.md"
+    rom.write_bytes(b"another game")
+    with pytest.raises(UsageError, match=rf"{rom} is another ROM .*{sha1(rom)}.*{'0' * 40}"):
+        check_playable(levels)
+    with pytest.raises(UsageError, match="is another ROM"):
+        GameFiles.of(levels[0])
+
+
+@pytest.fixture
+def frozen(folder):
+    """A set with hashes of its files, and its levels."""
+    game = folder / "games/Mine-Genesis-v0"
+    (game / "rom.md").write_bytes(b"a game")
+    (game / "rom.sha").write_text(sha1(game / "rom.md"))
+    file = folder / "levels.yaml"
+    levels = find("mine", file)
+    (name, content), *_ = yaml.safe_load(ONE_SET).items()
+    file.write_text(yaml.safe_dump({name: {**content, "hashes": hashes_of(levels)}}))
+    check_playable(levels, file)
+    return file, find("mine", file)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("rom.md", "rom.md is not"),
+        ("Act2.state", "Act2.state is not"),
+        ("data.json", r"\*\.json is not"),
+        ("contest.json", r"\*\.json is not"),
+        ("reward.lua", r"\*\.json is not"),
+    ],
+)
+def test_a_file_that_a_set_was_not_made_with_is_refused(frozen, name, says):
+    file, levels = frozen
+    (levels[0].folder / name).write_bytes(b"changed")
+    (levels[0].folder / "rom.sha").unlink()
+    with pytest.raises(UsageError, match=rf"level set mine: .*{says}") as error:
+        check_playable(levels, file)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_state_that_the_set_does_not_have_may_be_any(frozen):
+    file, levels = frozen
+    (levels[0].folder / "Act3.state").write_bytes(b"changed")
+    check_playable(find("Mine-Genesis-v0/Act3", file), file)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"rom": "0"}, "64 digits"),
+        ({"states": {}}, "the states of the set"),
+        ({"more": "x"}, "unknown key"),
+        ({"states": []}, "must be a mapping"),
+    ],
+)
+def test_hashes_that_cannot_be_are_refused(frozen, change, says):
+    file, _ = frozen
+    content = yaml.safe_load(file.read_text())
+    content["mine"]["hashes"]["Mine-Genesis-v0"] |= change
+    file.write_text(yaml.safe_dump(content))
+    with pytest.raises(UsageError, match=says):
+        load_sets(file)
+
+
+@pytest.mark.parametrize("name", ["pangolin-train", "pangolin-test"])
+def test_the_sets_of_pangolin_dash_have_the_hashes_of_their_files(name, capsys):
+    """The command regenerates them."""
+    known = yaml.safe_load(LEVELS_FILE.read_text())[name]["hashes"]
+    assert main(["levels", name, "--hashes"]) == 0
+    assert yaml.safe_load(capsys.readouterr().out) == {"hashes": known}
 
 
 def test_a_state_that_was_removed_is_noticed(folder):
     levels = find("mine", folder / "levels.yaml")
     (levels[1].folder / "rom.md").touch()
+    (levels[1].folder / "rom.sha").unlink()
     (levels[1].folder / "Act2.state").unlink()
     with pytest.raises(UsageError, match="no state 'Act2'"):
         check_playable(levels)

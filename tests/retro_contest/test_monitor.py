@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from retro_contest.runs.monitor import Monitor
-from retro_contest.runs.results import read_monitor, run_score
+from retro_contest.runs.results import Episode, read_monitor, run_score, unplayed_episodes
 
 
 class Scripted(gymnasium.Env):
@@ -146,3 +146,32 @@ def test_what_is_read_is_what_was_played(tmp_path_factory, episodes, cut, torn):
     whole = file.read_bytes()
     file.write_bytes(whole[: len(whole) - torn] if torn < len(whole) else b"")
     assert read_monitor(file) == read[: len(read_monitor(file))], "a torn line is left out"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "timesteps", "unplayed"),
+    [
+        ("completed", 20_000, 0),
+        ("completed", 20_001, 0),
+        ("ended early", 400, 5),
+        ("ended early", 19_999, 1),
+        ("wall-clock", 15_500, 1),
+        ("hung", 15_499, 2),
+        ("never connected", 0, 5),
+        ("interrupted", 400, 0),
+        ("server failed", 400, 0),
+    ],
+)
+def test_timesteps_that_were_not_played_are_episodes_of_0(verdict, timesteps, unplayed):
+    assert unplayed_episodes(verdict, timesteps, 20_000) == unplayed
+
+
+def test_leaving_while_ahead_gains_no_more_than_standing_still():
+    """The attack: one good episode of 400 timesteps, then exit."""
+    good = Episode(9900.0, 399, 10.0)
+    unplayed = unplayed_episodes("ended early", 400, 20_000)
+    still = [Episode(0.0, 4500, 0.0)] * 4 + [Episode(0.0, 1595, 0.0)]
+    assert sum(episode.l + 1 for episode in [good, *still]) == 20_000
+    assert run_score([good], unplayed) == run_score([good, *still]) == 1650.0
+    assert run_score([], unplayed_episodes("never connected", 0, 20_000)) == 0.0
+    assert run_score([]) is None

@@ -1,11 +1,13 @@
 """An agent's output is unpacked within bounds, and only plain files."""
 
 import io
+import os
 import tarfile
 from pathlib import Path
 
 import pytest
 
+from retro_common.files import remove_tree
 from retro_contest.runs import outputs
 from retro_contest.runs.containers import AGENT, _user
 from retro_contest.runs.outputs import unpack
@@ -76,6 +78,45 @@ def test_too_many_bytes_or_files_are_left_out(tmp_path, monkeypatch):
     assert len(content(tmp_path / "many")) == 3
 
 
+def test_what_lies_too_deep_is_left_out(tmp_path):
+    deepest = "/".join(["out", *["d"] * (outputs.MAX_DEPTH - 1)])
+    packed = archive(
+        (f"{deepest}/good", tarfile.REGTYPE, b"good"),
+        (f"{deepest}/d/bad", tarfile.REGTYPE, b"bad"),
+        ("/".join(["out", *["d"] * 1900]), tarfile.DIRTYPE, b""),
+        ("out/last", tarfile.REGTYPE, b"last"),
+    )
+    notes = unpack(chunks(packed), tmp_path)
+    assert len(notes) == 2 and all("lies too deep" in note for note in notes)
+    assert max(map(len, notes)) < 200
+    assert sorted(content(tmp_path).values()) == [b"good", b"last"]
+
+
+def test_links_without_number_are_not_counted_for_ever(tmp_path, monkeypatch):
+    monkeypatch.setattr(outputs, "MAX_FILES", 100)
+    packed = archive(*((f"out/{i}", tarfile.LNKTYPE, b"out/x") for i in range(1000)))
+    notes = unpack(chunks(packed), tmp_path)
+    assert len(notes) <= outputs.NOTES and content(tmp_path) == {}
+
+
+def test_a_walk_is_bounded_and_follows_no_link(tmp_path):
+    folder = tmp_path / "run"
+    (folder / "out").mkdir(parents=True)
+    (folder / "out" / "file").write_text("")
+    (folder / "out" / "link").symlink_to("/")
+    fd = os.open(folder / "out", os.O_RDONLY)
+    for _ in range(1900):
+        os.mkdir("d", dir_fd=fd)
+        below = os.open("d", os.O_RDONLY, dir_fd=fd)
+        os.close(fd)
+        fd = below
+    os.close(fd)
+    found = list(outputs.walk(folder))
+    assert {folder, folder / "out", folder / "out" / "file", folder / "out" / "link"} < set(found)
+    assert len(found) == len(set(found)) < 4 + outputs.MAX_DEPTH + 2
+    remove_tree(tmp_path / "run")
+
+
 def test_a_huge_hole_is_not_read(tmp_path):
     """A file of a terabyte without content: its header is enough to say no."""
     member = tarfile.TarInfo("out/hole")
@@ -101,15 +142,15 @@ def test_an_archive_that_breaks_off_keeps_what_came(tmp_path):
 @pytest.mark.parametrize(
     ("wanted", "user"),
     [
-        ("1234", "1234"),
-        ("1234:5", "1234:5"),
-        ("root", AGENT),
-        ("0", AGENT),
-        ("00:0", AGENT),
-        ("1000", AGENT),  # the server's
-        ("agent", AGENT),  # may be root in the image's own list of users
-        ("1234:root", AGENT),
-        ("\u0661", AGENT),
+        ("1234", f"1234:{AGENT}"),
+        ("1234:5", f"1234:{AGENT}"),
+        ("root", f"{AGENT}:{AGENT}"),
+        ("0", f"{AGENT}:{AGENT}"),
+        ("00:0", f"{AGENT}:{AGENT}"),
+        ("1000", f"{AGENT}:{AGENT}"),  # the server's
+        ("agent", f"{AGENT}:{AGENT}"),  # may be root in the image's own list of users
+        ("1234:root", f"{AGENT}:{AGENT}"),
+        ("\u0661", f"{AGENT}:{AGENT}"),
     ],
 )
 def test_who_an_agent_may_be(wanted, user):

@@ -50,6 +50,7 @@ def summary(*games: str, **changes) -> dict:
             "seed": 0,
             "score": 1234.5,
             "episodes": 31,
+            "unplayed_episodes": 0,
             "timesteps": 20_000,
             "timesteps_per_second": 1234.5,
             "verdict": "completed",

@@ -29,6 +29,13 @@ def test_times_that_cannot_be_are_refused(name, value):
         Rules(**{name: value})
 
 
+def test_limits_beyond_all_use_are_refused():
+    with pytest.raises(UsageError, match=r"--wallclock must be at most 31,536,000 seconds"):
+        Rules(wallclock=1e300)
+    with pytest.raises(UsageError, match="--timesteps must be at most"):
+        Rules(timesteps=10**400)
+
+
 def test_a_budget_without_timesteps_is_refused():
     with pytest.raises(UsageError, match="--timesteps must be at least 1, not 0"):
         Rules(timesteps=0)

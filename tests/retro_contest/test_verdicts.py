@@ -34,7 +34,8 @@ ENDING = Ending(
             "server failed",
             "disk full",
         ),
-        ({"stopped": verdicts.OVERDUE}, "server failed", "did not end when its time was up"),
+        ({"stopped": verdicts.OVERDUE}, "hung", "did not end when its time was up"),
+        ({"stopped": verdicts.OVERDUE, "connected": False}, "server failed", "time was up"),
         ({"stopped": verdicts.INTERRUPT}, "interrupted", "after 1,000 of 1,000"),
         ({"stopped": verdicts.AGENT_GONE, "agent_code": 2, "agent_line": "x"}, "crashed", "2: x"),
         ({"stopped": verdicts.AGENT_GONE, "connected": False}, "never connected", "code 0"),
@@ -53,6 +54,35 @@ def test_the_exception_that_ends_the_budget_is_no_failure(error):
     assert judge(ending).reason == "all 1,000 timesteps played"
     time_up = Ending(**(vars(ending) | {"server_ended": Reason.WALLCLOCK_LIMIT}))
     assert judge(time_up).reason == "time was up after 1,000 of 1,000 timesteps"
+
+
+def test_the_agents_words_are_cleaned_and_cut():
+    """Its last line goes into result, summary, terminal and page."""
+    line = "\x1b[31m" + "x" * 900_000
+    for change in (
+        {"server_ended": Reason.CLIENT_DIED, "agent_code": 1, "agent_line": line},
+        {"server_ended": Reason.PROTOCOL_ERROR, "server_detail": line},
+        {"server_ended": None, "server_line": line},
+    ):
+        reason = judge(Ending(**(vars(ENDING) | change))).reason
+        assert len(reason) < 300 and "\x1b" not in reason and "1,000 of 1,000" in reason
+
+
+@pytest.mark.parametrize(
+    ("word", "timesteps", "well"),
+    [
+        ("completed", 1000, True),
+        ("wall-clock", 1, True),
+        ("wall-clock", 0, False),
+        ("ended early", 990, True),
+        ("ended early", 989, False),
+        ("crashed", 999, False),
+        ("never connected", 0, False),
+        ("server failed", 1000, False),
+    ],
+)
+def test_an_agent_ends_well_when_its_budget_is_used_up(word, timesteps, well):
+    assert verdicts.ended_well(word, timesteps, 1000) == well
 
 
 def test_every_way_a_server_can_end_has_a_verdict():
