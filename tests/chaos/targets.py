@@ -27,6 +27,8 @@ from pretrain.data.shards import Shard, open_arrays
 from retro_common.errors import UsageError
 from tests.chaos.harness import Fault, python, start
 
+SECRET = "0123456789abcdef" * 2
+"""of all evaluations: those with different secrets differ"""
 CONFIG = """
 out: {out}
 levels: airstriker
@@ -157,7 +159,7 @@ class Evaluate:
     def start(self, folder: Path, log: Path, environment: dict[str, str]) -> subprocess.Popen:
         words = ["--levels", "airstriker", "--agent", "jerk", "--name", "jerk"]
         words += ["--timesteps", str(self._timesteps), "--seeds", str(self._seeds)]
-        words += ["--results", str(folder / "results")]
+        words += ["--results", str(folder / "results"), "--replay-secret", SECRET]
         return start(python("retro_contest", "evaluate", *words), log, environment)
 
     def ended(self, folder: Path) -> None:

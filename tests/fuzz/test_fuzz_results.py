@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import shutil
@@ -21,6 +22,7 @@ from retro_contest.rules import Rules
 from retro_contest.runs.evaluate import Evaluation, evaluate
 from retro_contest.runs.processes import ProcessRunner
 from retro_contest.runs.progress import Progress
+from retro_contest.runs.results import run_checksum, runs_checksum
 from tests.fuzz.kit import Tally, examples
 from tests.fuzz.mutate import JSON_RAW, damaged, mutated, to_json
 from tests.fuzz.sandbox import Sandbox
@@ -44,20 +46,16 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     submitted = tmp_path_factory.mktemp("bundle")
     (submitted / "config.yaml").write_text("format: 2\nagent: {}\n")
     for name in ("honest", "a-hostile"):
-        results = folder / name
-        if name != "honest":
-            # The runs that are finished are kept: another name, nothing to play.
-            shutil.copytree(folder / "honest", results)
         evaluation = Evaluation(
             name=name,
             level_set="airstriker",
             levels=find("airstriker"),
-            results=results,
+            results=folder / name,
             rules=Rules(timesteps=60),
         )
         with Progress(Console(file=io.StringIO())) as progress:
             evaluate(evaluation, ProcessRunner("random"), threading.Event(), progress)
-        write_record(Args(results, image=f"me/{name}", commit="abc", bundle=submitted))
+        write_record(Args(folder / name, image=f"me/{name}", commit="abc", bundle=submitted))
     return folder
 
 
@@ -172,6 +170,55 @@ def test_changed_files_on_the_page(good: Path, attack: Callable[..., None]) -> N
 
 def write(folder: Path, name: str, text: str) -> None:
     (folder / name).write_bytes(text.encode(errors="surrogatepass"))
+
+
+def seal(folder: Path) -> None:
+    """Write the checksums that fit the files, as whoever makes them up would."""
+    with contextlib.suppress(Exception):  # some changes leave nothing that could be sealed
+        summary = json.loads((folder / "summary.json").read_text())
+        for run in summary["levels"]:
+            place = folder / run["game"] / run["state"] / f"seed-{run['seed']}"
+            run["sha256"] = run_checksum(place)
+        summary["runs_sha256"] = runs_checksum(summary["levels"])
+        (folder / "summary.json").write_text(json.dumps(summary))
+
+
+def test_changed_files_with_their_checksums(good: Path, attack: Callable[..., None]) -> None:
+    """Checksums tell damage from an original, not a liar: whoever makes files up can seal them."""
+
+    def load(change: tuple[str, str]) -> None:
+        def apply(folder: Path) -> None:
+            write(folder, *change)
+            seal(folder)
+
+        attack(apply)
+
+    load = given(changed_json(good))(load)
+    for change in summaries(good):
+        load = example(change)(load)
+    examples(30)(load)()
+
+
+def steal_identity(folder: Path) -> None:
+    """Another evaluation that claims to be the honest one."""
+    theirs = json.loads((folder.parent / "honest/summary.json").read_text())
+    ours = json.loads((folder / "summary.json").read_text())
+    (folder / "summary.json").write_text(json.dumps(ours | {"id": theirs["id"]}))
+
+
+def copy_all(folder: Path) -> None:
+    """The honest evaluation under another name, whose folder comes first."""
+    shutil.rmtree(folder)
+    shutil.copytree(folder.parent / "honest", folder)
+    summary = json.loads((folder / "summary.json").read_text())
+    (folder / "summary.json").write_text(json.dumps(summary | {"name": "mine"}))
+
+
+@pytest.mark.parametrize("change", [steal_identity, copy_all], ids=lambda c: c.__name__)
+def test_a_stolen_identity_takes_nothing_away(
+    attack: Callable[..., None], change: Callable[[Path], None]
+) -> None:
+    attack(change)
 
 
 CELLS = st.sampled_from(
