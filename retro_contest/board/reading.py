@@ -146,7 +146,7 @@ def read_results(folders: Iterable[Path]) -> tuple[list[Results], list[Unread]]:
     for folder in found:
         try:
             read.append(_read(folder))
-        except (UsageError, OSError, RecursionError) as error:
+        except (UsageError, OSError, RuntimeError) as error:  # a loop of links, deep JSON
             unread.append(Unread(folder, clean(error)))
     return _without_copies(read), unread
 
