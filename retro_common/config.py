@@ -90,8 +90,9 @@ class _Loader(yaml.SafeLoader):
 
 
 def _refusal(why: str, event: yaml.Event) -> yaml.YAMLError:
-    mark = event.start_mark  # PyYAML has two classes of marks; either will do
-    return yaml.MarkedYAMLError(problem=why, problem_mark=mark)  # type: ignore[arg-type]
+    place = event.start_mark
+    where = f" (line {place.line + 1}, column {place.column + 1})" if place else ""
+    return yaml.YAMLError(why + where)
 
 
 def _is_text(value: str) -> bool:
