@@ -146,7 +146,7 @@ def read_results(folders: Iterable[Path]) -> tuple[list[Results], list[Unread]]:
     for folder in found:
         try:
             read.append(_read(folder))
-        except (UsageError, OSError, RecursionError) as error:
+        except (UsageError, OSError, RuntimeError) as error:  # a loop of links, deep JSON
             unread.append(Unread(folder, clean(error)))
     return _without_copies(read), unread
 
@@ -250,11 +250,17 @@ def _checked(model: type[Any], content: Any, name: str) -> Any:
 
 
 def _without_copies(read: list[Results]) -> list[Results]:
-    """Of folders with the same identity only the first has a rank."""
-    seen: dict[str, Results] = {}
+    """Of folders with the same evaluation under the same name only the first has a rank.
+
+    The identity alone does not make a copy: everybody can read and write it, and who claims that
+    of somebody else must not take his rank away.
+    """
+    seen: dict[tuple[str, str, str], Results] = {}
     kept = []
     for results in read:
-        known = seen.setdefault(results.summary.id, results) if results.summary.id else results
+        summary = results.summary
+        same = (summary.id, summary.runs_sha256, summary.name)
+        known = seen.setdefault(same, results) if summary.id and not results.remark else results
         if known is not results:
             detail = f"it has the identity of {known.folder}"
             results = Results(results.folder, results.summary, "a copy", detail, results.record)

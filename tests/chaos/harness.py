@@ -155,10 +155,17 @@ class Chaos:
         self.report.seconds = time.monotonic() - began
         return self.target.result(where)
 
-    def kill(self, kills: int, reference: dict[str, Any], within: float | None = None) -> Report:
-        """Kill the command `kills` times, in chains of up to three, each finished and compared.
+    def kill(
+        self,
+        kills: int,
+        reference: dict[str, Any],
+        within: float | None = None,
+        chain_of: int | None = None,
+    ) -> Report:
+        """Kill the command `kills` times, in chains that are each finished and compared.
 
         Args:
+            chain_of: kills in a row (default: one to three, at random).
             within: kill within so many seconds of the start (default: those of the reference).
         """
         within = self.report.seconds if within is None else within
@@ -166,7 +173,7 @@ class Chaos:
         while self.report.kills < kills:
             folder = self.folder / f"chain-{chain}"
             chain += 1
-            goal = min(kills, self.report.kills + self.random.randint(1, 3))
+            goal = min(kills, self.report.kills + (chain_of or self.random.randint(1, 3)))
             before: dict[str, Any] = {}
             finished = False
             while self.report.kills < goal and not finished:

@@ -38,7 +38,7 @@ agent:
   memory: {{hidden: 16, mixtures: 2}}
   controller: {{features: [z, h], hidden: 16}}
   online: {{rollout_length: 64, save_seconds: 0, learner: inline}}
-collect: {{timesteps: 256, shard: 64, workers: 2, behaviours: {{random: 1}}}}
+collect: {{timesteps: 256, shard: 64, workers: 1, behaviours: {{random: 1}}}}
 vision: {{steps: {steps}, batch: 16, kl_warmup: 4}}
 memory: {{steps: {steps}, batch: 4, sequence: 16}}
 controller: {{timesteps: 256, envs: 2, ppo: {{rollout_length: 64, epochs: 1, minibatches: 2}}}}

@@ -25,7 +25,7 @@ def pretrained(pretrain: Chaos) -> dict[str, Any]:
 
 
 def test_pretrain(pretrain: Chaos, pretrained: dict[str, Any]) -> None:
-    report = pretrain.kill(2, pretrained)
+    report = pretrain.kill(2, pretrained, chain_of=2)
     assert report.kills == 2 and report.faults == []
 
 
@@ -33,17 +33,17 @@ def test_collect(pretrain: Chaos, pretrained: dict[str, Any], tmp_path: Path) ->
     chaos = Chaos(Collect(), tmp_path, SEED)
     shards = chaos.reference(pretrain.folder / "reference")
     assert len(shards) == 4 and shards.items() <= pretrained.items()
-    report = chaos.kill(2, shards, within=pretrain.report.seconds / 2)
+    report = chaos.kill(2, shards, within=pretrain.report.seconds / 2, chain_of=2)
     assert report.kills == 2 and report.faults == []
 
 
 def test_evaluate(tmp_path: Path) -> None:
     chaos = Chaos(Evaluate(timesteps=200), tmp_path, SEED)
-    report = chaos.kill(2, chaos.reference())
+    report = chaos.kill(2, chaos.reference(), chain_of=2)
     assert report.kills == 2 and report.faults == []
 
 
 def test_agent(pretrain: Chaos, pretrained: dict[str, Any], tmp_path: Path) -> None:
-    chaos = Chaos(Agent(pretrain.folder / "reference/run/bundle", 200), tmp_path, SEED)
-    report = chaos.kill(2, chaos.reference())
+    chaos = Chaos(Agent(pretrain.folder / "reference/run/bundle", 100), tmp_path, SEED)
+    report = chaos.kill(2, chaos.reference(), chain_of=2)
     assert report.kills == 2 and report.faults == []
