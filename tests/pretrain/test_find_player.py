@@ -49,11 +49,14 @@ def film(timesteps: int, seed: int, lava: bool) -> tuple[list[np.ndarray], list[
     return frames, actions, np.array(centres)
 
 
+LEVEL = "Airstriker-Genesis-v0/Level1"
+
+
 def write_shard(
     path: Path, timesteps: int, seed: int, lava: bool, metadata: dict[str, object] | None = None
 ) -> np.ndarray:
     frames, actions, centres = film(timesteps, seed, lava)
-    writer = ShardWriter("Airstriker-Genesis-v0/Level1", ())
+    writer = ShardWriter(LEVEL, ())
     for t, (frame, action) in enumerate(zip(frames, actions, strict=True)):
         writer.add(frame, action, 0.0, t == 0, t == timesteps - 1, {})
     writer.write(path, metadata or {})
@@ -169,12 +172,16 @@ def collected(folder: Path, lava_from: int, **changes: int) -> PretrainConfig:
     shards = collect.shard_folder(config)
     shards.mkdir(parents=True)
     for number, name in enumerate(collect.shard_names(config)):
-        origin = {
-            "run": collect.stage(config).fingerprint,
-            "seed": seed_of(config.seed, Seeds.COLLECT, number),
-        }
-        write_shard(shards / name, 200, number, number >= lava_from, origin)
+        write_shard(shards / name, 200, number, number >= lava_from, origin_of(config, number))
     return config
+
+
+def origin_of(config: PretrainConfig, number: int) -> dict[str, object]:
+    """What shard `number` of this run says about itself."""
+    return {
+        "run": collect.stage(config).fingerprint,
+        "seed": seed_of(config.seed, Seeds.COLLECT, number),
+    }
 
 
 def test_it_is_found_in_frames_in_which_other_things_move(tmp_path: Path) -> None:
@@ -210,10 +217,10 @@ def test_where_nothing_moves_it_says_so(tmp_path: Path) -> None:
     config = settings_of(tmp_path)
     shards = collect.shard_folder(config)
     shards.mkdir(parents=True)
-    for name in collect.shard_names(config):
-        writer = ShardWriter("test", ())
+    for number, name in enumerate(collect.shard_names(config)):
+        writer = ShardWriter(LEVEL, ())
         for t in range(50):
             writer.add(draw(20, 20, 0), 1, 0.0, t == 0, False, {})
-        writer.write(shards / name, {})
+        writer.write(shards / name, origin_of(config, number))
     with pytest.raises(UsageError, match=r"set agent\.vision\.player_units to 0"):
         find_player.run(config)
