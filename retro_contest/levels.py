@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from retro_common.config import read_yaml
-from retro_common.errors import UsageError, shown
+from retro_common.errors import UsageError
+from retro_common.text import shown
 
 LEVELS_FILE = Path(__file__).with_name("levels.yaml")
 SPLITS = ("train", "validation", "test")

@@ -76,7 +76,7 @@ class Evaluate:
     """With --image: run it as the user it names, even as root (without any capability)."""
 
     def run(self) -> int:
-        from retro_contest.runs import limits
+        from retro_contest.containers import limits
         from retro_contest.runs.evaluate import Evaluation, clean, evaluate
         from retro_contest.runs.progress import Progress, failures, summary_table, unfinished
 
@@ -114,7 +114,7 @@ class Evaluate:
             raise UsageError("--jobs must be at least 1")
 
         # Not at the top: an evaluation of processes needs no client of Docker.
-        from retro_contest.runs.containers import ContainerRunner
+        from retro_contest.containers.runner import ContainerRunner
 
         runner = ContainerRunner(
             self.image,

@@ -163,7 +163,7 @@ def test_the_contest_s_wheel_holds_all_sources_and_data(contest):
     assert "pangolin_dash/integration/PangolinDash-Genesis-v0/rom.md" in wanted
     assert wanted <= contents(wheel)
     rest = {name for name in contents(wheel) - wanted if ".dist-info/" not in name}
-    assert rest == {"pangolin_dash/README.md", "retro_contest/runs/seccomp.json"}
+    assert rest == {"pangolin_dash/README.md", "retro_contest/containers/seccomp.json"}
 
 
 def test_the_contest_s_metadata(contest):
