@@ -76,7 +76,8 @@ def supervise(command: list[str], log: BoundedLog, grace: float) -> int:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             process_group=0,
-            preexec_fn=partial(_die_with, os.getpid()),  # this process has one thread, so this is safe here
+            # This process has one thread, so this is safe here.
+            preexec_fn=partial(_die_with, os.getpid()),
         )
     except OSError as error:
         log.write(f"cannot start {command[0]}: {error.strerror}\n".encode())
