@@ -184,6 +184,7 @@ def test_the_installed_contest_lists_its_levels(contest, tmp_path):
     assert all(act.removeprefix(f"{GAME}/") in acts for act in ACTS)
 
 
+@pytest.mark.slow
 def test_the_installed_contest_evaluates_as_the_checkout_does(contest, tmp_path):
     _, environment = contest
     where = "import retro_contest; print(retro_contest.__file__)"
