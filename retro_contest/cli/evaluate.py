@@ -58,7 +58,7 @@ class Evaluate:
     jobs: Annotated[int, arg(metavar="J")] = 1
     """Runs to play side by side."""
     name: Annotated[str | None, arg(metavar="NAME")] = None
-    """Name on the leaderboard (default: the results folder's)."""
+    """Name on the board (default: the results folder's)."""
     fresh: FlagCreatePairsOff[bool] = False
     """Play finished runs again, with another secret."""
     replay_secret: Annotated[str, arg(metavar="HEX")] = ""

@@ -9,10 +9,10 @@ import tyro
 from tyro.conf import OmitArgPrefixes, subcommand
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
+from retro_contest.cli.board import Board
 from retro_contest.cli.clean import Clean
 from retro_contest.cli.doctor import Doctor
 from retro_contest.cli.evaluate import Evaluate
-from retro_contest.cli.leaderboard import Leaderboard
 from retro_contest.cli.levels import Levels
 from retro_contest.cli.serve import Serve
 
@@ -20,15 +20,13 @@ Command = (
     Annotated[Levels, subcommand(name="levels")]
     | Annotated[Serve, subcommand(name="serve")]
     | Annotated[Evaluate, subcommand(name="evaluate")]
-    | Annotated[Leaderboard, subcommand(name="leaderboard")]
+    | Annotated[Board, subcommand(name="board")]
     | Annotated[Clean, subcommand(name="clean")]
     | Annotated[Doctor, subcommand(name="doctor")]
 )
 
 
-def parse(
-    words: Sequence[str], program: str
-) -> Levels | Serve | Evaluate | Leaderboard | Clean | Doctor:
+def parse(words: Sequence[str], program: str) -> Levels | Serve | Evaluate | Board | Clean | Doctor:
     """The command that a command line means. Ends the process for --help and for wrong options.
 
     Raises:

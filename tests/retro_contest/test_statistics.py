@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as numpy_st
 
-from benchmarks.score import statistics
+from retro_contest.board import statistics
 
 REWARDS = st.floats(-9000, 10_000, allow_nan=False, width=32)
 
