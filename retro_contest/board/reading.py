@@ -1,4 +1,4 @@
-"""Reads results folders for the leaderboard. They may come from strangers, damaged or made up.
+"""Reads results folders for the board. They may come from strangers, damaged or made up.
 
 A folder counts only if it is named, or lies directly in a folder that is named. Nothing inside of a
 run's folder is ever read as a result: there the agent writes. What a folder's files say is checked:
@@ -80,7 +80,7 @@ class Entry(_Model):
 
 
 class Summary(_Model):
-    """What the leaderboard reads of a `summary.json`."""
+    """What the board reads of a `summary.json`."""
 
     id: Words = ""
     name: Words
@@ -98,7 +98,7 @@ class Summary(_Model):
 
 
 class Record(_Model):
-    """What the leaderboard reads of a `submission.json`."""
+    """What the board reads of a `submission.json`."""
 
     image: Words
     digest: Words | None
