@@ -24,7 +24,9 @@ def clean(text: object, limit: int = LIMIT) -> str:
     """
     # Cut before anything that takes time: the text may have any length.
     words = str(text)[: 4 * limit + 4].split()
-    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(words))
+    line = " ".join(words)
+    if not line.isprintable():
+        line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 

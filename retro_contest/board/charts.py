@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,13 +49,10 @@ def line_chart(lines: Sequence[Line], x: Sequence[float], title: str, unit: str)
     known += [line.band for line in lines if line.band is not None]
     values = np.concatenate([np.ravel(of) for of in known])
     frame = _Frame((0.0, float(x[-1])), _span(values))
-    parts = [frame.axes(unit, lambda value: f"{value:,.0f}")]
     kinds = _kinds(lines)
-    parts += reversed(
-        [_line(frame, line, x, kind) for line, kind in zip(lines, kinds, strict=True)]
-    )
-    legend = _legend([line.name for line in lines], kinds)
-    return Markup("<figure>") + _svg(parts, title) + legend + Markup("</figure>")
+    drawn = [_line(frame, line, x, kind) for line, kind in zip(lines, kinds, strict=True)]
+    svg = _svg([frame.rows(), frame.columns(unit), *reversed(drawn)], title)
+    return Markup(f"<figure>{svg}{_legend([line.name for line in lines], kinds)}</figure>")
 
 
 def history_chart(
@@ -71,32 +68,23 @@ def history_chart(
     ends = [end for _, _, interval in points for end in interval or ()]
     values = np.array([*(score for _, score, _ in points), *ends])
     frame = _Frame((0.0, float(len(points))), _span(values))
-    parts = [frame.axes("", None)]
     steps = []
     for i, level in enumerate(best):
         steps += [(frame.x(i), frame.y(level)), (frame.x(i + 1), frame.y(level))]
-    parts.append(Markup('<polyline class="ref" points="{}"/>').format(_points(steps)))
+    parts = [frame.rows(), f'<polyline class="ref" points="{_points(steps)}"/>']
     for i, (label, score, interval) in enumerate(points):
-        x = frame.x(i + 0.5)
+        x = f"{frame.x(i + 0.5):.1f}"
         if interval is not None:
-            low, high = (frame.y(end) for end in interval)
-            parts.append(
-                Markup(
-                    '<line class="c0" x1="{0:.1f}" x2="{0:.1f}" y1="{1:.1f}" y2="{2:.1f}"/>'
-                ).format(x, low, high)
-            )
+            low, high = (f"{frame.y(end):.1f}" for end in interval)
+            parts.append(f'<line class="c0" x1="{x}" x2="{x}" y1="{low}" y2="{high}"/>')
+        text = escape(f"{label}: {score:,.1f}")
         parts.append(
-            Markup(
-                '<circle class="c0" cx="{:.1f}" cy="{:.1f}" r="5"><title>{}</title></circle>'
-            ).format(x, frame.y(score), f"{label}: {score:,.1f}")
+            f'<circle class="c0" cx="{x}" cy="{frame.y(score):.1f}" r="5">'
+            f"<title>{text}</title></circle>"
         )
         if len(points) <= 8 or i in (0, len(points) - 1):
-            parts.append(
-                Markup(
-                    '<text class="tick" text-anchor="middle" x="{:.1f}" y="{}">{}</text>'
-                ).format(x, HEIGHT - BOTTOM + 20, label)
-            )
-    return Markup("<figure>") + _svg(parts, title) + Markup("</figure>")
+            parts.append(_text(frame.x(i + 0.5), HEIGHT - BOTTOM + 20, "middle", label))
+    return Markup(f"<figure>{_svg(parts, title)}</figure>")
 
 
 def interval_bar(score: float | None, interval: Interval | None, top: float) -> Markup:
@@ -107,18 +95,18 @@ def interval_bar(score: float | None, interval: Interval | None, top: float) -> 
     """
     if score is None or top <= 0:
         return Markup("")
-    width = _percent(score, top)
-    bar = Markup('<span class="bar"><i style="width:{:.1f}%"></i>').format(width)
+    ends = ""
     if interval is not None:
         low, high = (_percent(end, top) for end in interval)
-        bar += Markup('<b style="left:{:.1f}%;width:{:.1f}%"></b>').format(low, high - low)
-    return bar + Markup("</span>")
+        ends = f'<b style="left:{low:.1f}%;width:{high - low:.1f}%"></b>'
+    width = f"{_percent(score, top):.1f}"
+    return Markup(f'<span class="bar"><i style="width:{width}%"></i>{ends}</span>')
 
 
 class _Frame:
     """The place of a chart's values on the canvas."""
 
-    def __init__(self, x: tuple[float, float], y: tuple[float, float]) -> None:
+    def __init__(self, x: Interval, y: Interval) -> None:
         self._x, self._y = x, y
 
     def x(self, value: float) -> float:
@@ -129,32 +117,23 @@ class _Frame:
         low, high = self._y
         return HEIGHT - BOTTOM - (value - low) / (high - low) * (HEIGHT - TOP - BOTTOM)
 
-    def axes(self, unit: str, of_x: Callable[[float], str] | None) -> Markup:
-        """Grid lines and their numbers; the x axis only with a way to write its numbers."""
+    def rows(self) -> str:
+        """Grid lines of the y axis and their numbers."""
         parts = []
         for value in ticks(*self._y, 5):
             y = self.y(value)
-            parts.append(
-                Markup(
-                    '<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>'
-                    '<text class="tick" text-anchor="end" x="{}" y="{:.1f}">{}</text>'
-                ).format(LEFT, WIDTH - RIGHT, y, y, LEFT - 8, y + 4, f"{value:,.0f}")
-            )
-        if of_x is not None:
-            numbers = ticks(*self._x, 5)
-            for value in numbers:
-                anchor = "end" if self.x(value) > WIDTH - RIGHT - 20 else "middle"
-                parts.append(
-                    Markup(
-                        '<text class="tick" text-anchor="{}" x="{:.1f}" y="{}">{}</text>'
-                    ).format(anchor, self.x(value), HEIGHT - BOTTOM + 18, of_x(value))
-                )
-            parts.append(
-                Markup(
-                    '<text class="tick" text-anchor="middle" x="{:.1f}" y="{}">{}</text>'
-                ).format((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, unit)
-            )
-        return Markup("").join(parts)
+            ends = f'x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"'
+            parts.append(f'<line class="grid" {ends}/>')
+            parts.append(_text(LEFT - 8, y + 4, "end", f"{value:,.0f}"))
+        return "".join(parts)
+
+    def columns(self, unit: str) -> str:
+        """Numbers of the x axis and their unit."""
+        parts = [_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, "middle", unit)]
+        for value in ticks(*self._x, 5):
+            anchor = "end" if self.x(value) > WIDTH - RIGHT - 20 else "middle"
+            parts.append(_text(self.x(value), HEIGHT - BOTTOM + 18, anchor, f"{value:,.0f}"))
+        return "".join(parts)
 
 
 def ticks(low: float, high: float, about: int) -> list[float]:
@@ -173,22 +152,21 @@ def _span(values: np.ndarray) -> tuple[float, float]:
     return (low, high + 0.05 * (high - low)) if high > low else (0.0, 1.0)
 
 
-def _line(frame: _Frame, line: Line, x: Sequence[float], kind: str) -> Markup:
+def _line(frame: _Frame, line: Line, x: Sequence[float], kind: str) -> str:
     known = np.flatnonzero(~np.isnan(line.y)).tolist()
     places = [(frame.x(x[i]), frame.y(line.y[i])) for i in known]
-    drawn = Markup("")
+    band = ""
     if line.band is not None and len(places) > 1:
         low, high = line.band
         around = [(frame.x(x[i]), frame.y(high[i])) for i in known]
         around += [(frame.x(x[i]), frame.y(low[i])) for i in reversed(known)]
-        drawn += Markup('<polygon class="band {}" points="{}"/>').format(kind, _points(around))
-    drawn += Markup('<polyline class="{}" points="{}"><title>{}</title></polyline>').format(
-        kind, _points(places), line.name
-    )
+        band = f'<polygon class="band {kind}" points="{_points(around)}"/>'
+    dot = ""
     if len(places) == 1:
         ((cx, cy),) = places
-        drawn += Markup('<circle class="{}" cx="{:.1f}" cy="{:.1f}" r="4"/>').format(kind, cx, cy)
-    return drawn
+        dot = f'<circle class="{kind}" cx="{cx:.1f}" cy="{cy:.1f}" r="4"/>'
+    points = f'<polyline class="{kind}" points="{_points(places)}">'
+    return f"{band}{points}<title>{escape(line.name)}</title></polyline>{dot}"
 
 
 def _kinds(lines: Sequence[Line]) -> list[str]:
@@ -200,20 +178,23 @@ def _kinds(lines: Sequence[Line]) -> list[str]:
     ]
 
 
-def _legend(names: Sequence[str], kinds: Sequence[str]) -> Markup:
-    key = Markup(
+def _legend(names: Sequence[str], kinds: Sequence[str]) -> str:
+    items = "".join(
         '<li><svg viewBox="0 0 32 10" aria-hidden="true">'
-        '<line class="{}" x1="0" x2="32" y1="5" y2="5"/></svg>{}</li>'
+        f'<line class="{kind}" x1="0" x2="32" y1="5" y2="5"/></svg>{escape(name)}</li>'
+        for name, kind in zip(names, kinds, strict=True)
     )
-    items = [key.format(kind, name) for name, kind in zip(names, kinds, strict=True)]
-    return Markup('<ul class="legend">') + Markup("").join(items) + Markup("</ul>")
+    return f'<ul class="legend">{items}</ul>'
 
 
-def _svg(parts: Sequence[Markup], title: str) -> Markup:
-    head = Markup('<svg role="img" viewBox="0 0 {} {}" aria-label="{}">').format(
-        WIDTH, HEIGHT, escape(title)
-    )
-    return head + Markup("").join(parts) + Markup("</svg>")
+def _svg(parts: Sequence[str], title: str) -> str:
+    box = f'viewBox="0 0 {WIDTH} {HEIGHT}"'
+    return f'<svg role="img" {box} aria-label="{escape(title)}">{"".join(parts)}</svg>'
+
+
+def _text(x: float, y: float, anchor: str, text: str) -> str:
+    place = f'text-anchor="{anchor}" x="{x:.1f}" y="{y:.1f}"'
+    return f'<text class="tick" {place}>{escape(text)}</text>'
 
 
 def _points(places: Sequence[tuple[float, float]]) -> str:

@@ -31,8 +31,8 @@ from retro_contest.runs.results import (
     RESULT_FILE,
     SUMMARY_FILE,
     Episode,
+    content_checksum,
     read_monitor,
-    run_checksum,
     run_score,
     runs_checksum,
     unplayed_episodes,
@@ -240,11 +240,11 @@ def _run(folder: Path, summary: Summary, entry: Entry) -> tuple[list[Episode], s
     for path in (place / RESULT_FILE, place / MONITOR_FILE):
         if path.is_symlink() or (path.exists() and not path.is_file()):
             raise UsageError(f"{entry.run}/{path.name} is not a plain file")
-    if run_checksum(place) != entry.sha256:
-        raise UsageError(f"the files of {entry.run} are not those that were written")
     result = read_json(place / RESULT_FILE)
-    written = entry.model_dump(exclude_unset=True)
     episodes = read_monitor(place / MONITOR_FILE)
+    if content_checksum(result, episodes) != entry.sha256:
+        raise UsageError(f"the files of {entry.run} are not those that were written")
+    written = entry.model_dump(exclude_unset=True)
     unplayed = unplayed_episodes(entry.verdict, entry.timesteps, summary.timesteps)
     score = run_score(episodes, unplayed)
     same = entry.score == score or (

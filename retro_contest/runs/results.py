@@ -139,7 +139,12 @@ def run_checksum(folder: Path) -> str:
     Raises:
         UsageError: one of the files cannot be read.
     """
-    content = [read_json(folder / RESULT_FILE), read_monitor(folder / MONITOR_FILE)]
+    return content_checksum(read_json(folder / RESULT_FILE), read_monitor(folder / MONITOR_FILE))
+
+
+def content_checksum(result: Any, episodes: Sequence[Episode]) -> str:
+    """`run_checksum` of the content of the two files."""
+    content = [result, episodes]
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
