@@ -83,16 +83,19 @@ class Reference:
 
 
 def references(levels: tuple[str, ...], timesteps: int) -> tuple[Reference, ...]:
-    """The references of a board with these levels and this budget, the best first."""
+    """The references of a board with these levels and this budget, the best first.
+
+    Agents that were measured on more levels are compared on these.
+    """
     found = [
         Reference(
             name=entry["name"],
             source=entry["source"],
-            scores=entry["scores"],
-            curves={level: np.array(of) for level, of in entry["curves"].items()},
+            scores={level: entry["scores"][level] for level in levels},
+            curves={level: np.array(entry["curves"][level]) for level in levels},
         )
         for entry in _measured()
-        if entry["timesteps"] == timesteps and set(entry["scores"]) == set(levels)
+        if entry["timesteps"] == timesteps and set(levels) <= set(entry["scores"])
     ]
     if timesteps == PUBLISHED_TIMESTEPS:
         for level_set, scores in PUBLISHED.items():

@@ -184,6 +184,13 @@ def test_the_levels_of_the_kit_have_references(tmp_path):
     assert all(reference.interval and reference.source for reference in board.references)
 
 
+def test_references_are_compared_on_the_levels_of_the_board(tmp_path):
+    game, act = "PangolinDash-Genesis-v0", "FernHollow.Act3"
+    submit(tmp_path, "mine", [[1.0, 2.0]], timesteps=20_000, game=game, levels=(act,))
+    (board,) = load_boards([tmp_path]).boards
+    assert board.references and {*board.references[0].scores} == {f"{game}/{act}"}
+
+
 def test_published_scores_stand_beside_those_of_sonic(tmp_path):
     levels = find("sonic-validation")
     (entry,) = {level.game for level in levels[:1]}
