@@ -12,6 +12,7 @@ from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, Pri
 from retro_contest.cli.clean import Clean
 from retro_contest.cli.doctor import Doctor
 from retro_contest.cli.evaluate import Evaluate
+from retro_contest.cli.film import Film
 from retro_contest.cli.leaderboard import Leaderboard
 from retro_contest.cli.levels import Levels
 from retro_contest.cli.serve import Serve
@@ -21,6 +22,7 @@ Command = (
     | Annotated[Serve, subcommand(name="serve")]
     | Annotated[Evaluate, subcommand(name="evaluate")]
     | Annotated[Leaderboard, subcommand(name="leaderboard")]
+    | Annotated[Film, subcommand(name="film")]
     | Annotated[Clean, subcommand(name="clean")]
     | Annotated[Doctor, subcommand(name="doctor")]
 )
@@ -28,7 +30,7 @@ Command = (
 
 def parse(
     words: Sequence[str], program: str
-) -> Levels | Serve | Evaluate | Leaderboard | Clean | Doctor:
+) -> Levels | Serve | Evaluate | Leaderboard | Film | Clean | Doctor:
     """The command that a command line means. Ends the process for --help and for wrong options.
 
     Raises:

@@ -98,6 +98,25 @@ class Observer(Protocol):
         """A run ended with this result."""
 
 
+class Observers:
+    """Several observers as one."""
+
+    def __init__(self, *observers: Observer) -> None:
+        self._observers = observers
+
+    def begin(self, runs: list[Run], kept: dict[Run, dict[str, Any]]) -> None:
+        for observer in self._observers:
+            observer.begin(runs, kept)
+
+    def update(self, run: Run, status: Status) -> None:
+        for observer in self._observers:
+            observer.update(run, status)
+
+    def end(self, run: Run, result: dict[str, Any]) -> None:
+        for observer in self._observers:
+            observer.end(run, result)
+
+
 def evaluate(
     evaluation: Evaluation, runner: Runner, interrupted: threading.Event, observer: Observer
 ) -> dict[str, Any]:
