@@ -26,7 +26,7 @@ SCALE = 2
 """size of the game's pixels in a film"""
 MAX_BYTES = 3_000_000
 """size that a panel may add to a film"""
-CRF = 24
+CRF = 26
 """quality that x264 aims at where the size allows it: 18 is excellent, 30 is poor"""
 MOST_BITS = 2_000_000
 """bits per second above which no film gets"""
@@ -67,17 +67,41 @@ def check_encoder() -> None:
         raise UsageError(f"films need the program FFmpeg: {clean(error)}") from None
 
 
-def picture(panels: Sequence[Panel]) -> np.ndarray:
-    """Panels side by side, uint8 `(height, width, 3)`; both are even."""
-    drawn = [_draw(panel) for panel in panels]
-    height = max(each.shape[0] for each in drawn)
-    columns: list[np.ndarray] = []
-    for each in drawn:
-        column = np.full((height, each.shape[1] + GAP, 3), BACKGROUND, np.uint8)
-        column[: each.shape[0], : each.shape[1]] = each
-        columns.append(column)
-    whole = np.concatenate(columns, axis=1)[:, :-GAP]
-    return np.ascontiguousarray(whole[: height // 2 * 2, : whole.shape[1] // 2 * 2])
+class Canvas:
+    """Panels side by side. Painting uses the same memory again and again."""
+
+    def __init__(self, frames: Sequence[np.ndarray]) -> None:
+        """
+        Args:
+            frames: of each panel a frame, for its size.
+        """
+        sizes = [(frame.shape[0] * SCALE, frame.shape[1] * SCALE) for frame in frames]
+        height = max(size[0] for size in sizes) + CAPTION
+        width = sum(size[1] for size in sizes) + GAP * (len(sizes) - 1)
+        # H.264 wants even sizes.
+        self._picture = np.full((height + height % 2, width + width % 2, 3), BACKGROUND, np.uint8)
+        lefts = np.cumsum([0, *(size[1] + GAP for size in sizes[:-1])])
+        self._places = [
+            (int(left), *size) for left, size in zip(lefts, sizes, strict=True)
+        ]  # left, height, width
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels, both even."""
+        return self._picture.shape[1], self._picture.shape[0]
+
+    def paint(self, panels: Sequence[Panel]) -> np.ndarray:
+        """The picture, uint8 `(height, width, 3)`, valid until the next one is painted."""
+        for panel, (left, height, width) in zip(panels, self._places, strict=True):
+            game = self._picture[:height, left : left + width]
+            frame = panel.frame // 3 if panel.over else panel.frame
+            for row in range(SCALE):
+                for column in range(SCALE):
+                    game[row::SCALE, column::SCALE] = frame
+            if panel.over:
+                game[height // 2 - CAPTION // 2 :][:CAPTION] = _over(panel.over, width)
+            self._picture[height : height + CAPTION, left : left + width] = _caption(panel, width)
+        return self._picture
 
 
 @contextmanager
@@ -122,26 +146,26 @@ def encoder(path: Path, size: tuple[int, int], pictures: int, panels: int) -> It
         writer.close()
 
 
-def _draw(panel: Panel) -> np.ndarray:
-    """A panel: the enlarged game, and two lines of text under it."""
-    frame = panel.frame
-    if panel.over:
-        frame = frame // 2
-    enlarged = frame.repeat(SCALE, axis=0).repeat(SCALE, axis=1)
-    height, width = enlarged.shape[:2]
-    image = Image.new("RGB", (width, height + CAPTION), BACKGROUND)
-    image.paste(Image.fromarray(enlarged))
+def _caption(panel: Panel, width: int) -> np.ndarray:
+    """The two lines under a panel."""
+    image = Image.new("RGB", (width, CAPTION), BACKGROUND)
     draw = ImageDraw.Draw(image)
-    above, below = height + 8, height + 8 + TEXT_SIZE + 8
-    reward = f"reward {panel.reward:,.0f}"
-    timestep = f"timestep {panel.timestep:,}"
-    _write(draw, panel.agent, (GAP, above), width - _width(reward, bold=True) - 4 * GAP, INK, True)
+    above, below = 8, 8 + TEXT_SIZE + 8
+    reward, timestep = f"reward {panel.reward:,.0f}", f"timestep {panel.timestep:,}"
+    _write(draw, panel.agent, (GAP, above), width - _width(reward, True) - 4 * GAP, INK, True)
     _write(draw, reward, (width - GAP, above), width, ACCENT, True, right=True)
     _write(draw, panel.episode, (GAP, below), width - _width(timestep) - 4 * GAP, FAINT)
     _write(draw, timestep, (width - GAP, below), width, FAINT, right=True)
-    if panel.over:
-        left = (width - _width(panel.over, bold=True)) / 2
-        _write(draw, panel.over, (left, height / 2 - TEXT_SIZE), width, INK, True)
+    return np.asarray(image)
+
+
+@functools.lru_cache(maxsize=8)
+def _over(text: str, width: int) -> np.ndarray:
+    """A line in the middle of a panel."""
+    image = Image.new("RGB", (width, CAPTION), BACKGROUND)
+    left = (width - min(_width(text, True), width)) / 2
+    at = (left, (CAPTION - TEXT_SIZE) / 2 - 2)
+    _write(ImageDraw.Draw(image), text, at, width, INK, True)
     return np.asarray(image)
 
 

@@ -24,7 +24,7 @@ from retro_common.text import clean
 from retro_contest.levels import Level, find, rom_file, sha1
 from retro_contest.rules import TIME_LIMIT
 from retro_contest.runs import film_writer
-from retro_contest.runs.film_writer import FPS, Panel, encoder, picture
+from retro_contest.runs.film_writer import FPS, Canvas, Panel, encoder
 from retro_contest.runs.monitor import MONITOR_FILE
 from retro_contest.runs.results import RESULT_FILE, SUMMARY_FILE, make_folder, read_monitor
 
@@ -168,17 +168,18 @@ def make_film(takes: Sequence[Take], path: Path) -> Film:
     make_folder(path.parent)
     reels = [Reel(take) for take in takes]
     length = max(len(reel) for reel in reels)
-    size = picture([reel.panel(0) for reel in reels]).shape
+    canvas = Canvas([reel.panel(0).frame for reel in reels])
     temporary = path.with_name(f".{path.stem}.tmp.mp4")
     poster = path.with_suffix(".png")
     try:
-        with encoder(temporary, (size[1], size[0]), length + HOLD, len(takes)) as writer:
+        with encoder(temporary, canvas.size, length + HOLD, len(takes)) as writer:
             for t in range(length + HOLD):
-                writer.send(picture([reel.panel(t) for reel in reels]))
+                writer.send(canvas.paint([reel.panel(t) for reel in reels]))
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-    Image.fromarray(picture([reel.panel(len(reel) * 2 // 3) for reel in reels])).save(poster)
+    shown = canvas.paint([reel.panel(len(reel) * 2 // 3) for reel in reels])
+    Image.fromarray(shown).save(poster)
     return Film(path, poster, tuple(takes))
 
 
