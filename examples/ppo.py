@@ -28,7 +28,7 @@ from retro_contest.emulator.preprocessing import Preprocessing
 LEVELS = ("FernHollow.Act1", "AmberDunes.Act1", "FrostPeak.Act2")
 VIEW = {
     "actions": ("RIGHT", "RIGHT B", "B", "LEFT", "LEFT B", "DOWN", "RIGHT DOWN"),
-    "size": 84,
+    "size": 64,
     "grey": True,
     "stack": 4,
 }
@@ -42,7 +42,7 @@ EPOCHS, MINIBATCHES, LEARNING_RATE = 3, 4, 2.5e-4
 
 
 class Agent(nn.Module):
-    """Policy and value function on frames, uint8 `(B, 4, 84, 84)`."""
+    """Policy and value function on frames, uint8 `(B, 4, 64, 64)`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class Agent(nn.Module):
             *(nn.Conv2d(4, 32, 8, stride=4), nn.ReLU()),
             *(nn.Conv2d(32, 64, 4, stride=2), nn.ReLU()),
             *(nn.Conv2d(64, 64, 3, stride=1), nn.ReLU()),
-            *(nn.Flatten(), nn.Linear(64 * 7 * 7, 512), nn.ReLU()),
+            *(nn.Flatten(), nn.Linear(64 * 4 * 4, 512), nn.ReLU()),
         )
         self.policy, self.value = nn.Linear(512, ACTIONS), nn.Linear(512, 1)
         nn.init.orthogonal_(self.policy.weight, 0.01)
@@ -70,7 +70,7 @@ def train(args: argparse.Namespace) -> None:
     optimizer = torch.optim.Adam(agent.parameters(), LEARNING_RATE, eps=1e-5)
     steps = args.rollout
     shape = (steps, args.envs)
-    frames = np.zeros((*shape, 4, 84, 84), np.uint8)
+    frames = np.zeros((*shape, 4, 64, 64), np.uint8)
     actions, log_probs = np.zeros(shape, np.int64), np.zeros(shape, np.float32)
     rewards, values = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     ended = np.zeros(shape, bool)

@@ -27,7 +27,7 @@ from retro_contest.emulator.preprocessing import Preprocessing
 LEVELS = ("FernHollow.Act1", "AmberDunes.Act1", "FrostPeak.Act2")
 VIEW = {
     "actions": ("RIGHT", "RIGHT B", "B", "LEFT", "LEFT B", "DOWN", "RIGHT DOWN"),
-    "size": 84,
+    "size": 64,
     "grey": True,
     "stack": 4,
 }

@@ -43,18 +43,27 @@ def open_tracker(name: str, folder: Path, run: str, settings: Mapping[str, Any])
     Raises:
         UsageError: there is no such tracker, it is not installed, or it does not start.
     """
+    library = import_tracker(name)
     kinds = {"wandb": Wandb, "mlflow": MLflow, "trackio": Trackio}
-    if name not in kinds:
-        raise UsageError(f"--track {cut(name, 40)}: there are {', '.join(TRACKERS)}")
-    try:
-        library = importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        extra = f"pip install 'retro-contest-kit[{name}]'"
-        raise UsageError(f"--track {name} lacks the library {error.name}: {extra}") from None
     try:
         return kinds[name](library, folder, run, settings)
     except Exception as error:  # its own: no login, no network, a folder that cannot be written
         raise UsageError(f"--track {name}: {cut(error)}") from None
+
+
+def import_tracker(name: str) -> ModuleType:
+    """The library of a tracker.
+
+    Raises:
+        UsageError: there is no such tracker, or it is not installed.
+    """
+    if name not in TRACKERS:
+        raise UsageError(f"--track {cut(name, 40)}: there are {', '.join(TRACKERS)}")
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        extra = f"pip install 'retro-contest-kit[{name}]'"
+        raise UsageError(f"--track {name} lacks the library {error.name}: {extra}") from None
 
 
 class TensorBoard:
@@ -133,12 +142,11 @@ class Trackio:
     def __init__(
         self, trackio: ModuleType, folder: Path, run: str, settings: Mapping[str, Any]
     ) -> None:
-        self._trackio = trackio
-        trackio.init(project=PROJECT, name=run, config=dict(settings))
+        self._run = trackio.init(project=PROJECT, name=run, config=dict(settings), embed=False)
 
     def log(self, part: str, scalars: Mapping[str, float], step: int) -> None:
         named = {f"{part}/{name}": value for name, value in scalars.items()}
-        self._trackio.log({**named, "timesteps": step})
+        self._run.log({**named, "timesteps": step})
 
     def close(self) -> None:
-        self._trackio.finish()
+        self._run.finish()

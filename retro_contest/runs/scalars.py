@@ -6,16 +6,20 @@ so far, and the speed.
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from retro_common.errors import cut
 from retro_common.tracking import Tracker
 from retro_contest.runs.match import Run
 from retro_contest.runs.monitor import MONITOR_FILE
 from retro_contest.runs.serve import Status
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -33,7 +37,7 @@ class Scalars:
     """An observer of an evaluation (`retro_contest.runs.evaluate.Observer`)."""
 
     def __init__(self, trackers: Sequence[Tracker]) -> None:
-        self._trackers = trackers
+        self._trackers = list(trackers)
         self._lock = threading.Lock()
         self._runs: dict[str, _Progress] = {}
 
@@ -60,8 +64,7 @@ class Scalars:
 
     def close(self) -> None:
         """Write what is not written yet."""
-        for tracker in self._trackers:
-            tracker.close()
+        self._each(lambda tracker: tracker.close())
 
     def _episodes(self, run: Run, progress: _Progress) -> None:
         """Hand on the rows of `monitor.csv` that are new."""
@@ -77,8 +80,16 @@ class Scalars:
             self._log(run, scalars, progress.timesteps)
 
     def _log(self, run: Run, scalars: dict[str, float], step: int) -> None:
-        for tracker in self._trackers:
-            tracker.log(run.name, scalars, step)
+        self._each(lambda tracker: tracker.log(run.name, scalars, step))
+
+    def _each(self, use: Callable[[Tracker], None]) -> None:
+        """Use every tracker. One that fails is left out from then on: the contest goes on."""
+        for tracker in list(self._trackers):
+            try:
+                use(tracker)
+            except Exception as error:  # the network, a full disk, the library's own
+                self._trackers.remove(tracker)
+                log.warning("%s stopped: %s", type(tracker).__name__, cut(error))
 
 
 def _new_rows(file: Path, progress: _Progress) -> list[tuple[float, int]]:

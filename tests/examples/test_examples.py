@@ -30,11 +30,11 @@ def run(*command: object, cwd: Path) -> str:
 @pytest.mark.parametrize(("script", "model"), [("ppo.py", "ppo.pt"), ("sb3_ppo.py", "sb3.zip")])
 def test_an_example_trains_and_enters_the_contest(script: str, model: str, tmp_path: Path) -> None:
     example = ROOT / "examples" / script
-    sizes = ["--timesteps", 2048, "--envs", 4, "--rollout", 128]
+    sizes = ["--timesteps", 1024, "--envs", 4, "--rollout", 64]
     output = run(sys.executable, example, "train", *sizes, "--to", model, cwd=tmp_path)
     assert f"wrote {model}" in output
     agent = f"python {shlex.quote(str(example))} play {model}"
-    evaluate = ["evaluate", "--levels", "FernHollow.Act3", "--timesteps", 250]
+    evaluate = ["evaluate", "--levels", "FernHollow.Act3", "--timesteps", 200]
     evaluate += ["--agent", agent, "--results", "results"]
     run(sys.executable, "-m", "retro_contest", *evaluate, cwd=tmp_path)
     summary = json.loads((tmp_path / "results/summary.json").read_text())

@@ -63,7 +63,7 @@ def test_evaluate_films_the_best_episode(recorded: Path) -> None:
     # What is seen is what was played, but for the losses of the encoding.
     for picture, timestep in zip(seen, play(read_bk2(take.movie)), strict=False):
         assert picture.shape == (SIZE[1], SIZE[0], 3)
-        game = picture[: -CAPTION : SCALE, ::SCALE]
+        game = picture[:-CAPTION:SCALE, ::SCALE]
         assert np.abs(game.astype(int) - timestep.following).mean() < 12
     poster = Image.open(film.with_suffix(".png"))
     assert poster.size == SIZE
