@@ -15,6 +15,7 @@ from retro_contest.cli.evaluate import Evaluate
 from retro_contest.cli.film import Film
 from retro_contest.cli.leaderboard import Leaderboard
 from retro_contest.cli.levels import Levels
+from retro_contest.cli.publish import Publish
 from retro_contest.cli.serve import Serve
 
 Command = (
@@ -23,6 +24,7 @@ Command = (
     | Annotated[Evaluate, subcommand(name="evaluate")]
     | Annotated[Leaderboard, subcommand(name="leaderboard")]
     | Annotated[Film, subcommand(name="film")]
+    | Annotated[Publish, subcommand(name="publish")]
     | Annotated[Clean, subcommand(name="clean")]
     | Annotated[Doctor, subcommand(name="doctor")]
 )
@@ -30,7 +32,7 @@ Command = (
 
 def parse(
     words: Sequence[str], program: str
-) -> Levels | Serve | Evaluate | Leaderboard | Film | Clean | Doctor:
+) -> Levels | Serve | Evaluate | Leaderboard | Film | Publish | Clean | Doctor:
     """The command that a command line means. Ends the process for --help and for wrong options.
 
     Raises:

@@ -16,7 +16,9 @@ from retro_common.errors import UsageError
 def test_a_tracker_that_is_not_installed_is_named_before_a_stage_begins(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
     tiny = str(Path(__file__).with_name("tiny.yaml"))
-    words = ["collect", "--config", tiny, "--out", str(tmp_path / "run"), "--track", "wandb"]
+    config = tmp_path / "config.yaml"
+    config.write_text(f"extends: {tiny}\nout: {tmp_path / 'run'}\nlevels: airstriker\n")
+    words = ["collect", "--config", str(config), "--track", "wandb"]
     with pytest.raises(UsageError, match=r"pip install 'retro-contest-kit\[wandb\]'"):
         main(words)
     assert not (tmp_path / "run").exists()
