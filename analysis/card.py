@@ -147,9 +147,8 @@ def _body(
         "learning while it plays. It consists of a world model (V sees, M remembers and predicts) "
         "and a controller C, as configuration and safetensors; there is no pickle in it.",
         "## Use",
-        "With the Retro Contest Kit, from a copy of this repository:",
-        f"```sh\ngit clone https://huggingface.co/OWNER/{name}\n"
-        "retro-contest evaluate --levels pangolin-test --timesteps 20000 "
+        f"With the Retro Contest Kit, from a clone of this repository in the folder `{name}`:",
+        "```sh\nretro-contest evaluate --levels pangolin-test --timesteps 20000 "
         f'--agent "python -m agent --bundle {name}" --results results/{name}\n```',
         "## Networks",
         _table(

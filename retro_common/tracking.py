@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
@@ -44,6 +44,7 @@ def open_tracker(name: str, folder: Path, run: str, settings: Mapping[str, Any])
         UsageError: there is no such tracker, it is not installed, or it does not start.
     """
     library = import_tracker(name)
+    kinds: dict[str, Callable[..., Tracker]]
     kinds = {"wandb": Wandb, "mlflow": MLflow, "trackio": Trackio}
     try:
         return kinds[name](library, folder, run, settings)
@@ -72,7 +73,8 @@ class TensorBoard:
     def __init__(self, folder: Path) -> None:
         from tensorboard.summary import Writer
 
-        self._new, self._folder, self._writers = Writer, folder, {}
+        self._new, self._folder = Writer, folder
+        self._writers: dict[str, Writer] = {}
 
     @staticmethod
     def installed() -> bool:
