@@ -21,8 +21,11 @@ demo: $(VENV)/installed  ## the shipped agent on a level it never saw: a table a
 pretrain: $(VENV)/installed  ## train V, M and C from zero on Pangolin Dash (about 100 minutes on 2 cores)
 	$(PYTHON) -m pretrain all --config configs/pangolin.yaml
 
-test: $(VENV)/installed  ## all tests, on the real emulator
-	$(PYTHON) -m pytest -n 2 --dist loadfile
+test: $(VENV)/installed  ## the tests, on the real emulator (under 10 minutes on 2 cores)
+	$(PYTHON) -m pytest -n 2 --dist loadfile -m "not slow"
+
+test-slow: $(VENV)/installed  ## the slow tests: kills, rebuilds, every single act (CI runs both)
+	$(PYTHON) -m pytest -n 2 --dist loadfile -m slow
 
 fuzz: $(VENV)/installed  ## hostile input for every reader, many examples (FUZZ_FACTOR=50 times `make test`)
 	FUZZ=long $(PYTHON) -m pytest tests/fuzz -n 2 --dist loadfile --timeout 0
@@ -56,4 +59,4 @@ clean-runs:  ## remove runs/, the output of pretraining; asks first
 	du -sh runs; printf 'Remove runs/ with all that was trained? [y/N] '; \
 	read -r answer && [ "$$answer" = y ] && rm -rf runs || echo "runs/ stays"
 
-.PHONY: help demo pretrain test fuzz chaos lint bench game wheel clean clean-runs
+.PHONY: help demo pretrain test test-slow fuzz chaos lint bench game wheel clean clean-runs

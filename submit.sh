@@ -8,7 +8,7 @@ usage() {
 usage: ./submit.sh [options] [-- DOCKER BUILD ARGUMENTS]
 
 Build the agent image, let it play a short check evaluation in containers, push it, and write a
-record that `retro-contest leaderboard` reads. An image that fails its check is not pushed.
+record that `retro-contest board` reads. An image that fails its check is not pushed.
 
   --registry HOST/REPO  where to push it (without: it stays on this machine)
   --tag TAG             its tag (default: version and commit)

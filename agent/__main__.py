@@ -22,7 +22,8 @@ from agent.learner.handle import start
 from agent.learning.planner import Budget
 from gym_remote.client import RemoteEnv
 from gym_remote.exceptions import GymRemoteError
-from retro_common.errors import UsageError, shown
+from retro_common.errors import UsageError
+from retro_common.text import shown
 
 MAX_THREADS = 1024
 

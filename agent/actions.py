@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from gym_remote.spaces import BUTTONS
-from retro_common.errors import UsageError, shown
+from retro_common.errors import UsageError
+from retro_common.text import shown
 
 
 def action_table(combinations: Sequence[str]) -> np.ndarray:

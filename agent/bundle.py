@@ -24,8 +24,9 @@ from agent.config import AgentConfig
 from agent.models.actor import MAX_PARAMETERS, Actor, Models
 from agent.models.frames import SIZE
 from retro_common.config import FORBID_UNKNOWN, read_yaml, to_dict, validate
-from retro_common.errors import UsageError, cut, shown
+from retro_common.errors import UsageError
 from retro_common.files import UnreadableFile, read_plain, write_atomically
+from retro_common.text import clean, shown
 
 FORMAT = 2
 CONFIG = "config.yaml"
@@ -141,20 +142,20 @@ def _read_weights(path: Path, sha256: str, module: torch.nn.Module) -> dict[str,
         content = read_plain(path, MAX_BYTES)
     except UnreadableFile as error:
         raise UsageError(
-            f"{cut(path, 400)}: the bundle's weights cannot be read: {error.why}"
+            f"{clean(path, 400)}: the bundle's weights cannot be read: {error.why}"
         ) from None
     if hashlib.sha256(content).hexdigest() != sha256:
         raise UsageError(f"{path}: truncated or changed: its SHA-256 is not the bundle's")
     try:
         tensors = safetensors.torch.load(content)
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise UsageError(f"{path}: not a safetensors file: {cut(error)}") from None
+        raise UsageError(f"{path}: not a safetensors file: {clean(error)}") from None
     expected = {key: _kind(value) for key, value in module.state_dict().items()}
     found = {key: _kind(value) for key, value in tensors.items()}
     for key in sorted(expected.keys() | found.keys()):
         if expected.get(key) != found.get(key):
             raise UsageError(
-                f"{path}: weights do not fit the configuration: {cut(key, 80)} is"
+                f"{path}: weights do not fit the configuration: {clean(key, 80)} is"
                 f" {found.get(key, 'missing')}, should be {expected.get(key, 'absent')}"
             )
         if not torch.isfinite(tensors[key]).all():
@@ -163,7 +164,7 @@ def _read_weights(path: Path, sha256: str, module: torch.nn.Module) -> dict[str,
 
 
 def _kind(tensor: torch.Tensor) -> str:
-    return cut(f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}")
+    return clean(f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}")
 
 
 def _can_act(models: Models) -> bool:

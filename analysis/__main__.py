@@ -10,7 +10,8 @@ from typing import Annotated
 import tyro
 from tyro.conf import OmitArgPrefixes, subcommand
 
-from retro_common.errors import UsageError, shown
+from retro_common.errors import UsageError
+from retro_common.text import shown
 
 SHIPPED = Path("bundles/pangolin")
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import numpy as np
 import yaml
 
 from agent import bundle
@@ -20,8 +21,8 @@ from agent.bundle import Manifest
 from retro_common.errors import UsageError
 from retro_common.files import read_json_object, write_atomically
 from retro_common.text import clean
-from retro_contest.board.leaderboard import bootstrap_interval
 from retro_contest.board.reading import Results, read_results
+from retro_contest.board.statistics import interval
 from retro_contest.runs.agent_files import digest
 from retro_contest.runs.results import RESULT_FILE, level_scores
 
@@ -90,10 +91,10 @@ def _digest_without_card(folder: Path) -> str:
 def _mean(results: Results) -> tuple[float, str]:
     """Score, and its 95% interval in words."""
     scores = level_scores(run.model_dump() for run in results.summary.levels)
-    interval = bootstrap_interval(list(scores.values()))
-    words = "one run per level" if interval is None else "95% interval {:,.0f} to {:,.0f}"
+    found = interval([np.array(runs) for runs in scores.values()])
+    words = "one run per level" if found is None else "95% interval {:,.0f} to {:,.0f}"
     score = fmean(fmean(runs) for runs in scores.values())
-    return score, words.format(*(interval or ()))
+    return score, words.format(*(found or ()))
 
 
 def _contest(results: Results) -> str:
@@ -112,7 +113,7 @@ def _head(name: str, scored: Sequence[Results], licence: str) -> dict[str, Any]:
     }
     found = []
     for results in scored:
-        score, interval = _mean(results)
+        score, spread = _mean(results)
         levels = clean(results.summary.level_set)
         found.append(
             {
@@ -124,7 +125,7 @@ def _head(name: str, scored: Sequence[Results], licence: str) -> dict[str, Any]:
                 "metrics": [
                     {
                         "type": "mean_reward",
-                        "name": f"mean reward per episode ({interval})",
+                        "name": f"mean reward per episode ({spread})",
                         "value": round(score, 1),
                     }
                 ],
@@ -192,7 +193,7 @@ def _scores(scored: Sequence[Results], trained: Sequence[str]) -> list[str]:
         "of Pangolin Dash earns about 9,900."
     ]
     for results in scored:
-        score, interval = _mean(results)
+        score, spread = _mean(results)
         scores = level_scores(run.model_dump() for run in results.summary.levels)
         rows = [
             (
@@ -203,7 +204,7 @@ def _scores(scored: Sequence[Results], trained: Sequence[str]) -> list[str]:
             )
             for level, runs in scores.items()
         ]
-        rows.append(("**mean over levels**", "", f"**{score:,.0f}**", interval))
+        rows.append(("**mean over levels**", "", f"**{score:,.0f}**", spread))
         parts.append(f"### {clean(results.summary.level_set)}, {_contest(results)}")
         parts.append(_table(("level", "split", "score", "runs"), rows))
     return parts

@@ -21,10 +21,10 @@ import tyro
 
 from benchmarks.command import run
 from benchmarks.report import report
+from retro_contest.containers.engine import connect, find_image
+from retro_contest.containers.runner import ENVIRONMENT_IMAGE, ContainerRunner
 from retro_contest.levels import find
 from retro_contest.rules import Rules
-from retro_contest.runs.containers import ENVIRONMENT_IMAGE, ContainerRunner
-from retro_contest.runs.engine import connect, find_image
 from retro_contest.runs.match import Run, play
 from retro_contest.runs.processes import ProcessRunner
 

@@ -15,7 +15,8 @@ from agent.models.actor import Models
 from pretrain.config import PretrainConfig
 from pretrain.stage import Diverged, Stopped
 from retro_common.config import load, to_dict, validate
-from retro_common.errors import UsageError, cut
+from retro_common.errors import UsageError
+from retro_common.text import clean
 from retro_common.tracking import import_tracker
 
 # Before torch starts its threads: they should sleep, not spin, while they wait for each other. On
@@ -120,7 +121,7 @@ if __name__ == "__main__":
     except OSError as error:
         # The machine's doing, such as a full disk. What was saved before is whole.
         print(
-            f"python -m pretrain: {cut(error)}; run the same command again to go on",
+            f"python -m pretrain: {clean(error)}; run the same command again to go on",
             file=sys.stderr,
         )
         sys.exit(1)

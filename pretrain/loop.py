@@ -14,7 +14,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 from pretrain.meter import Meter, StopRequest
 from pretrain.stage import CHECKPOINT, Diverged, Stage, Stopped, finite
-from retro_common.errors import UsageError, shown
+from retro_common.errors import UsageError
+from retro_common.text import shown
 from retro_common.tracking import Tracker, open_tracker
 
 CHECKPOINT_SECONDS = 60.0

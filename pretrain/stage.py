@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from retro_common.errors import UsageError, cut
+from retro_common.errors import UsageError
 from retro_common.files import (
     UnreadableFile,
     read_json_object,
@@ -25,6 +25,7 @@ from retro_common.files import (
     write_atomically,
 )
 from retro_common.provenance import provenance
+from retro_common.text import clean
 
 SETTINGS, CHECKPOINT, DONE = "settings.json", "checkpoint.pt", "done.json"
 CHECKPOINT_BYTES = 4 << 30
@@ -143,7 +144,7 @@ class Stage:
         try:
             checkpoint = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         except Exception as error:  # whatever reading a file of another make raises
-            raise self._damaged(CHECKPOINT, f"{type(error).__name__}: {cut(error)}") from None
+            raise self._damaged(CHECKPOINT, f"{type(error).__name__}: {clean(error)}") from None
         if not isinstance(checkpoint, dict):
             raise self._damaged(CHECKPOINT, "it is no checkpoint")
         if not finite(checkpoint.get("model")):
@@ -219,7 +220,7 @@ class Stage:
         try:
             part.load_state_dict(state)
         except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
-            raise self._damaged(CHECKPOINT, f"it does not fit: {cut(error)}") from None
+            raise self._damaged(CHECKPOINT, f"it does not fit: {clean(error)}") from None
 
     def _damaged(self, name: str, why: str) -> UsageError:
         return UsageError(
@@ -260,7 +261,7 @@ def _differences(old: Any, new: Any, prefix: str = "") -> list[str]:
         for key in sorted(old.keys() | new.keys()):
             found += _differences(old.get(key), new.get(key), f"{prefix}.{key}".lstrip("."))
         return found
-    return [] if old == new else [f"{cut(prefix, 80)}: {cut(old, 80)} -> {cut(new, 80)}"]
+    return [] if old == new else [f"{clean(prefix, 80)}: {clean(old, 80)} -> {clean(new, 80)}"]
 
 
 def seed_of(seed: int, *parts: int) -> int:

@@ -12,8 +12,9 @@ from typing import Annotated, Any, TypeVar
 import pydantic
 import yaml
 
-from retro_common.errors import UsageError, cut, shown
+from retro_common.errors import UsageError
 from retro_common.files import UnreadableFile, read_text
+from retro_common.text import clean, shown
 
 YAML_BYTES = 1 << 20
 """bytes that a YAML file may have"""
@@ -46,11 +47,11 @@ def validate(kind: type[Config], values: Any, where: str) -> Config:
         return pydantic.TypeAdapter(kind).validate_python(values)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(cut(part, 80) for part in first["loc"][:8]) or "(top level)"
+        key = ".".join(clean(part, 80) for part in first["loc"][:8]) or "(top level)"
         if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
             raise UsageError(f"{where}: unknown key `{key}`") from None
         raise UsageError(
-            f"{where}: {key}: {cut(first['msg'])}, not {shown(first['input'])}"
+            f"{where}: {key}: {clean(first['msg'])}, not {shown(first['input'])}"
         ) from None
 
 
@@ -124,9 +125,9 @@ def parse_yaml(text: str) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-        raise ValueError(f"{cut(error.problem or error.context)}{where}") from None
+        raise ValueError(f"{clean(error.problem or error.context)}{where}") from None
     except (yaml.YAMLError, RecursionError, OverflowError, LookupError) as error:
-        raise ValueError(cut(error)) from None
+        raise ValueError(clean(error)) from None
 
 
 def read_yaml(path: Path, *, follow: bool = False) -> Any:
@@ -142,7 +143,7 @@ def read_yaml(path: Path, *, follow: bool = False) -> Any:
     try:
         return parse_yaml(text)
     except ValueError as error:
-        raise UnreadableFile(path, f"not valid YAML: {cut(error, 300)}") from None
+        raise UnreadableFile(path, f"not valid YAML: {clean(error, 300)}") from None
 
 
 def load(kind: type[Config], path: Path) -> Config:
@@ -171,7 +172,7 @@ def _read(path: Path, extended_by: tuple[Path, ...]) -> Any:
         raise UsageError(f"{path}: extends: should be a file's name, not {shown(other)}")
     extended_by = (*extended_by, path.resolve())
     if (path.parent / other).resolve() in extended_by:
-        raise UsageError(f"{path}: extends: {cut(other, 80)} extends this file in turn")
+        raise UsageError(f"{path}: extends: {clean(other, 80)} extends this file in turn")
     if len(extended_by) > EXTENDS_DEPTH:
         raise UsageError(f"{path}: extends: more than {EXTENDS_DEPTH} files extend each other")
     return merge(_read(path.parent / other, extended_by), values)

@@ -16,7 +16,8 @@ import tempfile
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from retro_common.errors import UsageError, cut, shown
+from retro_common.errors import UsageError
+from retro_common.text import clean, shown
 
 JSON_BYTES = 16 << 20
 """bytes that a JSON file may have"""
@@ -56,7 +57,7 @@ class UnreadableFile(UsageError):
     """A file that is missing, is not a plain file, is too big, or whose content is damaged."""
 
     def __init__(self, path: Path, why: str, *, missing: bool = False) -> None:
-        super().__init__(f"cannot read {cut(path, 400)}: {why}")
+        super().__init__(f"cannot read {clean(path, 400)}: {why}")
         self.why = why
         """the reason alone"""
         self.missing = missing
@@ -144,7 +145,7 @@ def read_json(path: Path, limit: int = JSON_BYTES) -> Any:
     try:
         return parse_json(read_text(path, limit))
     except ValueError as error:
-        raise UnreadableFile(path, cut(error)) from None
+        raise UnreadableFile(path, clean(error)) from None
 
 
 def read_json_object(path: Path, limit: int = JSON_BYTES) -> dict[str, Any]:

@@ -12,8 +12,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from retro_common.errors import UsageError, cut, shown
+from retro_common.errors import UsageError
 from retro_common.files import UnreadableFile, read_json_object, write_atomically
+from retro_common.text import clean, shown
 
 LETTERS = {"R": "RIGHT", "L": "LEFT", "D": "DOWN", "U": "UP", "B": "B"}
 """the emulator's names of the buttons, by the letter in a movie; runs are written in this order"""
@@ -66,7 +67,7 @@ class Movie:
             raise UsageError(f"{path}: not an input movie ({error.why})") from None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UsageError(
-                f"{path}: not an input movie ({type(error).__name__}: {cut(error)})"
+                f"{path}: not an input movie ({type(error).__name__}: {clean(error)})"
             ) from None
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
-from retro_common.errors import UsageError, cut
+from retro_common.errors import UsageError
+from retro_common.text import clean
 
 TRACKERS = ("wandb", "mlflow", "trackio")
 PROJECT = "retro-contest"
@@ -49,7 +50,7 @@ def open_tracker(name: str, folder: Path, run: str, settings: Mapping[str, Any])
     try:
         return kinds[name](library, folder, run, settings)
     except Exception as error:  # its own: no login, no network, a folder that cannot be written
-        raise UsageError(f"--track {name}: {cut(error)}") from None
+        raise UsageError(f"--track {name}: {clean(error)}") from None
 
 
 def import_tracker(name: str) -> ModuleType:
@@ -59,7 +60,7 @@ def import_tracker(name: str) -> ModuleType:
         UsageError: there is no such tracker, or it is not installed.
     """
     if name not in TRACKERS:
-        raise UsageError(f"--track {cut(name, 40)}: there are {', '.join(TRACKERS)}")
+        raise UsageError(f"--track {clean(name, 40)}: there are {', '.join(TRACKERS)}")
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:

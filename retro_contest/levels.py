@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from retro_common.config import read_yaml
-from retro_common.errors import UsageError, shown
+from retro_common.errors import UsageError
+from retro_common.text import shown
 
 LEVELS_FILE = Path(__file__).with_name("levels.yaml")
 SPLITS = ("train", "validation", "test")
@@ -74,6 +75,8 @@ class LevelSet:
     hashes: tuple[tuple[str, GameHashes], ...] = ()
     """for each game the hashes of the files that the set was made with; nothing if any files will
     do"""
+    benchmark: str = ""
+    """name of the frozen benchmark that these hashes are; nothing if it is none"""
 
 
 def stable_retro_games(kind: str) -> Path:
@@ -192,6 +195,25 @@ def hashes_of(levels: Iterable[Level]) -> dict[str, dict[str, object]]:
     return found
 
 
+def benchmark_of(level: Level, path: Path = LEVELS_FILE) -> str:
+    """Name of the frozen benchmark that a level belongs to; nothing if a file differs by a byte.
+
+    Args:
+        path: the file with the level sets.
+    """
+    rom, state = rom_file(level), level.folder / f"{level.state}.state"
+    if rom is None or not state.is_file():
+        return ""
+    for level_set in _known_sets(path, path.stat().st_mtime_ns).values():
+        hashes = dict(level_set.hashes).get(level.game)
+        if not level_set.benchmark or hashes is None:
+            continue
+        wanted = hashes.rom, dict(hashes.states).get(level.state), hashes.rules
+        if wanted == (sha256(rom), sha256(state), rules_hash(level.folder)):
+            return level_set.benchmark
+    return ""
+
+
 def rules_hash(folder: Path) -> str:
     """SHA-256 over names and contents of an integration folder's JSON and Lua files."""
     files = sorted([*folder.glob("*.json"), *folder.glob("*.lua")])
@@ -268,7 +290,12 @@ def _parse_set(path: Path, name: object, entry: object) -> LevelSet:
     if not isinstance(name, str) or not name or set("/,") & set(name):
         raise UsageError(f"{where}: a set's name is a word without '/' and ','")
     required: dict[str, type] = {"split": str, "description": str, "levels": list}
-    _check_keys(where, entry, required, optional={"integrations": str, "hashes": dict})
+    _check_keys(
+        where,
+        entry,
+        required,
+        optional={"integrations": str, "hashes": dict, "benchmark": str},
+    )
     assert isinstance(entry, dict)
     if entry["split"] not in SPLITS:
         raise UsageError(
@@ -290,7 +317,10 @@ def _parse_set(path: Path, name: object, entry: object) -> LevelSet:
     if len(set(levels)) < len(levels):
         raise UsageError(f"{where}: key 'levels' names a level twice")
     hashes = _parse_hashes(where, entry["hashes"], levels) if "hashes" in entry else ()
-    return LevelSet(name, entry["split"], entry["description"], tuple(levels), hashes)
+    benchmark = entry.get("benchmark", "")
+    if benchmark and not hashes:
+        raise UsageError(f"{where}: key 'benchmark' needs the key 'hashes'")
+    return LevelSet(name, entry["split"], entry["description"], tuple(levels), hashes, benchmark)
 
 
 def _parse_hashes(

@@ -35,6 +35,7 @@ from retro_common.config import load as load_config
 from retro_common.errors import UsageError
 from retro_common.files import read_json
 from retro_common.provenance import ROOT
+from retro_contest.board.references import write_references
 from retro_contest.runs.progress import number
 
 COMMITTED = Path("benchmarks/results/score")
@@ -154,7 +155,10 @@ def conclude(args: Args, config: ScoreConfig) -> int:
 
 
 def write_docs(args: Args, config: ScoreConfig, figures: dict[str, Any]) -> None:
-    """Write page, README table and figures, if these results have a place for them."""
+    """Write page, README table and figures, if these results have a place for them.
+
+    The committed results are the reference rows of every board, too.
+    """
     committed = args.results.resolve() == (ROOT / COMMITTED).resolve()
     docs = args.docs or (ROOT / "docs" if committed else None)
     if docs is None:
@@ -165,6 +169,8 @@ def write_docs(args: Args, config: ScoreConfig, figures: dict[str, Any]) -> None
     world_model, joint = (read_json(path) if path.exists() else None for path in beside)
     pages.write(figures, config, world_model, joint, docs)
     plot.write(args.results, figures, config, docs)
+    if committed:
+        write_references(summary.reference_entries(args.results, config))
 
 
 if __name__ == "__main__":

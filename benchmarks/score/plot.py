@@ -13,8 +13,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from benchmarks.score import results as score_results
-from benchmarks.score import statistics
 from benchmarks.score.arms import ScoreConfig
+from retro_contest.board import statistics
 
 BARS = "score.png"
 CURVES = "learning-curves.png"

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.score import results as score_results
-from benchmarks.score import statistics
 from benchmarks.score.arms import ScoreConfig, pretraining_timesteps
 from retro_common.files import write_json
 from retro_common.provenance import provenance
+from retro_contest.board import statistics
+from retro_contest.board.boards import BINS
 from retro_contest.runs.verdicts import COMPLETED
 
 Runs = list[score_results.StoredRun]
@@ -71,6 +72,35 @@ def write(summary: dict[str, Any], results: Path) -> None:
     """Write `summary.json`, with the commit and versions of the code that computed it."""
     results.mkdir(parents=True, exist_ok=True)
     write_json(results / SUMMARY, {**summary, **provenance()})
+
+
+def reference_entries(results: Path, config: ScoreConfig) -> list[dict[str, Any]]:
+    """The arms with a label as reference rows of a board, see `retro_contest.board.references`."""
+    entries = []
+    for timesteps, found in sorted(score_results.read_all(results).items()):
+        for name, arm in config.arms.items():
+            if arm.label is None or name not in found or score_results.mixture(found[name]):
+                continue
+            runs = sorted(found[name], key=lambda run: (run["level"], run["seed"]))
+            scores: dict[str, list[float]] = {}
+            curves: dict[str, list[list[int]]] = {}
+            for run in runs:
+                level = f"{run['config']['game']}/{run['config']['state']}"
+                of = run["episodes"]
+                curve = statistics.learning_curve(of["reward"], of["end"], timesteps, BINS)
+                scores.setdefault(level, []).append(round(run["score"] or 0.0, 1))
+                curves.setdefault(level, []).append([round(value) for value in curve])
+            commits = ", ".join(sorted({run["commit"] for run in runs}))
+            entries.append(
+                {
+                    "name": arm.label,
+                    "source": f"this kit's benchmark: arm {name}, commit {commits}",
+                    "timesteps": timesteps,
+                    "scores": scores,
+                    "curves": curves,
+                }
+            )
+    return entries
 
 
 def entry(runs: Runs, timesteps: int) -> dict[str, Any]:

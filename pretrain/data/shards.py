@@ -31,8 +31,9 @@ import safetensors.numpy
 import zstandard
 
 from agent.models.frames import SIZE
-from retro_common.errors import UsageError, cut, shown
+from retro_common.errors import UsageError
 from retro_common.files import UnreadableFile, open_plain, parse_json, write_atomically
+from retro_common.text import clean, shown
 
 FRAME_BYTES = SIZE * SIZE * 3
 SHARD_BYTES = 4 << 30
@@ -82,7 +83,7 @@ def open_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     except UnreadableFile as error:
         raise DamagedShard(f"{path}: damaged: {error.why}") from None
     except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
-        raise DamagedShard(f"{path}: damaged: {type(error).__name__}: {cut(error)}") from None
+        raise DamagedShard(f"{path}: damaged: {type(error).__name__}: {clean(error)}") from None
     return arrays, metadata
 
 
@@ -209,7 +210,7 @@ class Shard:
                 raise DamagedShard(f"{self.path}: damaged: frame {t} states another size")
             content = self._decompressor.decompress(blob, max_output_size=FRAME_BYTES)
         except zstandard.ZstdError as error:
-            raise DamagedShard(f"{self.path}: damaged: frame {t}: {cut(error)}") from None
+            raise DamagedShard(f"{self.path}: damaged: frame {t}: {clean(error)}") from None
         if len(content) != FRAME_BYTES:
             raise DamagedShard(f"{self.path}: damaged: frame {t} has another size")
         return np.frombuffer(content, np.uint8).reshape(SIZE, SIZE, 3)

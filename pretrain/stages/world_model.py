@@ -12,8 +12,9 @@ from pretrain.config import PretrainConfig
 from pretrain.stage import DONE, SETTINGS, Stage
 from pretrain.stages import joint
 from retro_common.config import to_dict
-from retro_common.errors import UsageError, shown
+from retro_common.errors import UsageError
 from retro_common.files import read_json_object
+from retro_common.text import shown
 
 
 def is_bundle(config: PretrainConfig) -> bool:

@@ -1,4 +1,4 @@
-"""Reads results folders for the leaderboard. They may come from strangers, damaged or made up.
+"""Reads results folders for the board. They may come from strangers, damaged or made up.
 
 A folder counts only if it is named, or lies directly in a folder that is named. Nothing inside of a
 run's folder is ever read as a result: there the agent writes. What a folder's files say is checked:
@@ -63,6 +63,10 @@ class Entry(_Model):
     score: Number | None
     verdict: Words
     timesteps: Count
+    episodes: Count = 0
+    seconds: Number = 0.0
+    timesteps_per_second: Number | None = None
+    reason: Words = ""
     sha256: Words = ""
 
     @property
@@ -76,7 +80,7 @@ class Entry(_Model):
 
 
 class Summary(_Model):
-    """What the leaderboard reads of a `summary.json`."""
+    """What the board reads of a `summary.json`."""
 
     id: Words = ""
     name: Words
@@ -87,16 +91,20 @@ class Summary(_Model):
     timesteps: Positive
     wallclock: Number
     seeds: Positive = 1
+    mode: Words = ""
+    commit: Words = ""
+    written: Words = ""
     runs_sha256: Words = ""
 
 
 class Record(_Model):
-    """What the leaderboard reads of a `submission.json`."""
+    """What the board reads of a `submission.json`."""
 
     image: Words
     digest: Words | None
     commit: Words
     submitted: Words
+    config: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -115,6 +123,8 @@ class Results:
     """the record of its submission; None for an agent that was not submitted"""
     episodes: list[list[Episode]] = field(default_factory=list)
     """of each run in the summary's order; empty if they are not to be trusted"""
+    benchmark: str = ""
+    """name of the frozen benchmark that every run was played on; nothing if one was not"""
 
 
 @dataclass(frozen=True)
@@ -205,18 +215,25 @@ def _read(folder: Path) -> Results:
         detail = "it was written before results had checksums: evaluate the agent again"
         return Results(folder, summary, "no checksum", detail, record)
     try:
-        episodes = [_run(folder, summary, entry) for entry in summary.levels]
+        runs_read = [_run(folder, summary, entry) for entry in summary.levels]
         if runs_checksum([entry.model_dump() for entry in summary.levels]) != summary.runs_sha256:
             raise UsageError("its list of runs is not the one that was written")
     except UsageError as error:
         return Results(folder, summary, "changed", clean(error), record)
     measured = [e for e in summary.levels if e.verdict not in verdicts.NOT_THE_AGENT]
     complete = len(measured) == len(names) * summary.seeds
-    return Results(folder, summary, "" if complete else "incomplete", "", record, episodes)
+    remark = "" if complete else "incomplete"
+    benchmarks = {benchmark for _, benchmark in runs_read}
+    benchmark = clean(benchmarks.pop(), 80) if len(benchmarks) == 1 else ""
+    episodes = [episodes for episodes, _ in runs_read]
+    return Results(folder, summary, remark, "", record, episodes, benchmark)
 
 
-def _run(folder: Path, summary: Summary, entry: Entry) -> list[Episode]:
-    """The episodes of a run, whose files must be those that the summary was written from."""
+def _run(folder: Path, summary: Summary, entry: Entry) -> tuple[list[Episode], str]:
+    """The episodes of a run and its frozen benchmark.
+
+    Its files must be those that the summary was written from.
+    """
     place = folder / entry.run
     if not place.resolve().is_relative_to(folder):
         raise UsageError(f"{entry.run} lies elsewhere")
@@ -226,7 +243,7 @@ def _run(folder: Path, summary: Summary, entry: Entry) -> list[Episode]:
     if run_checksum(place) != entry.sha256:
         raise UsageError(f"the files of {entry.run} are not those that were written")
     result = read_json(place / RESULT_FILE)
-    written = entry.model_dump()
+    written = entry.model_dump(exclude_unset=True)
     episodes = read_monitor(place / MONITOR_FILE)
     unplayed = unplayed_episodes(entry.verdict, entry.timesteps, summary.timesteps)
     score = run_score(episodes, unplayed)
@@ -236,7 +253,8 @@ def _run(folder: Path, summary: Summary, entry: Entry) -> list[Episode]:
     keys = [key for key in ENTRY_KEYS if key in written]
     if not same or not isinstance(result, dict) or any(result.get(k) != written[k] for k in keys):
         raise UsageError(f"{SUMMARY_FILE} does not say what the files of {entry.run} say")
-    return episodes
+    benchmark = result.get("benchmark", "")
+    return episodes, benchmark if type(benchmark) is str else ""
 
 
 def _checked(model: type[Any], content: Any, name: str) -> Any:

@@ -16,8 +16,9 @@ from typing import Annotated, Any
 import tyro
 
 from retro_common.config import YAML_BYTES, parse_yaml
-from retro_common.errors import UsageError, cut
+from retro_common.errors import UsageError
 from retro_common.files import read_json_object, read_plain, write_json
+from retro_common.text import clean
 from retro_contest.runs.results import SUMMARY_FILE
 
 RECORD_FILE = "submission.json"
@@ -56,7 +57,7 @@ def write_record(args: Args) -> dict[str, Any]:
     try:
         config = parse_yaml(content.decode())
     except ValueError as error:
-        raise UsageError(f"cannot read {path}: {cut(error)}") from None
+        raise UsageError(f"cannot read {path}: {clean(error)}") from None
     record = {
         "image": args.image,
         "digest": args.digest or None,

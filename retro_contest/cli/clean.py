@@ -21,7 +21,7 @@ class Clean:
             print(f"removed {folders} temporary folders")
 
         # Not at the top: only this command, doctor and evaluate --image need the client of Docker.
-        from retro_contest.runs.engine import clean, connect
+        from retro_contest.containers.engine import clean, connect
 
         cleaned = clean(connect())
         print(f"removed {cleaned.containers} containers and {cleaned.volumes} volumes")

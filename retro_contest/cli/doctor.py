@@ -65,7 +65,7 @@ class Doctor:
         yield _line("stable-retro", _stable_retro)
         yield _line("Pangolin Dash", _pangolin)
         yield _line("disk", _disk)
-        from retro_contest.runs.engine import connect
+        from retro_contest.containers.engine import connect
 
         try:
             client = connect()
@@ -138,7 +138,7 @@ def _engine(client: DockerClient) -> str:
 
 
 def _image(client: DockerClient, name: str) -> str:
-    from retro_contest.runs.engine import find_image
+    from retro_contest.containers.engine import find_image
 
     build = BUILD.get(name, "docker build -t {} ...").format(name)
     return find_image(client, name, build).short_id.removeprefix("sha256:")
@@ -195,7 +195,7 @@ def examine(client: DockerClient, image: str, security: list[str] | None = None)
     """
     from docker.errors import DockerException
 
-    from retro_contest.runs.containers import security_options
+    from retro_contest.containers.options import security_options
 
     try:
         output = client.containers.run(

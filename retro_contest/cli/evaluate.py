@@ -61,7 +61,7 @@ class Evaluate:
     jobs: Annotated[int, arg(metavar="J")] = 1
     """Runs to play side by side."""
     name: Annotated[str | None, arg(metavar="NAME")] = None
-    """Name on the leaderboard (default: the results folder's)."""
+    """Name on the board (default: the results folder's)."""
     fresh: FlagCreatePairsOff[bool] = False
     """Play finished runs again, with another secret."""
     film: FlagCreatePairsOff[bool] = False
@@ -83,7 +83,7 @@ class Evaluate:
     """With --image: run it as the user it names, even as root (without any capability)."""
 
     def run(self) -> int:
-        from retro_contest.runs import limits
+        from retro_contest.containers import limits
         from retro_contest.runs.evaluate import Evaluation, Observers, clean, evaluate
         from retro_contest.runs.progress import Progress, failures, summary_table, unfinished
 
@@ -154,7 +154,7 @@ class Evaluate:
             raise UsageError("--jobs must be at least 1")
 
         # Not at the top: an evaluation of processes needs no client of Docker.
-        from retro_contest.runs.containers import ContainerRunner
+        from retro_contest.containers.runner import ContainerRunner
 
         runner = ContainerRunner(
             self.image,

@@ -9,11 +9,11 @@ import tyro
 from tyro.conf import OmitArgPrefixes, subcommand
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
+from retro_contest.cli.board import Board
 from retro_contest.cli.clean import Clean
 from retro_contest.cli.doctor import Doctor
 from retro_contest.cli.evaluate import Evaluate
 from retro_contest.cli.film import Film
-from retro_contest.cli.leaderboard import Leaderboard
 from retro_contest.cli.levels import Levels
 from retro_contest.cli.publish import Publish
 from retro_contest.cli.serve import Serve
@@ -22,7 +22,7 @@ Command = (
     Annotated[Levels, subcommand(name="levels")]
     | Annotated[Serve, subcommand(name="serve")]
     | Annotated[Evaluate, subcommand(name="evaluate")]
-    | Annotated[Leaderboard, subcommand(name="leaderboard")]
+    | Annotated[Board, subcommand(name="board")]
     | Annotated[Film, subcommand(name="film")]
     | Annotated[Publish, subcommand(name="publish")]
     | Annotated[Clean, subcommand(name="clean")]
@@ -32,7 +32,7 @@ Command = (
 
 def parse(
     words: Sequence[str], program: str
-) -> Levels | Serve | Evaluate | Leaderboard | Film | Publish | Clean | Doctor:
+) -> Levels | Serve | Evaluate | Board | Film | Publish | Clean | Doctor:
     """The command that a command line means. Ends the process for --help and for wrong options.
 
     Raises:

@@ -11,7 +11,7 @@ from typing import Annotated
 import yaml
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from retro_common.errors import UsageError, cut
+from retro_common.errors import UsageError
 from retro_common.files import UnreadableFile, read_text
 from retro_common.text import clean
 
@@ -70,7 +70,7 @@ class Publish:
                 commit_message=f"Publish {self.folder.resolve().name}",
             )
         except Exception as error:  # the network's, the Hub's, a missing login
-            print(f"error: nothing was published: {cut(error, 300)}", file=sys.stderr)
+            print(f"error: nothing was published: {clean(error, 300)}", file=sys.stderr)
             return 1
         print(f"published {done.commit_url}")
         return 0
@@ -92,7 +92,7 @@ def _head(card: Path) -> dict[str, object]:
     try:
         head = yaml.safe_load(match[1]) if match else None
     except yaml.YAMLError as error:
-        raise UsageError(f"{card}: its head is no YAML ({cut(error)})") from None
+        raise UsageError(f"{card}: its head is no YAML ({clean(error)})") from None
     if not isinstance(head, dict):
         raise UsageError(f"{card} has no YAML head between two lines '---'")
     return {str(key): value for key, value in head.items()}

@@ -23,7 +23,8 @@ from gymnasium.wrappers import (
 )
 
 from gym_remote.spaces import BUTTONS
-from retro_common.errors import UsageError, shown
+from retro_common.errors import UsageError
+from retro_common.text import shown
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ class Evaluation:
     """The levels of an evaluation, its rules, and where its results go."""
 
     name: str
-    """name of the submission on the leaderboard"""
+    """name of the submission on the board"""
     level_set: str
     """the levels as the command line named them"""
     levels: list[Level]

@@ -1,7 +1,7 @@
 """The picture and the file of a film: panels with captions, MP4 and poster.
 
-Nothing of the system is needed: FFmpeg comes with the library imageio-ffmpeg, the font with
-matplotlib, and no window is opened.
+Nothing of the system is needed: FFmpeg comes with the library imageio-ffmpeg, the font with Pillow,
+and no window is opened.
 """
 
 from __future__ import annotations
@@ -13,12 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
 from retro_common.errors import UsageError
 from retro_common.text import clean
+
+NEEDED = "films need the libraries imageio-ffmpeg and Pillow: pip install 'retro-contest-kit[film]'"
+try:
+    from PIL import Image, ImageDraw, ImageFont
+except ModuleNotFoundError:
+    raise UsageError(NEEDED) from None
 
 FPS = 15
 """timesteps per second: the speed at which a person would play"""
@@ -58,9 +62,7 @@ def check_encoder() -> None:
     try:
         import imageio_ffmpeg
     except ModuleNotFoundError:
-        raise UsageError(
-            "films need the library imageio-ffmpeg: pip install 'retro-contest-kit[film]'"
-        ) from None
+        raise UsageError(NEEDED) from None
     try:
         imageio_ffmpeg.get_ffmpeg_exe()
     except RuntimeError as error:
@@ -152,8 +154,8 @@ def _caption(panel: Panel, width: int) -> np.ndarray:
     draw = ImageDraw.Draw(image)
     above, below = 8, 8 + TEXT_SIZE + 8
     reward, timestep = f"reward {panel.reward:,.0f}", f"timestep {panel.timestep:,}"
-    _write(draw, panel.agent, (GAP, above), width - _width(reward, True) - 4 * GAP, INK, True)
-    _write(draw, reward, (width - GAP, above), width, ACCENT, True, right=True)
+    _write(draw, panel.agent, (GAP, above), width - _width(reward) - 4 * GAP, INK)
+    _write(draw, reward, (width - GAP, above), width, ACCENT, right=True)
     _write(draw, panel.episode, (GAP, below), width - _width(timestep) - 4 * GAP, FAINT)
     _write(draw, timestep, (width - GAP, below), width, FAINT, right=True)
     return np.asarray(image)
@@ -163,9 +165,9 @@ def _caption(panel: Panel, width: int) -> np.ndarray:
 def _over(text: str, width: int) -> np.ndarray:
     """A line in the middle of a panel."""
     image = Image.new("RGB", (width, CAPTION), BACKGROUND)
-    left = (width - min(_width(text, True), width)) / 2
+    left = (width - min(_width(text), width)) / 2
     at = (left, (CAPTION - TEXT_SIZE) / 2 - 2)
-    _write(ImageDraw.Draw(image), text, at, width, INK, True)
+    _write(ImageDraw.Draw(image), text, at, width, INK)
     return np.asarray(image)
 
 
@@ -175,21 +177,22 @@ def _write(
     at: tuple[float, float],
     room: float,
     colour: tuple[int, int, int],
-    bold: bool = False,
     right: bool = False,
 ) -> None:
     """Write a line, cut to the room that it has; `right`: it ends at `at`."""
-    while text and _width(text, bold) > room:
+    while text and _width(text) > room:
         text = text[:-2].rstrip("…") + "…" if len(text) > 2 else ""
-    x = at[0] - _width(text, bold) if right else at[0]
-    draw.text((x, at[1]), text, colour, _font(bold))
+    x = at[0] - _width(text) if right else at[0]
+    draw.text((x, at[1]), text, colour, _font())
 
 
-def _width(text: str, bold: bool = False) -> float:
-    return _font(bold).getlength(text)
+def _width(text: str) -> float:
+    return _font().getlength(text)
 
 
 @functools.cache
-def _font(bold: bool) -> ImageFont.FreeTypeFont:
-    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", name), TEXT_SIZE)
+def _font() -> ImageFont.FreeTypeFont:
+    """Pillow's own font (Aileron), in which Latin letters without accents and digits are found."""
+    font = ImageFont.load_default(TEXT_SIZE)
+    assert isinstance(font, ImageFont.FreeTypeFont)
+    return font

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from gym_remote.server import Reason
 from retro_common.files import remove_tree, write_json
 from retro_common.provenance import provenance
-from retro_contest.levels import Level, rom_file, sha1
+from retro_contest.levels import Level, benchmark_of, rom_file, sha1
 from retro_contest.rules import Rules
 from retro_contest.runs.monitor import MONITOR_FILE
 from retro_contest.runs.randomness import environment_seed, fingerprint, new_secret
@@ -246,6 +246,7 @@ def _result(run: Run, ending: Ending, started: str, played_as: dict[str, Any]) -
         "agent": played_as["agent"],
         "agent_exit_code": ending.agent_code,
         "started": started,
+        "benchmark": benchmark_of(run.level),
         "settings": played_as,
         **provenance(),
     }

@@ -29,8 +29,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from retro_common.errors import UsageError, cut
+from retro_common.errors import UsageError
 from retro_common.files import UnreadableFile, read_json, read_text
+from retro_common.text import clean
 from retro_contest.rules import TIME_LIMIT
 from retro_contest.runs.monitor import MONITOR_FILE
 from retro_contest.runs.verdicts import NOT_THE_AGENT
@@ -98,7 +99,7 @@ def read_monitor(path: Path) -> list[Episode]:
         rows = csv.DictReader(whole.splitlines())
         episodes = [Episode(float(row["r"]), int(row["l"]), float(row["t"])) for row in rows]
     except (KeyError, TypeError, ValueError, csv.Error) as error:
-        raise UnreadableFile(path, f"not a table of episodes ({cut(error)})") from None
+        raise UnreadableFile(path, f"not a table of episodes ({clean(error)})") from None
     for episode in episodes:
         if not (abs(episode.r) < MOST and 0 < episode.l < MOST and 0 <= episode.t < MOST):
             raise UnreadableFile(path, "a number of an episode is impossible")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from retro_common.errors import cut
+from retro_common.text import clean
 from retro_common.tracking import Tracker
 from retro_contest.runs.match import Run
 from retro_contest.runs.monitor import MONITOR_FILE
@@ -89,7 +89,7 @@ class Scalars:
                 use(tracker)
             except Exception as error:  # the network, a full disk, the library's own
                 self._trackers.remove(tracker)
-                log.warning("%s stopped: %s", type(tracker).__name__, cut(error))
+                log.warning("%s stopped: %s", type(tracker).__name__, clean(error))
 
 
 def _new_rows(file: Path, progress: _Progress) -> list[tuple[float, int]]:

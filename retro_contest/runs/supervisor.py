@@ -24,6 +24,7 @@ import subprocess
 import sys
 import time
 from collections import deque
+from functools import partial
 from typing import BinaryIO
 
 PR_SET_PDEATHSIG = 1
@@ -75,7 +76,8 @@ def supervise(command: list[str], log: BoundedLog, grace: float) -> int:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             process_group=0,
-            preexec_fn=_die_with_parent,  # this process has one thread, so this is safe here
+            # This process has one thread, so this is safe here.
+            preexec_fn=partial(_die_with, os.getpid()),
         )
     except OSError as error:
         log.write(f"cannot start {command[0]}: {error.strerror}\n".encode())
@@ -133,9 +135,11 @@ def _signal_group(group: int, number: int) -> None:
         os.killpg(group, number)
 
 
-def _die_with_parent() -> None:
-    # In case this supervisor itself is killed.
+def _die_with(parent: int) -> None:
+    """In case this supervisor itself is killed, also between the fork and this call."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(128 + signal.SIGKILL)
 
 
 def main() -> int:

@@ -137,6 +137,7 @@ def test_the_environment_sets_the_defaults(monkeypatch: pytest.MonkeyPatch) -> N
     assert (args.seed, args.timesteps, args.wallclock) == (7, 300, 12.5)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="Linux limits another process")
 def test_a_full_disk_loses_neither_the_run_nor_what_was_saved_before(contest) -> None:
     run = contest(1000)
@@ -156,6 +157,7 @@ def test_a_full_disk_loses_neither_the_run_nor_what_was_saved_before(contest) ->
     assert manifest.origin["fine_tuned"]["timesteps"] == 1000
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_gone_does_not_end_the_run(contest) -> None:
     run = contest(500)
     run.read_until("update 2")

@@ -220,6 +220,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_killed_while_saving_the_bundle_is_whole(tmp_path: Path) -> None:
     """Whatever had been reported as saved is still there, or something newer."""
     rng = np.random.default_rng(0)

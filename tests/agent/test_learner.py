@@ -293,6 +293,7 @@ FAST = OnlineConfig(
 )
 
 
+@pytest.mark.slow
 def test_it_plays_through_all_misfortunes_and_learns(process_learner, caplog) -> None:
     caplog.set_level(logging.INFO)
     models = build(FAST)
@@ -315,6 +316,7 @@ def test_it_plays_through_all_misfortunes_and_learns(process_learner, caplog) ->
     assert learner.pid is None, "the learner ends with the contest"
 
 
+@pytest.mark.slow
 def test_what_a_busy_learner_cannot_take_is_overwritten_and_counted(process_learner) -> None:
     models = build(FAST)
     learner = process_learner(models, capacity=128)

@@ -172,6 +172,7 @@ def test_finished_runs_are_kept_and_an_arm_without_bundle_is_skipped(played, cap
     assert f"skipped: zero-shot: no bundle in {folder / 'gone'}" in out
 
 
+@pytest.mark.slow
 def test_a_changed_bundle_is_refused_or_replayed_but_never_mixed(played, tmp_path):
     folder, args = played
     shutil.copytree(folder / "results", tmp_path / "results")
@@ -235,6 +236,7 @@ def test_an_agent_that_fails_is_named_and_can_be_replayed(tmp_path, capsys):
     assert stored(tmp_path) == {} and not task.file.exists()
 
 
+@pytest.mark.slow
 def test_stable_baselines_learns_until_the_budget_ends(tmp_path):
     arms = {"ppo-scratch-sb3": {"agent": "python -m benchmarks.agents.sb3 --rollout 64"}}
     assert run(arguments(tmp_path, arms)) == 0
@@ -443,6 +445,7 @@ def wait_for(path: Path) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_it_goes_on_where_it_was_killed(tmp_path):
     first = start(tmp_path)
     wait_for(tmp_path / f"work/1500/random/{LEVEL}-1/monitor.csv")
@@ -460,6 +463,7 @@ def test_it_goes_on_where_it_was_killed(tmp_path):
     assert json.loads(out.splitlines()[-1])["means"].keys() == {"random"}
 
 
+@pytest.mark.slow
 def test_one_benchmark_at_a_time_plays_an_arm_and_ends_when_asked(tmp_path):
     first = start(tmp_path, 100_000)
     wait_for(tmp_path / f"work/100000/random/{LEVEL}-0/monitor.csv")

@@ -24,6 +24,7 @@ def short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "TURN", 256)
 
 
+@pytest.mark.slow
 def test_our_turn_trains_what_the_arm_is_named_after() -> None:
     for models in (Models.build(SMALL), training.pixels(SMALL, seed=0)):
         networks = {name: getattr(models, name) for name in ("vision", "memory", "controller")}
@@ -44,6 +45,7 @@ def test_our_turn_trains_what_the_arm_is_named_after() -> None:
         )
 
 
+@pytest.mark.slow
 def test_the_peer_trains_on_the_same_contest() -> None:
     peer = training.Peer(LEVEL, 0, "cpu")
     try:

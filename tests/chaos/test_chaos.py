@@ -24,11 +24,13 @@ def pretrained(pretrain: Chaos) -> dict[str, Any]:
     return pretrain.reference()
 
 
+@pytest.mark.slow
 def test_pretrain(pretrain: Chaos, pretrained: dict[str, Any]) -> None:
     report = pretrain.kill(2, pretrained, chain_of=2)
     assert report.kills == 2 and report.faults == []
 
 
+@pytest.mark.slow
 def test_collect(pretrain: Chaos, pretrained: dict[str, Any], tmp_path: Path) -> None:
     chaos = Chaos(Collect(), tmp_path, SEED)
     shards = chaos.reference(pretrain.folder / "reference")
@@ -43,6 +45,7 @@ def test_evaluate(tmp_path: Path) -> None:
     assert report.kills == 2 and report.faults == []
 
 
+@pytest.mark.slow
 def test_agent(pretrain: Chaos, pretrained: dict[str, Any], tmp_path: Path) -> None:
     chaos = Chaos(Agent(pretrain.folder / "reference/run/bundle", 100), tmp_path, SEED)
     report = chaos.kill(2, chaos.reference(), chain_of=2)

@@ -12,10 +12,10 @@ from container_kit import HERE, leftovers
 from rich.console import Console
 
 from retro_common.errors import UsageError
+from retro_contest.containers import engine
+from retro_contest.containers.runner import ContainerRunner
 from retro_contest.levels import find
 from retro_contest.rules import Rules
-from retro_contest.runs import engine
-from retro_contest.runs.containers import ContainerRunner
 from retro_contest.runs.evaluate import Evaluation, evaluate
 from retro_contest.runs.progress import Progress
 

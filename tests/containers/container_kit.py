@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from retro_contest.runs import engine
+from retro_contest.containers import engine
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent

@@ -16,10 +16,10 @@ from container_kit import HERE, ROOT, docker, hostile, leftovers
 
 from retro_common.errors import UsageError
 from retro_contest.cli.doctor import examine
+from retro_contest.containers import engine
+from retro_contest.containers.runner import ContainerRunner
 from retro_contest.levels import find
 from retro_contest.rules import Rules
-from retro_contest.runs import engine
-from retro_contest.runs.containers import ContainerRunner
 from retro_contest.runs.evaluate import Evaluation, evaluate
 from retro_contest.runs.processes import ProcessRunner
 

@@ -154,7 +154,7 @@ def test_leaves_without_a_word(attack):
 
 
 def test_ignores_sigterm(attack, monkeypatch):
-    monkeypatch.setattr("retro_contest.runs.containers.STOP_SECONDS", 2.0)
+    monkeypatch.setattr("retro_contest.containers.side.STOP_SECONDS", 2.0)
     verdict, reason, _ = attack("stubborn", exit_timeout=1.0)
     assert verdict == "completed" and "did not exit and was stopped" in reason
 

@@ -13,7 +13,7 @@ import urllib.request
 import pytest
 from container_kit import ROOT, docker, hostile
 
-from retro_contest.board.leaderboard import load_boards
+from retro_contest.board.boards import load_boards
 
 NO_DOCKER = {"DOCKER_HOST": "unix:///nonexistent/docker.sock"}
 # "contest:secret", by htpasswd -B
@@ -119,7 +119,7 @@ def test_build_check_push_and_record(client, images, bundle, registry, tmp_path)
     assert held["gymnasium"] == "1.4.0" and "cloudpickle" in held and "pip" not in held
 
     (board,) = load_boards([results]).boards
-    (submission,) = board.submissions
+    (submission,) = (row.submission for row in board.rows)
     assert submission.image == record["digest"][7:19]
     assert record["check"]["score"] == submission.score
     docker("rmi", name)

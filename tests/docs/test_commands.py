@@ -117,7 +117,7 @@ def test_the_commands_run_in_the_order_of_the_page(page: Path, folder: Path) -> 
         for level in summary["levels"]:
             assert level["verdict"] == "completed", level["reason"]
             assert level["timesteps"] == int(TIMESTEPS) and level["episodes"] >= 1
-    assert (folder / "results/board.html").stat().st_size > 0
+    assert (folder / "results/site/index.html").stat().st_size > 0
 
 
 def test_the_front_pages_agent_runs_unchanged_under_serve(folder: Path) -> None:

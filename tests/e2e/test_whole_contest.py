@@ -128,6 +128,7 @@ def test_sigterm_saves_what_was_learnt(untrained: Path, tmp_path: Path) -> None:
     assert server.wait(60) == 0, server.stdout.read()
 
 
+@pytest.mark.slow
 def test_a_server_that_is_killed_is_an_error_with_a_reason(untrained: Path, tmp_path: Path) -> None:
     server, agent = start_contest(tmp_path, untrained)
     for line in agent.stdout:

@@ -22,7 +22,9 @@ from pretrain.stage import Diverged
 from pretrain.stages import collect, memory, vision
 from retro_common.config import validate
 from retro_common.errors import UsageError
-from retro_contest.board.leaderboard import load_boards, rank_tables, write_page
+from retro_contest.board.boards import load_boards
+from retro_contest.board.site import write_site
+from retro_contest.board.terminal import rank_tables
 
 # The first optimiser makes torch load a large part of itself: here, not in every call.
 torch.optim.Adam([torch.zeros(1, requires_grad=True)], fused=True)
@@ -77,7 +79,7 @@ def digest(weights: dict[str, torch.Tensor]) -> str:
 
 
 def rank(folder: str, page: str | None) -> list[dict[str, Any]]:
-    """The rows of the board of some results folders, after printing and, if asked, drawing it."""
+    """The rows of the board of some results folders, printed and, if asked, written as a site."""
     boards = load_boards([Path(folder)])
     console = Console(file=io.StringIO(), width=120)
     console.print(rank_tables(boards))
@@ -85,13 +87,15 @@ def rank(folder: str, page: str | None) -> list[dict[str, Any]]:
     assert len(table) < 200_000, "the table has no bounds"
     assert not control_characters(table), "the table has control characters"
     if page is not None:
-        write_page(boards, Path(page))
-        text = Path(page).read_text()
-        assert "<script>document" not in text and "\x1b" not in text, "the page is not escaped"
-        assert len(text) < 5_000_000, "the page has no bounds"
+        write_site(boards, Path(page), lambda level: None)
+        for path in Path(page).rglob("*.html"):
+            text = path.read_text()
+            assert "<script>document" not in text and "\x1b" not in text, "a page is not escaped"
+            assert len(text) < 2_000_000, "a page has no bounds"
     rows = []
     for board in boards.boards:
-        for submission in board.submissions:
+        # Ranks may change when somebody else plays; nothing else of a row may.
+        for submission in [s for row in board.rows for s in (row.submission, *row.history)]:
             assert submission.score is None or math.isfinite(submission.score)
             row = {
                 "folder": submission.results.folder.name,
@@ -99,7 +103,6 @@ def rank(folder: str, page: str | None) -> list[dict[str, Any]]:
                 "score": submission.score,
                 "interval": submission.interval,
                 "scores": submission.scores,
-                "ranked": submission.ranked,
                 "remark": submission.remark,
                 "image": submission.image,
                 "levels": board.levels,

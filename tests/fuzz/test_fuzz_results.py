@@ -86,7 +86,7 @@ def attack(
             shutil.rmtree(folder)
         shutil.copytree(good, folder)
         change(folder / "a-hostile")
-        found = rows(sandbox, folder, tmp_path / "page.html" if page else None)
+        found = rows(sandbox, folder, tmp_path / "site" if page else None)
         assert found["honest"] == honest
         assert found.keys() <= {"honest", "a-hostile"}, f"a row of {found.keys()}"
         tally["ranked" if "a-hostile" in found else "left out"] += 1
@@ -95,7 +95,7 @@ def attack(
 
 
 def test_the_good_results_are_ranked(sandbox: Sandbox, good: Path, tmp_path: Path) -> None:
-    found = rows(sandbox, good, tmp_path / "page.html")
+    found = rows(sandbox, good, tmp_path / "site")
     assert found.keys() == {"honest", "a-hostile"}
     assert found["honest"]["score"] is not None
 

@@ -163,7 +163,7 @@ def test_the_contest_s_wheel_holds_all_sources_and_data(contest):
     assert "pangolin_dash/integration/PangolinDash-Genesis-v0/rom.md" in wanted
     assert wanted <= contents(wheel)
     rest = {name for name in contents(wheel) - wanted if ".dist-info/" not in name}
-    assert rest == {"pangolin_dash/README.md", "retro_contest/runs/seccomp.json"}
+    assert rest == {"pangolin_dash/README.md", "retro_contest/containers/seccomp.json"}
 
 
 def test_the_contest_s_metadata(contest):
@@ -184,6 +184,7 @@ def test_the_installed_contest_lists_its_levels(contest, tmp_path):
     assert all(act.removeprefix(f"{GAME}/") in acts for act in ACTS)
 
 
+@pytest.mark.slow
 def test_the_installed_contest_evaluates_as_the_checkout_does(contest, tmp_path):
     _, environment = contest
     where = "import retro_contest; print(retro_contest.__file__)"

@@ -19,7 +19,10 @@ SCANLINES = 262
 ALLOWED = 0.7
 
 
-@pytest.mark.parametrize("name", ACTS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name.endswith("Act1") else pytest.mark.slow) for name in ACTS],
+)
 def test_movie_finishes_the_act(name: str) -> None:
     """The search's inputs reach the end, with the same reward, and no frame's work is too long."""
     movie = Movie.load(MOVIES / f"{name}.json")
@@ -55,7 +58,9 @@ def _hash(name: str, frames: int) -> str:
     return digest.hexdigest()
 
 
-@pytest.mark.parametrize("name", ["FernHollow.Act1", "StarlitRuins.Act2"])
+@pytest.mark.parametrize(
+    "name", ["FernHollow.Act1", pytest.param("StarlitRuins.Act2", marks=pytest.mark.slow)]
+)
 def test_same_inputs_give_the_same_frames_and_ram(name: str) -> None:
     assert _hash(name, 400) == _hash(name, 400)
     assert _hash(name, 400) != _hash(name, 399)

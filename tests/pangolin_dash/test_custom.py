@@ -20,6 +20,7 @@ from retro_contest import levels
 from tests.pangolin_dash.test_rom import needs_compiler
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_an_own_game_is_a_complete_level_set(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pangolin_dash.build", "--seed", "4711", "--acts", "1"]

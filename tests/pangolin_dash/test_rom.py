@@ -47,6 +47,7 @@ def test_integration_is_complete(acts: list[Act]) -> None:
             assert variable["address"] % 2 == 0
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_rebuild_is_byte_identical(tmp_path: Path) -> None:
     folder = build(Options(out=tmp_path))

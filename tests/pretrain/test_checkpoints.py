@@ -203,6 +203,7 @@ collect: {{timesteps: 256, shard: 128, workers: 1, behaviours: {{random: 1}}}}
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_the_work_goes_on_later(tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
     config.write_text(COLLECT.format(out=tmp_path / "run"))

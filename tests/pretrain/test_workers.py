@@ -58,6 +58,7 @@ collect: {{timesteps: 100000, shard: 4096, workers: 2, behaviours: {{random: 1}}
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="Linux")
 @pytest.mark.parametrize("wait", [0.0, 0.5, 3.0])
 def test_nothing_outlives_a_collection_that_is_killed(tmp_path: Path, wait: float) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from retro_common.config import YAML_BYTES, YAML_NODES, parse_yaml, read_yaml
-from retro_common.errors import UsageError, cut, shown
+from retro_common.errors import UsageError
 from retro_common.files import (
     JSON_DEPTH,
     UnreadableFile,
@@ -157,14 +157,6 @@ def test_yaml_within_bounds_is_read(tmp_path):
     (tmp_path / "file").write_text("# " + "x" * YAML_BYTES)
     with pytest.raises(UnreadableFile, match="more than 1,048,576"):
         read_yaml(tmp_path / "file")
-
-
-def test_values_are_shown_on_one_short_line():
-    assert shown("a") == "'a'" and shown([1, 2]) == "[1, 2]"
-    for value in ("x" * 10**6, ["\x1b[31m"] * 10**6, {"k": list(range(10**5))}, 1 << 100_000):
-        text = shown(value)
-        assert len(text) <= 80 and text.isprintable()
-    assert cut("a\nb \x1b[0m \ud800") == r"a b \x1b[0m \ud800"
 
 
 def deep(folder: Path, depth: int) -> None:

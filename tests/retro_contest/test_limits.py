@@ -3,7 +3,7 @@
 import pytest
 
 from retro_common.errors import UsageError
-from retro_contest.runs.limits import check, memory_bytes
+from retro_contest.containers.limits import check, memory_bytes
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from retro_common.files import remove_tree
-from retro_contest.runs import outputs
-from retro_contest.runs.containers import AGENT, _user
-from retro_contest.runs.outputs import unpack
+from retro_contest.containers import outputs
+from retro_contest.containers.options import AGENT, agent_user
+from retro_contest.containers.outputs import unpack
 
 
 def archive(*members: tuple[str, bytes, bytes]) -> bytes:
@@ -154,4 +154,4 @@ def test_an_archive_that_breaks_off_keeps_what_came(tmp_path):
     ],
 )
 def test_who_an_agent_may_be(wanted, user):
-    assert _user(wanted, server_uid=1000) == user
+    assert agent_user(wanted, server_uid=1000) == user

@@ -288,6 +288,7 @@ def test_a_worker_that_always_dies_ends_the_run():
                 envs.step(action)
 
 
+@pytest.mark.slow
 def test_a_hanging_worker_is_replaced_then_ends_the_run(caplog):
     with VectorEnv([LEVEL], 1, seed=0, wrap=hangs, timeout=4, max_restarts=1) as envs:
         envs.reset()

@@ -1,12 +1,16 @@
 """The score benchmark's statistics on data of known results, and on any data at all."""
 
+import json
+import random
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as numpy_st
 
-from benchmarks.score import statistics
+from retro_contest.board import statistics
 
 REWARDS = st.floats(-9000, 10_000, allow_nan=False, width=32)
 
@@ -160,3 +164,81 @@ def test_learning_is_compared_with_not_learning_part_by_part():
     assert intervals[0].tolist() == [1.75, 1.0] and intervals[1].tolist() == [2.25, 2.0]
     alone, unknown = statistics.while_learning([curves[0][:1]], [still[0]])
     assert alone.tolist() == [0.5, 1.0] and np.isnan(unknown).all()
+
+
+# ---- against an independent implementation, on the committed runs -------------------------------
+
+Levels = dict[str, list[float]]
+
+
+def committed() -> dict[str, Levels]:
+    """Arm -> level -> scores, of the committed runs with 20,000 timesteps."""
+    folder = Path(__file__).parents[2] / "benchmarks/results/score/20000"
+    arms: dict[str, Levels] = {}
+    for path in sorted(folder.glob("*.jsonl")):
+        levels = arms.setdefault(path.stem, {})
+        for line in path.read_text().splitlines():
+            run = json.loads(line)
+            levels.setdefault(run["level"], []).append(run["score"])
+    return arms
+
+
+def drawn(levels: Levels, draw: random.Random) -> Levels:
+    return {level: draw.choices(runs, k=len(runs)) for level, runs in levels.items()}
+
+
+def plain_mean(levels: Levels) -> float:
+    return sum(sum(runs) / len(runs) for runs in levels.values()) / len(levels)
+
+
+def plain_iqm(levels: Levels) -> float:
+    pooled = sorted(score for runs in levels.values() for score in runs)
+    quarter = int(len(pooled) * 0.25)
+    middle = pooled[quarter : len(pooled) - quarter]
+    return sum(middle) / len(middle)
+
+
+def plain_probability(of: Levels, over: Levels) -> float:
+    total = 0.0
+    for level, runs in of.items():
+        pairs = [(one, other) for one in runs for other in over[level]]
+        wins = sum(1.0 if one > other else 0.5 if one == other else 0.0 for one, other in pairs)
+        total += wins / len(pairs)
+    return total / len(of)
+
+
+def ends(values: list[float]) -> tuple[float, float]:
+    values = sorted(values)
+    return values[round(0.025 * len(values))], values[round(0.975 * len(values)) - 1]
+
+
+ARMS = committed()
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_figures_of_the_committed_runs_are_those_of_plain_loops(arm):
+    levels = ARMS[arm]
+    arrays = [np.array(runs) for runs in levels.values()]
+    assert statistics.mean(arrays) == pytest.approx(plain_mean(levels))
+    assert statistics.interquartile_mean(arrays) == pytest.approx(plain_iqm(levels))
+    draw = random.Random(7)
+    again = [drawn(levels, draw) for _ in range(4000)]
+    for statistic, plain in (
+        (statistics.mean, plain_mean),
+        (statistics.interquartile_mean, plain_iqm),
+    ):
+        low, high = ends([plain(one) for one in again])
+        near = pytest.approx((low, high), abs=0.08 * (high - low) + 1e-6)
+        assert statistics.interval(arrays, statistic) == near
+
+
+@pytest.mark.parametrize("arm", [arm for arm in ARMS if arm != "jerk"])
+def test_probabilities_of_improvement_are_those_of_plain_loops(arm):
+    of, over = ARMS[arm], ARMS["jerk"]
+    levels = sorted(of)
+    arrays = [np.array(of[level]) for level in levels], [np.array(over[level]) for level in levels]
+    expected = plain_probability(of, over)
+    assert statistics.probability_of_improvement(*arrays) == pytest.approx(expected)
+    draw = random.Random(3)
+    again = [plain_probability(drawn(of, draw), drawn(over, draw)) for _ in range(2000)]
+    assert statistics.probability_interval(*arrays) == pytest.approx(ends(again), abs=0.04)

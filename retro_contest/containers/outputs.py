@@ -13,7 +13,7 @@ import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
-from retro_common.errors import cut, shown
+from retro_common.text import clean, shown
 
 MAX_BYTES = 256 << 20  # of all files together
 MAX_FILES = 4096  # files and folders
@@ -79,7 +79,7 @@ def unpack(chunks: Iterable[bytes], folder: Path) -> list[str]:
                 left -= member.size
                 _write(archive, member, folder.joinpath(*parts))
     except (tarfile.TarError, OSError, ValueError, RecursionError) as error:
-        notes.append(f"the output folder broke off: {cut(error)}")
+        notes.append(f"the output folder broke off: {clean(error)}")
     return notes
 
 

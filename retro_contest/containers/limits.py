@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import dataclass
 
 from retro_common.errors import UsageError
 from retro_common.text import clean
@@ -17,6 +18,20 @@ LEAST_MEMORY = 6 << 20
 """bytes; the engine starts no container with less"""
 LEAST_CPUS = 0.01
 """processors; the engine grants no less"""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The limits of one agent."""
+
+    cpus: float
+    """processors"""
+    memory: str = "4g"
+    """bytes, with the suffixes k, m and g; files in `/tmp` and in its output folder included"""
+    processes: int = 512
+    """processes and threads"""
+    gpus: str = ""
+    """`all`, a number, `device=0,1`, or nothing: as in `docker run --gpus`"""
 
 
 def memory_bytes(size: str) -> int:

@@ -76,6 +76,32 @@ def ratio_interval(of: Scores, to: Scores, seed: int = 0) -> Interval | None:
     return _percentiles(dividends / divisors)
 
 
+def probability_of_improvement(of: Scores, over: Scores) -> np.ndarray:
+    """Probability that a run of one agent beats a run of another on the same level.
+
+    Mean over levels of the share of pairs of runs in which the first has the higher score; equal
+    scores count half (the Mann-Whitney statistic, as in rliable). Arrays are (..., runs of the
+    level), the levels of both in the same order.
+    """
+    shares = []
+    for ours, theirs in zip(of, over, strict=True):
+        one, other = ours[..., :, None], theirs[..., None, :]
+        shares.append(((one > other) + 0.5 * (one == other)).mean(axis=(-2, -1)))
+    return np.mean(shares, axis=0)
+
+
+def probability_interval(of: Scores, over: Scores, seed: int = 0) -> Interval | None:
+    """95% stratified bootstrap interval of `probability_of_improvement`, both sides resampled.
+
+    None where there are too few runs.
+    """
+    if not of or min(len(level) for level in [*of, *over]) < 2:
+        return None
+    rng = np.random.default_rng(seed)
+    drawn = probability_of_improvement(resample(of, rng, 2000), resample(over, rng, 2000))
+    return _percentiles(drawn)
+
+
 def apart(one: Interval | None, other: Interval | None) -> bool | None:
     """Whether two intervals have no point in common; None where one is missing."""
     if one is None or other is None:

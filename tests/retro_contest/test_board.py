@@ -1,4 +1,4 @@
-import base64
+import csv
 import html.parser
 import io
 import json
@@ -15,14 +15,12 @@ from rich.console import Console
 
 from retro_common.errors import UsageError
 from retro_common.text import clean
-from retro_contest.board.leaderboard import (
-    Boards,
-    bootstrap_interval,
-    load_boards,
-    rank_tables,
-    write_page,
-    write_pictures,
-)
+from retro_contest.board import charts, statistics
+from retro_contest.board.boards import Boards, load_boards, ranks
+from retro_contest.board.site import write_site
+from retro_contest.board.snapshots import Snapshots, png
+from retro_contest.board.terminal import rank_tables
+from retro_contest.levels import find
 from retro_contest.runs.results import (
     level_scores,
     mean_score,
@@ -47,9 +45,11 @@ def submit(
     level_set: str = "my set",
     game: str = "Game-Genesis-v0",
     levels: tuple[str, ...] = LEVELS,
+    written: str = "2026-01-01T00:00:00+00:00",
+    folder_name: str = "",
 ) -> Path:
     """A results folder as an evaluation leaves it; scores by level, then by seed."""
-    place = folder / (re.sub(r"[^a-z-]", "_", name) or "nameless")
+    place = folder / (folder_name or re.sub(r"[^a-z-]", "_", name) or "nameless")
     runs = []
     for state, of_level in zip(levels, scores, strict=True):
         for seed, score in enumerate(of_level):
@@ -76,6 +76,7 @@ def submit(
         "level_set": level_set,
         "timesteps": timesteps,
         "wallclock": 60.0,
+        "written": written,
         "seeds": max(map(len, scores)),
         "runs_sha256": runs_checksum(runs),
     }
@@ -98,43 +99,106 @@ def shown(found: Boards, width: int = 200) -> str:
 @pytest.fixture
 def folder(tmp_path):
     submit(tmp_path, "warm", [[WARM, WARM + 10], [WARM, WARM + 20]])
-    submit(tmp_path, "cold", [[COLD], [COLD + 100]])
+    submit(tmp_path, "cold", [[COLD, COLD], [COLD + 100, COLD + 100]])
     submit(tmp_path, "half", [[9000.0], []])
     return tmp_path
 
 
+def submissions(found: Boards) -> list:
+    (board,) = found.boards
+    return [row.submission for row in board.rows]
+
+
+def no_picture(level: str) -> None:
+    return None
+
+
 def test_the_best_comes_first_and_the_incomplete_last(folder):
     (board,) = load_boards([folder]).boards
-    assert [submission.name for submission in board.submissions] == ["warm", "cold", "half"]
-    warm, cold, half = board.submissions
+    assert [row.submission.name for row in board.rows] == ["warm", "cold", "half"]
+    assert [row.rank for row in board.rows] == [1, 2, None]
+    warm, cold, half = (row.submission for row in board.rows)
     assert warm.score == pytest.approx(WARM + 7.5)
     assert cold.score == pytest.approx(COLD + 50)
-    assert cold.interval is None and half.interval is None
+    assert cold.interval == (COLD + 50, COLD + 50) and half.interval is None
     low, high = warm.interval
     assert WARM <= low < warm.score < high <= WARM + 15
     assert board.levels == ("Game-Genesis-v0/Zone1.Act1", "Game-Genesis-v0/Zone2.Act2")
     assert half.level_score(board.levels[1]) is None
 
 
+def test_where_intervals_touch_ranks_are_equal():
+    assert ranks([(5, 9), (4, 6), (1, 4), (0, 1)]) == [1, 1, 2, 3]
+    assert ranks([(2, 3), (2, 3), (2, 3)]) == [1, 1, 1]
+    assert ranks([]) == []
+
+
+def test_a_single_seed_has_no_rank(tmp_path):
+    submit(tmp_path, "one", [[900.0], [900.0]])
+    submit(tmp_path, "two", [[100.0, 101.0], [100.0, 102.0]])
+    (board,) = load_boards([tmp_path]).boards
+    assert [(row.submission.name, row.rank) for row in board.rows] == [("one", None), ("two", 1)]
+    assert board.rows[0].submission.remark == "one seed"
+
+
+def test_the_last_evaluation_of_a_name_counts(tmp_path):
+    days = ["2026-03-02", "2026-03-01", "2026-03-03"]
+    for day, score in zip(days, (500.0, 400.0, 450.0), strict=True):
+        submit(tmp_path, "me", [[score, score]] * 2, written=f"{day}T10:00:00", folder_name=day)
+    (board,) = load_boards([tmp_path]).boards
+    (row,) = board.rows
+    assert [s.score for s in row.history] == [400.0, 500.0] and row.submission.score == 450.0
+    assert row.change == -50.0 and row.rank == 1
+
+
+def test_a_changed_folder_is_nobodys_last_evaluation(tmp_path):
+    submit(tmp_path, "me", [[5.0, 6.0]] * 2, folder_name="a", written="2026-03-01")
+    later = submit(tmp_path, "me", [[9.0, 9.0]] * 2, folder_name="b", written="2026-03-02")
+    monitor_changed(later)
+    (board,) = load_boards([tmp_path]).boards
+    assert [(row.submission.score, row.rank) for row in board.rows] == [(5.5, 1), (None, None)]
+
+
 def test_other_budgets_are_on_another_board(folder):
     submit(folder, "more", [[1.0], [2.0]], timesteps=5000)
-    titles = {board.title: len(board.submissions) for board in load_boards([folder]).boards}
+    titles = {board.title: len(board.rows) for board in load_boards([folder]).boards}
     assert titles == {"my set: 1,000 timesteps per run": 3, "my set: 5,000 timesteps per run": 1}
 
 
 def test_a_folder_that_is_named_twice_counts_once(folder):
     (board,) = load_boards([folder, folder / "warm", folder / "warm"]).boards
-    assert len(board.submissions) == 3
+    assert len(board.rows) == 3
 
 
-def test_a_curve_is_the_mean_of_recent_episodes(tmp_path):
-    submit(tmp_path, "one", [[100.0], [300.0]])
+def test_the_levels_of_the_kit_have_references(tmp_path):
+    """A first entry stands among the agents that the kit was measured with."""
+    acts = [level.state for level in find("pangolin-test")]
+    game = "PangolinDash-Genesis-v0"
+    scores = [[3000.0, 3100.0]] * len(acts)
+    submit(tmp_path, "mine", scores, timesteps=20_000, game=game, levels=tuple(acts))
     (board,) = load_boards([tmp_path]).boards
-    timesteps, rewards = board.submissions[0].curve
-    assert timesteps[-1] == 1000
-    known = ~np.isnan(rewards)
-    assert known[timesteps >= 100].all() and not known[timesteps < 100].any()
-    assert rewards[known] == pytest.approx(200.0)
+    assert len(board.references) >= 5
+    scores = [line.score for line in board.lines]
+    assert scores == sorted(scores, reverse=True) and len(scores) == len(board.references) + 1
+    assert scores[0] > 3050 > scores[-1]
+    assert all(reference.interval and reference.source for reference in board.references)
+
+
+def test_published_scores_stand_beside_those_of_sonic(tmp_path):
+    levels = find("sonic-validation")
+    (entry,) = {level.game for level in levels[:1]}
+    place = submit(tmp_path, "a", [[1.0, 2.0]], timesteps=1_000_000, game=entry, levels=("X",))
+    edit(
+        place,
+        level_names=[level.name for level in levels],
+        levels=[],
+        runs_sha256=runs_checksum([]),
+    )
+    (board,) = load_boards([tmp_path]).boards
+    assert [(r.name, r.score) for r in board.references][:2] == [
+        ("human", 7438.2),
+        ("joint PPO", 3127.9),
+    ]
 
 
 def test_tables_hold_ranks_and_levels(folder):
@@ -143,16 +207,23 @@ def test_tables_hold_ranks_and_levels(folder):
 
 
 class Page(html.parser.HTMLParser):
-    """Collects the text of a page and the files it would load."""
+    """Collects the text of a page and the files it names."""
 
-    def __init__(self) -> None:
+    VOID = ("meta", "img", "link", "input")
+
+    def __init__(self, path: Path) -> None:
         super().__init__()
         self.text, self.sources, self.stack = "", [], []
+        self.feed(path.read_text())
+        assert self.stack == []
 
     def handle_starttag(self, tag, attrs):
-        if tag not in ("meta", "img"):
+        if tag not in self.VOID:
             self.stack.append(tag)
         self.sources += [value for key, value in attrs if key in ("src", "href")]
+
+    def handle_startendtag(self, tag, attrs):
+        """As `<line/>` in SVG: it stays open for nothing."""
 
     def handle_endtag(self, tag):
         assert self.stack.pop() == tag
@@ -161,47 +232,93 @@ class Page(html.parser.HTMLParser):
         self.text += data
 
 
-def test_the_page_is_whole_and_needs_no_other_file(folder, tmp_path):
+def write(found: Boards, out: Path) -> list[Page]:
+    """The pages of a site; every file that one names is there."""
+    write_site(found, out, no_picture)
+    pages = []
+    for path in [out / "index.html", *out.glob("submissions/*"), *out.glob("levels/*")]:
+        page = Page(path)
+        for source in page.sources:
+            name = source.partition("#")[0]
+            assert not name or (path.parent / name).is_file(), source
+        assert path.stat().st_size < 2e6
+        pages.append(page)
+    return pages
+
+
+def test_the_site_is_whole_and_needs_nothing_else(folder, tmp_path):
     submit(folder, "<script>alert(1)</script>", [[1.0], [None]])
-    path = tmp_path / "site/index.html"
-    write_page(load_boards([folder]), path)
-    content = path.read_text()
-    page = Page()
-    page.feed(content)
-    assert page.stack == []
-    assert "<script>" not in content and "<script>alert(1)</script>" in page.text
-    for text in ("warm", "607.5", "incomplete", "Zone2.Act2", "Game-Genesis-v0"):
-        assert text in page.text
-    assert len(page.sources) == 2
-    for source in page.sources:
-        kind, data = source.split(",")
-        assert kind == "data:image/png;base64"
-        assert Image.open(io.BytesIO(base64.b64decode(data))).size[0] > 1000
+    index, *others = write(load_boards([folder]), tmp_path / "site")
+    assert "<script>alert(1)</script>" in index.text and len(others) == 4 + len(LEVELS)
+    for text in ("warm", "607.5", "incomplete", "Zone2. Act2"):
+        assert text in index.text
+    assert "alert(1)</script>" not in (tmp_path / "site/index.html").read_text()
+    everything = "".join(path.read_text() for path in (tmp_path / "site").rglob("*.html"))
+    assert "http" not in everything.replace("http-equiv", "")
 
 
-def test_pictures_are_png_files(folder, tmp_path):
-    paths = write_pictures(load_boards([folder]), tmp_path / "pictures")
-    assert [path.name for path in paths] == ["my-set-1000-scores.png", "my-set-1000-curves.png"]
-    for path in paths:
-        pixels = np.asarray(Image.open(path).convert("RGB"))
-        assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 50, "something is drawn"
+def test_the_same_boards_give_the_same_pages(folder, tmp_path):
+    for name in ("one", "two"):
+        write(load_boards([folder]), tmp_path / name)
+    names = [sorted(p.name for p in (tmp_path / n).rglob("*.html")) for n in ("one", "two")]
+    assert names[0] == names[1]
 
 
-def test_too_few_episodes_for_a_curve_are_a_sentence(tmp_path):
-    """No chart with axes and without a line."""
-    submit(tmp_path, "short", [[5.0], [5.0]], timesteps=100)
-    boards = load_boards([tmp_path])
-    assert not boards.boards[0].submissions[0].has_curve
-    paths = write_pictures(boards, tmp_path / "pictures")
-    assert [path.name for path in paths] == ["my-set-100-scores.png"]
-    write_page(boards, tmp_path / "page.html")
-    page = Page()
-    page.feed((tmp_path / "page.html").read_text())
-    assert "Too few episodes for a curve: short." in page.text and len(page.sources) == 1
-    submit(tmp_path, "long", [[5.0], [5.0]], timesteps=100, length=9)
-    found = load_boards([tmp_path])
-    assert found.boards[0].without_curve == ["short"]
-    assert len(write_pictures(found, tmp_path / "pictures")) == 2
+def test_figures_for_programs_are_those_of_the_board(folder, tmp_path):
+    submit(folder, "=cmd()", [[1.0], [2.0]])
+    write(load_boards([folder]), tmp_path / "site")
+    content = json.loads((tmp_path / "site/board.json").read_text())
+    (board,) = content["boards"]
+    rows = {row["name"]: row for row in board["rows"]}
+    assert rows["warm"]["rank"] == 1 and rows["warm"]["score"] == pytest.approx(607.5)
+    assert rows["half"]["remark"] == "incomplete" and rows["half"]["rank"] is None
+    with (tmp_path / "site/board.csv").open() as file:
+        table = list(csv.DictReader(file))
+    warm = [float(row["score"]) for row in table if row["name"] == "warm"]
+    assert sorted(warm) == [WARM, WARM, WARM + 10, WARM + 20]
+    assert {row["name"] for row in table} >= {"'=cmd()", "warm"}
+
+
+def test_history_is_on_the_page_of_a_submission(tmp_path):
+    for day in (1, 2):
+        written, score = f"2026-03-0{day}T10:00:00", 100.0 * day
+        submit(tmp_path, "me", [[score, score]] * 2, written=written, folder_name=str(day))
+    index, *others = write(load_boards([tmp_path]), tmp_path / "site")
+    assert "+100.0 since the evaluation before" in index.text
+    pages = [page.text for page in others if "Evaluations of this name" in page.text]
+    assert len(pages) == 2 and all("2026-03-01" in text for text in pages)
+    assert sum("A later evaluation of this name counts" in text for text in pages) == 1
+
+
+def test_films_of_a_results_folder_are_on_its_pages(tmp_path):
+    place = submit(tmp_path, "me", [[1.0, 1.0]] * 2)
+    (place / "films").mkdir()
+    film = "Game-Genesis-v0-Zone1-Act1-seed-0.mp4"
+    (place / "films" / film).write_bytes(b"film")
+    (place / "films/other.mp4").write_bytes(b"not of a run")
+    pages = write(load_boards([tmp_path]), tmp_path / "site")
+    (copied,) = (tmp_path / "site/films").iterdir()
+    assert copied.read_bytes() == b"film"
+    naming = [page for page in pages if f"../films/{copied.name}" in page.sources]
+    assert len(naming) == 2, "its submission and its level"
+
+
+def test_ticks_are_round_and_inside():
+    assert charts.ticks(0, 9900, 5) == [0, 2000, 4000, 6000, 8000]
+    assert charts.ticks(-150, 150, 5) == [-100, 0, 100]
+    assert charts.ticks(0, 1, 5) == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1.0])
+
+
+def test_a_picture_is_a_png(tmp_path):
+    picture = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
+    assert (np.asarray(Image.open(io.BytesIO(png(picture)))) == picture).all()
+
+
+def test_levels_that_can_be_played_have_pictures():
+    with Snapshots() as snapshots:
+        path = snapshots.picture("Airstriker-Genesis-v0/Level1")
+        assert len(np.unique(np.asarray(Image.open(path)).reshape(-1, 3), axis=0)) > 5
+        assert snapshots.picture("Game-Genesis-v0/Zone1.Act1") is None
 
 
 def test_a_submission_that_crashed_says_so_in_its_row(tmp_path):
@@ -211,10 +328,7 @@ def test_a_submission_that_crashed_says_so_in_its_row(tmp_path):
     crashed = "crashed in 3, never connected in 1 of 4 runs"
     (row,) = (line for line in shown(boards).splitlines() if crashed in line)
     assert "│ crashed " in row
-    write_page(boards, tmp_path / "page.html")
-    page = Page()
-    page.feed((tmp_path / "page.html").read_text())
-    assert page.text.count(crashed) == 1
+    assert write(boards, tmp_path / "site")[0].text.count(crashed) == 1
 
 
 def test_a_list_of_levels_is_no_heading(tmp_path):
@@ -236,12 +350,12 @@ def test_level_names_are_whole_in_a_narrow_terminal(folder, width):
     assert "Zone1.Act1" in text and "607.5" in text and "…" not in text
 
 
-def test_a_board_without_any_score_has_no_picture(tmp_path):
+def test_a_board_without_any_score_has_no_chart(tmp_path):
     submit(tmp_path, "broken", [[1.0], [1.0]], verdict="server failed")
-    boards = load_boards([tmp_path])
-    assert boards.boards[0].submissions[0].score is None
-    assert write_pictures(boards, tmp_path / "pictures") == []
-    write_page(boards, tmp_path / "page.html")
+    found = load_boards([tmp_path])
+    assert submissions(found)[0].score is None and submissions(found)[0].remark == "incomplete"
+    write(found, tmp_path / "site")
+    assert "<svg" not in (tmp_path / "site/index.html").read_text()
 
 
 def test_runs_without_an_episode_count_as_nothing():
@@ -260,7 +374,7 @@ def test_the_interval_covers_as_often_as_it_says():
     rng = np.random.default_rng(1)
     inside = 0
     for _ in range(200):
-        low, high = bootstrap_interval(rng.normal(100, 20, size=(4, 5)).tolist())
+        low, high = statistics.interval(list(rng.normal(100, 20, size=(4, 5))))
         inside += low <= 100 <= high
     assert 0.85 <= inside / 200 <= 0.99
 
@@ -292,15 +406,12 @@ def test_a_damaged_folder_costs_its_own_row(folder, tmp_path, way):
         content = json.dumps(summary | content)
     (broken / "summary.json").write_text(content)
     found = load_boards([folder])
-    names = [submission.name for submission in found.boards[0].submissions]
+    names = [submission.name for submission in submissions(found)]
     assert names == ["warm", "cold", "half"]
     (note,) = found.notes
     assert note.startswith(f"{broken}: left out: ") and len(note) <= 500
     assert note in shown(found, 1000)
-    write_page(found, tmp_path / "page.html")
-    page = Page()
-    page.feed((tmp_path / "page.html").read_text())
-    assert note in page.text
+    assert note in write(found, tmp_path / "site")[0].text
 
 
 def test_a_summary_that_is_no_plain_file_costs_its_own_row(folder):
@@ -310,7 +421,7 @@ def test_a_summary_that_is_no_plain_file_costs_its_own_row(folder):
     (folder / "link").mkdir()
     (folder / "link" / "summary.json").symlink_to("/dev/zero")
     found = load_boards([folder])
-    assert len(found.boards[0].submissions) == 3 and len(found.unread) == 3
+    assert len(submissions(found)) == 3 and len(found.unread) == 3
 
 
 def test_an_agent_cannot_write_an_entry(folder):
@@ -321,7 +432,7 @@ def test_an_agent_cannot_write_an_entry(folder):
     (run / "out/broken").mkdir()
     (run / "out/broken/summary.json").write_text("{")
     found = load_boards([folder, folder / "cold"])
-    names = [submission.name for submission in found.boards[0].submissions]
+    names = [submission.name for submission in submissions(found)]
     assert names == ["warm", "cold", "half"] and found.notes == []
     for place in (run, run / "out", forged, run / "out/broken"):
         with pytest.raises(UsageError, match="an agent may have written it"):
@@ -338,9 +449,8 @@ def test_a_run_without_a_result_yet_is_no_place_for_an_entry(tmp_path):
 
 def test_only_direct_children_are_looked_at(folder):
     submit(folder / "deeper" / "still", "far", [[1.0], [1.0]])
-    (board,) = load_boards([folder]).boards
-    assert "far" not in [submission.name for submission in board.submissions]
-    assert load_boards([folder / "deeper/still"]).boards[0].submissions[0].name == "far"
+    assert "far" not in [submission.name for submission in submissions(load_boards([folder]))]
+    assert submissions(load_boards([folder / "deeper/still"]))[0].name == "far"
 
 
 RUN = Path("Game-Genesis-v0/Zone1.Act1/seed-0")
@@ -398,8 +508,8 @@ def test_a_folder_that_was_changed_has_no_rank(folder, change):
     assert load_boards([folder]).notes == []
     change(place)
     found = load_boards([folder])
-    (other,) = (s for s in found.boards[0].submissions if s.name == "other")
-    assert not other.ranked and other.remark == "changed" and other.score is None
+    (other,) = (s for s in submissions(found) if s.name == "other")
+    assert other.remark == "changed" and other.score is None
     (note,) = found.notes
     assert f"{place}: changed: " in note
     (row,) = (line for line in shown(found).splitlines() if "other (changed)" in line)
@@ -417,7 +527,7 @@ def test_spaces_in_a_file_are_no_change(folder):
 def test_a_folder_without_checksums_has_no_rank(folder):
     edit(folder / "warm", runs_sha256="")
     found = load_boards([folder])
-    remarks = [(s.name, s.remark) for s in found.boards[0].submissions]
+    remarks = [(s.name, s.remark) for s in submissions(found)]
     assert remarks == [("cold", ""), ("half", "incomplete"), ("warm", "no checksum")]
     assert "evaluate the agent again" in found.notes[0]
 
@@ -425,7 +535,7 @@ def test_a_folder_without_checksums_has_no_rank(folder):
 def test_a_copy_of_a_folder_has_no_rank(folder):
     shutil.copytree(folder / "warm", folder / "zzz")
     found = load_boards([folder])
-    assert [s.remark for s in found.boards[0].submissions] == ["", "", "incomplete", "a copy"]
+    assert [s.remark for s in submissions(found)] == ["", "", "incomplete", "a copy"]
     assert f"identity of {folder / 'warm'}" in found.notes[0]
 
 
@@ -454,12 +564,10 @@ def test_names_are_text_wherever_they_are_shown(tmp_path, name):
     assert found.notes == []
     text = shown(found, 1000)
     assert clean(name, 80) in text and "[link=x]$" in text
-    write_page(found, tmp_path / "page.html")
-    page = Page()
-    page.feed((tmp_path / "page.html").read_text())
-    assert clean(name, 80) in page.text and len(page.text) < 20_000
-    assert not {"\x1b", "\u202e"} & set(text + page.text)
-    assert len(write_pictures(found, tmp_path / "pictures")) == 2
+    for page in write(found, tmp_path / "site"):
+        assert len(page.text) < 20_000
+        assert not {"\x1b", "\u202e"} & set(text + page.text)
+    assert clean(name, 80) in Page(tmp_path / "site/index.html").text
 
 
 def test_the_board_says_how_much_was_played(tmp_path):
@@ -476,8 +584,7 @@ def test_the_board_says_how_much_was_played(tmp_path):
     assert found.notes == []
     (row,) = (line for line in shown(found).splitlines() if "800 of 2,000" in line)
     assert "ended early in 2 of 2 runs" in row and "818.2" in row, "10 episodes, and one of 0"
-    write_page(found, tmp_path / "page.html")
-    assert "800 of 2,000" in (tmp_path / "page.html").read_text()
+    assert any("800 of 2,000" in page.text for page in write(found, tmp_path / "site"))
 
 
 def test_folders_without_a_summary_are_named(tmp_path):
@@ -487,9 +594,7 @@ def test_folders_without_a_summary_are_named(tmp_path):
         load_boards([tmp_path])
 
 
-def test_a_page_that_cannot_be_written(folder, tmp_path):
+def test_a_site_that_cannot_be_written(folder, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="cannot write"):
-        write_page(load_boards([folder]), tmp_path / "file/page.html")
-    with pytest.raises(UsageError, match="cannot write"):
-        write_pictures(load_boards([folder]), tmp_path / "file")
+        write_site(load_boards([folder]), tmp_path / "file/site", no_picture)
