@@ -39,6 +39,8 @@ GAP = 8
 CAPTION = 68
 """height of the two lines under a panel"""
 TEXT_SIZE = 20
+BAND = 40
+"""height of the line across a panel that is over"""
 BACKGROUND, INK, FAINT, ACCENT = (20, 22, 28), (236, 238, 242), (160, 166, 180), (255, 196, 61)
 
 
@@ -101,7 +103,7 @@ class Canvas:
                 for column in range(SCALE):
                     game[row::SCALE, column::SCALE] = frame
             if panel.over:
-                game[height // 2 - CAPTION // 2 :][:CAPTION] = _over(panel.over, width)
+                game[height // 4 :][:BAND] = _over(panel.over, width)
             self._picture[height : height + CAPTION, left : left + width] = _caption(panel, width)
         return self._picture
 
@@ -164,9 +166,8 @@ def _caption(panel: Panel, width: int) -> np.ndarray:
 @functools.lru_cache(maxsize=8)
 def _over(text: str, width: int) -> np.ndarray:
     """A line in the middle of a panel."""
-    image = Image.new("RGB", (width, CAPTION), BACKGROUND)
-    left = (width - min(_width(text), width)) / 2
-    at = (left, (CAPTION - TEXT_SIZE) / 2 - 2)
+    image = Image.new("RGB", (width, BAND), BACKGROUND)
+    at = ((width - min(_width(text), width)) / 2, (BAND - TEXT_SIZE) / 2 - 2)
     _write(ImageDraw.Draw(image), text, at, width, INK)
     return np.asarray(image)
 
