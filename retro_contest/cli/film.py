@@ -48,11 +48,14 @@ class Film:
 
     def run(self) -> int:
         from retro_contest.runs import films
+        from retro_contest.runs.results import FILMS_FOLDER
 
         levels = self._levels()
         folder = self.to
         if folder is None:
-            folder = self.results[0] / films.FILMS if len(self.results) == 1 else Path(films.FILMS)
+            folder = (
+                self.results[0] / FILMS_FOLDER if len(self.results) == 1 else Path(FILMS_FOLDER)
+            )
         choice = self._choice()
         failed = False
         for level in levels:

@@ -28,8 +28,6 @@ from retro_contest.runs.film_writer import FPS, Canvas, Panel, encoder
 from retro_contest.runs.monitor import MONITOR_FILE
 from retro_contest.runs.results import RESULT_FILE, SUMMARY_FILE, make_folder, read_monitor
 
-FILMS = "films"
-"""folder of the films inside a results folder"""
 HOLD = 2 * FPS
 """pictures for which the end of a film stands still"""
 TOLERANCE = 1e-6

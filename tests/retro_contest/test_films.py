@@ -138,6 +138,11 @@ def test_another_episode_s_recording_is_noticed(copy: Path, capsys) -> None:
     assert "one of them was changed" in capsys.readouterr().err
 
 
+def test_playing_again_removes_films_of_runs_that_are_gone(copy: Path) -> None:
+    assert evaluate(copy, "jerk", "--record", "--fresh", timesteps=20) == 0
+    assert list(copy.rglob("*.bk2")) and not (copy / "films").exists()
+
+
 def test_mistakes_are_explained(copy: Path, tmp_path: Path, monkeypatch, capsys) -> None:
     def fails(*words: str) -> str:
         assert main(["film", *words]) == 2
