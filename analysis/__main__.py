@@ -1,4 +1,4 @@
-"""``python -m analysis report|watch|dream``: look at a finished bundle."""
+"""``python -m analysis report|watch|dream|card``: look at a finished bundle."""
 
 from __future__ import annotations
 
@@ -62,10 +62,23 @@ class Dream:
     seed: int = 0
 
 
+@dataclass(frozen=True)
+class Card:
+    """Write a bundle's model card (README.md, in Hugging Face's format) from its origin and its
+    scores."""
+
+    bundle: Path
+    results: tuple[Path, ...] = ()
+    """results folders of evaluations of this bundle"""
+    licence: str = ""
+    """identifier of the bundle's licence, for example mit"""
+
+
 Command = (
     Annotated[Report, subcommand(name="report")]
     | Annotated[Watch, subcommand(name="watch")]
     | Annotated[Dream, subcommand(name="dream")]
+    | Annotated[Card, subcommand(name="card")]
 )
 
 
@@ -83,6 +96,11 @@ def _run(command: Command) -> None:
     # Imported here: torch and the emulator take seconds to load, which --help need not wait for.
     from agent import bundle
 
+    if isinstance(command, Card):
+        from analysis.card import write_card
+
+        print(f"wrote {write_card(command.bundle, command.results, command.licence)}")
+        return
     if command.timesteps is not None and command.timesteps < 1:
         raise UsageError("--timesteps must be at least 1")
     if not isinstance(command, Report) and not 0 <= command.seed < 1 << 63:

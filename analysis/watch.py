@@ -16,9 +16,10 @@ from agent.models.frames import shrink
 from agent.models.vision import to_input
 from analysis.film import Film
 from analysis.keyboard import nearest_action
-from analysis.recordings import SUFFIXES, Recording, play, read_recording
+from analysis.recordings import SUFFIXES, read_recording
 from pretrain.data.shards import Shard
 from retro_contest.emulator.make import make
+from retro_contest.emulator.recordings import Recording, play
 from retro_contest.levels import Level, find
 
 

@@ -17,6 +17,7 @@ from pretrain.stage import Diverged, Stopped
 from retro_common.config import load, to_dict, validate
 from retro_common.errors import UsageError
 from retro_common.text import clean
+from retro_common.tracking import import_tracker
 
 # Before torch starts its threads: they should sleep, not spin, while they wait for each other. On
 # a machine with other work (emulators, for example) spinning costs half of the speed and more.
@@ -74,6 +75,8 @@ def main(arguments: list[str]) -> int:
     config = validate(PretrainConfig, to_dict(config), "command line")
 
     Models.plan(config.agent)
+    if config.track:
+        import_tracker(config.track)  # before a stage is begun
     wanted = stages(known.stage, config)
     for number, stage in enumerate(wanted, start=1):
         if len(wanted) > 1:

@@ -193,6 +193,8 @@ class PretrainConfig:
     """where networks train: `auto` takes a GPU if there is one"""
     draw_all: bool = False
     """let the emulator draw the skipped frames too; slower, with the same results"""
+    track: str = ""
+    """experiment tracker that gets the scalars, beside TensorBoard: wandb, mlflow or trackio"""
     base: Path | None = None
     """folder of another, finished run, or of a bundle, whose V and M this run takes: it trains only
     a C. The settings that the two have in common must be equal"""

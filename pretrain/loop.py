@@ -16,6 +16,7 @@ from pretrain.meter import Meter, StopRequest
 from pretrain.stage import CHECKPOINT, Diverged, Stage, Stopped, finite
 from retro_common.errors import UsageError
 from retro_common.text import shown
+from retro_common.tracking import Tracker, open_tracker
 
 CHECKPOINT_SECONDS = 60.0
 LOG_EVERY = 20
@@ -43,6 +44,7 @@ class Loop(ExitStack):
         *,
         stride: int = 1,
         unit: str = "steps",
+        track: str = "",
         carried: dict[str, Any] | None = None,
         **parts: Any,
     ):
@@ -51,12 +53,15 @@ class Loop(ExitStack):
             work: an open stage.
             total: steps in all; the loop may overshoot it by less than `stride`.
             stride: how far one iteration advances.
+            track: experiment tracker that gets the scalars, too (`retro_common.tracking`).
             carried: further state of tensors, numbers and containers of them; saved as it then is,
                 and updated from the checkpoint.
             parts: modules and optimisers, by their names in the checkpoint.
         """
         super().__init__()
         self.work, self.total, self.stride, self.unit = work, total, stride, unit
+        self._track = track
+        self._tracker: Tracker | None = None
         self.carried, self.parts = {} if carried is None else carried, parts
         self.first = 0
         if (checkpoint := work.restore()) is not None:
@@ -91,6 +96,10 @@ class Loop(ExitStack):
         self.meter = self.enter_context(Meter(self.work.name, self.total, self.unit, self.first))
         log = SummaryWriter(str(self.work.folder / "log"), purge_step=self.first)
         self.writer = self.enter_context(log)
+        if self._track:
+            run = self.work.folder.parent
+            self._tracker = open_tracker(self._track, run, f"{run.name}-{self.work.name}", {})
+            self.callback(self._tracker.close)
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: Any) -> bool | None:
@@ -173,11 +182,17 @@ class Loop(ExitStack):
         return (self.done + 1) % steps == 0
 
     def log(self, scalars: Mapping[str, Any], note: str = "", at: int | None = None) -> None:
-        """Write scalars to TensorBoard at step `at` (default: this one), and show the note."""
+        """Write scalars to TensorBoard and the tracker at step `at` (default: this one), and show
+        the note."""
         at = self.done if at is None else at
-        for name, value in scalars.items():
-            number = value.detach() if isinstance(value, torch.Tensor) else value
-            self.writer.add_scalar(name, float(number), at)
+        numbers = {
+            name: float(value.detach() if isinstance(value, torch.Tensor) else value)
+            for name, value in scalars.items()
+        }
+        for name, number in numbers.items():
+            self.writer.add_scalar(name, number, at)
+        if self._tracker is not None:
+            self._tracker.log(self.work.name, numbers, at)
         if note:
             self.meter.update(at, note)
 

@@ -71,7 +71,7 @@ class Group:
         self.actor.remember(self.features, self.decision.actions, ended)
         self.frames, self.info = following, info
         self.features = self.actor.observe(following)
-        return info["episodes"]
+        return [episode for episode in info.get("episodes", ()) if episode is not None]
 
 
 class Sampler(contextlib.ExitStack):

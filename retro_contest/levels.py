@@ -13,7 +13,7 @@ import hashlib
 import importlib.util
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -23,6 +23,7 @@ from retro_common.text import shown
 
 LEVELS_FILE = Path(__file__).with_name("levels.yaml")
 SPLITS = ("train", "validation", "test")
+YAML = (".yaml", ".yml")
 
 
 @dataclass(frozen=True)
@@ -106,19 +107,26 @@ def find(text: str, path: Path = LEVELS_FILE) -> list[Level]:
     Args:
         text: one of these, or several with commas between them: the name of a level set;
             `GAME/STATE`; `STATE` alone, where one game of the level sets has it; a custom
-            integration folder as a path, `DIR/GAME` for all its states or `DIR/GAME/STATE` for one.
+            integration folder as a path, `DIR/GAME` for all its states or `DIR/GAME/STATE` for one;
+            a file with level sets of one's own, `FILE.yaml` for all of them or `FILE.yaml/SET` for
+            one.
         path: the file with the level sets.
 
     Raises:
         UsageError: nothing has that name, or several games have that state; the message suggests
-            a name.
+            a name. Or a file with level sets is wrong, or the hashes of a set in it are not those
+            of its levels.
     """
     sets = load_sets(path)
     levels: list[Level] = []
     for part in (part.strip() for part in text.split(",")):
         if not part:
             raise UsageError(f"levels '{text}': an empty name between commas")
-        levels += sets[part].levels if part in sets else _find_one(part, sets)
+        file, name = _own_file(part)
+        if file is not None:
+            levels += _of_file(file, name, sets)
+        else:
+            levels += sets[part].levels if part in sets else _find_one(part, sets)
     return list(dict.fromkeys(levels))
 
 
@@ -270,7 +278,7 @@ def _check_hashes(name: str, level: Level, hashes: GameHashes, rom: Path) -> Non
         if found != wanted:
             raise UsageError(
                 f"level set {name}: {file} is not what the set was made with: its SHA-256 is "
-                f"{found[:16]}..., in {LEVELS_FILE.name} it is {wanted[:16]}..."
+                f"{found[:16]}..., the set has {wanted[:16]}..."
             )
 
 
@@ -407,6 +415,35 @@ def _find_one(part: str, sets: dict[str, LevelSet]) -> list[Level]:
         f"no level or level set '{part}'{did_you_mean(part, known)} "
         "(retro-contest levels lists them; a folder is given as DIR/GAME or DIR/GAME/STATE)"
     )
+
+
+def _own_file(part: str) -> tuple[Path | None, str]:
+    """`FILE.yaml` or `FILE.yaml/SET` as the file and the set's name; no file for anything else."""
+    path = Path(part)
+    if path.suffix in YAML:
+        return path, ""
+    return (path.parent, path.name) if path.parent.suffix in YAML else (None, "")
+
+
+def _of_file(file: Path, name: str, shipped: dict[str, LevelSet]) -> list[Level]:
+    """The levels of the sets in a person's own file, or of the one with that name."""
+    sets = load_sets(file)
+    if name and name not in sets:
+        raise UsageError(f"{file} has no level set '{name}'{did_you_mean(name, sets)}")
+    folders = {level.game: level.integrations for one in shipped.values() for level in one.levels}
+    levels: list[Level] = []
+    for level_set in [sets[name]] if name else sets.values():
+        for level in level_set.levels:
+            if not level.folder.is_dir() and level.game in folders:  # a game that the kit ships
+                level = replace(level, integrations=folders[level.game])
+            levels.append(level)
+            hashes = dict(level_set.hashes).get(level.game)
+            if hashes is not None:
+                rom = rom_file(level)
+                if rom is None:
+                    raise UsageError(_missing_rom(level))
+                _check_hashes(level_set.name, level, hashes, rom)
+    return levels
 
 
 def _is_game(path: Path) -> bool:

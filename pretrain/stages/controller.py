@@ -79,6 +79,7 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
         settings.timesteps,
         stride=length * settings.envs,
         unit="timesteps",
+        track=config.track,
         carried=carried,
         model=models.controller,
         optimizer=ppo.optimizer,

@@ -72,7 +72,9 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
     bfloat16 = computes_in_bfloat16(config.vision.precision, device)
     steps = [settings.steps] + settings.rounds * [settings.round_steps]
     carried = {"moved": 1.0, "losses": []}
-    with Loop(work, sum(steps), carried=carried, model=model, optimizer=optimizer) as loop:
+    with Loop(
+        work, sum(steps), track=config.track, carried=carried, model=model, optimizer=optimizer
+    ) as loop:
         round_ends = np.cumsum(steps)
         number, batches = -1, iter(())
         for step in loop:

@@ -129,7 +129,9 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
     bfloat16 = computes_in_bfloat16(config.vision.precision, device)
     state = model.memory.initial_state(settings.batch)
     carried = {"state": tuple(state), "epoch": 0, "position": 0}
-    with Loop(work, settings.steps, carried=carried, model=model, optimizer=optimizer) as loop:
+    with Loop(
+        work, settings.steps, track=config.track, carried=carried, model=model, optimizer=optimizer
+    ) as loop:
         state = State(*(tensor.to(device) for tensor in carried["state"]))
         stream = training_batches(lanes, carried["epoch"], carried["position"])
         batches = read_ahead(lambda _: next(stream), range(loop.first, settings.steps))

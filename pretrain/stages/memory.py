@@ -67,7 +67,9 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
     held_out = Lanes(shards, shards.validation, latents, 8, settings.sequence, lane_seed)
     generator = torch.Generator(device)
     carried = {"state": tuple(model.initial_state(settings.batch)), "epoch": 0, "position": 0}
-    with Loop(work, settings.steps, carried=carried, model=model, optimizer=optimizer) as loop:
+    with Loop(
+        work, settings.steps, track=config.track, carried=carried, model=model, optimizer=optimizer
+    ) as loop:
         state = State(*(tensor.to(device) for tensor in carried["state"]))
         batches = training_batches(lanes, carried["epoch"], carried["position"])
         for step in loop:

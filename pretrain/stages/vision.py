@@ -63,7 +63,7 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
     generator = torch.Generator(device)
     bfloat16 = computes_in_bfloat16(settings.precision, device)
-    with Loop(work, settings.steps, model=model, optimizer=optimizer) as loop:
+    with Loop(work, settings.steps, track=config.track, model=model, optimizer=optimizer) as loop:
         batches = training_batches(shards, settings.batch, config.seed, loop.first, settings.steps)
         for step, batch in zip(loop, batches, strict=False):
             frames = to_input(batch, device)

@@ -6,7 +6,8 @@ import os
 import signal
 import sys
 import threading
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,7 @@ from retro_contest.rules import Rules
 
 if TYPE_CHECKING:
     from retro_contest.runs.match import Runner
+    from retro_contest.runs.scalars import Scalars
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class Evaluate:
     """
 
     levels: Annotated[str, arg(metavar="LEVELS")]
-    """A level set, GAME/STATE, STATE, DIR/GAME, DIR/GAME/STATE, or several with commas."""
+    """A level set, GAME/STATE, STATE, DIR/GAME, DIR/GAME/STATE, FILE.yaml with level sets of your
+    own, or several with commas."""
     results: Annotated[Path, arg(metavar="DIR")]
     """Results folder: summary.json, and GAME/STATE/seed-N with everything about each run."""
     rules: FlagCreatePairsOff[Rules]
@@ -61,6 +64,10 @@ class Evaluate:
     """Name on the board (default: the results folder's)."""
     fresh: FlagCreatePairsOff[bool] = False
     """Play finished runs again, with another secret."""
+    film: FlagCreatePairsOff[bool] = False
+    """Record every episode (--record), and film the best one of each level."""
+    track: Annotated[str, arg(metavar="wandb|mlflow|trackio")] = ""
+    """Experiment tracker that gets the scalars, beside TensorBoard's event files."""
     replay_secret: Annotated[str, arg(metavar="HEX")] = ""
     """Secret of an earlier evaluation, from its secret.json, to play with its randomness again.
     For the host: other users of the machine can read it off the command line."""
@@ -77,16 +84,20 @@ class Evaluate:
 
     def run(self) -> int:
         from retro_contest.containers import limits
-        from retro_contest.runs.evaluate import Evaluation, clean, evaluate
+        from retro_contest.runs.evaluate import Evaluation, Observers, clean, evaluate
         from retro_contest.runs.progress import Progress, failures, summary_table, unfinished
 
         limits.check(self.cpus, self.memory)
+        if self.film:
+            from retro_contest.runs.film_writer import check_encoder
+
+            check_encoder()
         evaluation = Evaluation(
             name=self.name or self.results.resolve().name,
             level_set=self.levels,
             levels=find(self.levels),
             results=self.results,
-            rules=self.rules,
+            rules=replace(self.rules, record=self.rules.record or self.film),
             seeds=self.seeds,
             jobs=self.jobs,
             fresh=self.fresh,
@@ -94,14 +105,43 @@ class Evaluate:
         )
         console = Console()
         runner = self._runner(console)
-        with Progress(console, processes=not self.image) as progress:
-            summary = evaluate(evaluation, runner, _stop_on_signal(), progress)
+        with (
+            closing(self._scalars(evaluation.name)) as scalars,
+            Progress(console, processes=not self.image) as progress,
+        ):
+            observers = Observers(progress, scalars)
+            summary = evaluate(evaluation, runner, _stop_on_signal(), observers)
         console.print(summary_table(summary))
         for failure in failures(summary):
             print(failure, file=sys.stderr)
         if line := unfinished(summary):
             print(line, file=sys.stderr)
-        return 0 if clean(summary) else 1
+        filmed = not self.film or self._films()
+        return 0 if clean(summary) and filmed else 1
+
+    def _scalars(self, name: str) -> Scalars:
+        """Where the scalars go."""
+        from retro_common import tracking
+        from retro_contest.runs.scalars import Scalars
+
+        trackers: list[tracking.Tracker] = []
+        if self.track:
+            settings = {"levels": self.levels, "timesteps": self.rules.timesteps}
+            settings |= {"agent": self.agent or self.image}
+            trackers.append(tracking.open_tracker(self.track, self.results, name, settings))
+        if tracking.TensorBoard.installed():
+            trackers.append(tracking.TensorBoard(self.results))
+        return Scalars(trackers)
+
+    def _films(self) -> bool:
+        """Film the best episode of each level; whether all recordings were right."""
+        from retro_contest.cli.film import Film
+
+        try:
+            return Film((self.results,)).run() == 0
+        except UsageError as error:  # nothing was played, for example
+            print(f"no film: {error}", file=sys.stderr)
+            return False
 
     def _runner(self, console: Console) -> Runner:
         if bool(self.agent) == bool(self.image):

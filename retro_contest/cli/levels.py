@@ -19,7 +19,8 @@ class Levels:
     """List the level sets, or the levels of one."""
 
     levels: Annotated[Positional[str], arg(metavar="LEVELS", help_behavior_hint="(optional)")] = ""
-    """A level set, GAME/STATE, STATE, DIR/GAME or DIR/GAME/STATE; nothing for the list of sets."""
+    """A level set, GAME/STATE, STATE, DIR/GAME, DIR/GAME/STATE or FILE.yaml; nothing for the list
+    of sets."""
 
     hashes: FlagCreatePairsOff[bool] = False
     """Print the hashes of the levels' files as they are now, as the key `hashes` of levels.yaml."""

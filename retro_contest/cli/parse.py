@@ -13,7 +13,9 @@ from retro_contest.cli.board import Board
 from retro_contest.cli.clean import Clean
 from retro_contest.cli.doctor import Doctor
 from retro_contest.cli.evaluate import Evaluate
+from retro_contest.cli.film import Film
 from retro_contest.cli.levels import Levels
+from retro_contest.cli.publish import Publish
 from retro_contest.cli.serve import Serve
 
 Command = (
@@ -21,12 +23,16 @@ Command = (
     | Annotated[Serve, subcommand(name="serve")]
     | Annotated[Evaluate, subcommand(name="evaluate")]
     | Annotated[Board, subcommand(name="board")]
+    | Annotated[Film, subcommand(name="film")]
+    | Annotated[Publish, subcommand(name="publish")]
     | Annotated[Clean, subcommand(name="clean")]
     | Annotated[Doctor, subcommand(name="doctor")]
 )
 
 
-def parse(words: Sequence[str], program: str) -> Levels | Serve | Evaluate | Board | Clean | Doctor:
+def parse(
+    words: Sequence[str], program: str
+) -> Levels | Serve | Evaluate | Board | Film | Publish | Clean | Doctor:
     """The command that a command line means. Ends the process for --help and for wrong options.
 
     Raises:

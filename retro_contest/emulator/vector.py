@@ -87,14 +87,14 @@ class VectorEnv(gymnasium.vector.VectorEnv):
     Episodes restart by themselves within the same step: where an episode ended, the returned
     observation is the first of the next episode, and `infos["final_obs"]` has its last.
 
-    `infos` holds:
+    `infos` holds, in the form that Gymnasium's vector wrappers expect:
 
     - `level`: int `[N]`, index into `levels` of the level that each environment plays now;
     - `variables`: float32 `[N, V]`, if asked for: the RAM variables that go with `obs`, NaN where a
       game has no such variable;
-    - `episodes`: list of `Episode`, those that ended in this step;
-    - `final_obs`: like `obs`, only in a step that ended an episode; a row counts only where
-      `terminations | truncations`.
+    - only in a step that ended an episode, objects `[N]` with None where none ended: `episodes`,
+      each an `Episode`, and `final_obs`, each like a row of `obs`; `_episodes` and `_final_obs`,
+      bool `[N]`, say where.
 
     A worker that is killed or hangs is replaced (its episode counts as truncated, with reward 0 in
     this step and no `Episode`); one that raises an exception ends the run with it.
@@ -185,7 +185,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         if self._waiting:
             self.step_wait()
         self._new_episodes(range(self.num_envs))
-        return self._shared.observations.copy(), self._infos([])
+        return self._shared.observations.copy(), self._infos()
 
     def step(self, actions: np.ndarray) -> tuple:
         """Play one timestep in every environment; returns the same as `step_wait`."""
@@ -219,7 +219,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
             raise RuntimeError("step_wait() without step_async()")
         self._waiting = False
         shared = self._shared
-        ended, episodes = [], []
+        ended, episodes = [], {}
         for i, process in enumerate(self._workers):
             self.timesteps_per_level[process.level] += 1
             try:
@@ -232,16 +232,19 @@ class VectorEnv(gymnasium.vector.VectorEnv):
                 continue
             if kind == worker.ENDED:
                 ended.append(i)
-                episodes.append(Episode(i, process.level, *record))
+                episodes[i] = Episode(i, process.level, *record)
                 self._mean_length += 0.05 * (record[1] - self._mean_length)
         rewards, terminations, truncations = (
             array.copy() for array in (shared.rewards, shared.terminations, shared.truncations)
         )
         if ended:
             self._new_episodes(ended)
-        infos = self._infos(episodes)
+        infos = self._infos()
         if ended:
-            infos["final_obs"] = shared.final_observations.copy()
+            finals = {i: shared.final_observations[i].copy() for i in ended}
+            infos |= self._where_ended("final_obs", finals)
+        if episodes:
+            infos |= self._where_ended("episodes", episodes)
         return shared.observations.copy(), rewards, terminations, truncations, infos
 
     def close_extras(self, timeout: float = 5, terminate: bool = False, **kwargs: Any) -> None:
@@ -275,14 +278,18 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         if self.closed:
             raise gymnasium.error.ClosedEnvironmentError("this VectorEnv is closed")
 
-    def _infos(self, episodes: list[Episode]) -> dict[str, Any]:
-        infos: dict[str, Any] = {
-            "level": np.array([process.level for process in self._workers]),
-            "episodes": episodes,
-        }
+    def _infos(self) -> dict[str, Any]:
+        infos = {"level": np.array([process.level for process in self._workers])}
         if self._setup["variables"]:
             infos["variables"] = self._shared.variables.copy()
         return infos
+
+    def _where_ended(self, name: str, values: dict[int, Any]) -> dict[str, np.ndarray]:
+        """Values by environment as Gymnasium has them: objects, and a mask."""
+        objects, mask = np.full(self.num_envs, None), np.zeros(self.num_envs, bool)
+        for i, value in values.items():
+            objects[i], mask[i] = value, True
+        return {name: objects, f"_{name}": mask}
 
     def _new_episodes(self, indices: Sequence[int]) -> None:
         """Give each of these environments its next level and wait until it has begun it."""

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from gym_remote import __version__
 from retro_common.errors import UsageError
-from retro_common.files import read_json_object, write_json
+from retro_common.files import read_json_object, remove_tree, write_json
 from retro_common.provenance import git_commit, provenance
 from retro_contest.levels import Level, check_playable
 from retro_contest.rules import Rules
@@ -28,6 +28,7 @@ from retro_contest.runs.match import POLL, Run, Runner, play, settings
 from retro_contest.runs.randomness import Identity, check_secret, fingerprint
 from retro_contest.runs.results import (
     ENTRY_KEYS,
+    FILMS_FOLDER,
     LOCK_FILE,
     RESULT_FILE,
     SUMMARY_FILE,
@@ -98,6 +99,25 @@ class Observer(Protocol):
         """A run ended with this result."""
 
 
+class Observers:
+    """Several observers as one."""
+
+    def __init__(self, *observers: Observer) -> None:
+        self._observers = observers
+
+    def begin(self, runs: list[Run], kept: dict[Run, dict[str, Any]]) -> None:
+        for observer in self._observers:
+            observer.begin(runs, kept)
+
+    def update(self, run: Run, status: Status) -> None:
+        for observer in self._observers:
+            observer.update(run, status)
+
+    def end(self, run: Run, result: dict[str, Any]) -> None:
+        for observer in self._observers:
+            observer.end(run, result)
+
+
 def evaluate(
     evaluation: Evaluation, runner: Runner, interrupted: threading.Event, observer: Observer
 ) -> dict[str, Any]:
@@ -126,6 +146,8 @@ def evaluate(
         entries = {run: _entry(run, result) for run, result in results.items()}
         identity.write(evaluation.results)
         todo = [run for run in runs if run not in results]
+        if todo:
+            remove_tree(evaluation.results / FILMS_FOLDER)  # films of runs that are played again
         observer.begin(runs, results)
         summary = _write_summary(evaluation, runner, identity, runs, entries)
         connections = _Connections()

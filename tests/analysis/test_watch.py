@@ -16,6 +16,7 @@ from analysis.film import PANEL, TEXT, Film
 from analysis.watch import from_movie, place_in, watch
 from retro_common.errors import UsageError
 from retro_contest import levels
+from retro_contest.emulator import recordings as emulator_recordings
 from retro_contest.emulator.make import make
 
 ACTIONS = ("", "RIGHT", "RIGHT B", "LEFT")
@@ -99,7 +100,7 @@ def test_a_movie_of_a_game_that_is_not_there(tmp_path: Path, monkeypatch) -> Non
     env.step(np.zeros(12, np.int8))
     env.close()
     (path,) = tmp_path.glob("*.bk2")
-    monkeypatch.setattr(recordings, "known_levels", list)
+    monkeypatch.setattr(emulator_recordings, "known_levels", list)
     monkeypatch.setattr(levels, "states", lambda folder: [])
     with pytest.raises(UsageError, match="'Airstriker-Genesis-v0', a game that is not installed"):
         recordings.read_recording(path)

@@ -47,6 +47,11 @@ def test_the_wheel_asks_for_what_the_environment_image_holds():
         assert each.specifier.contains(pinned[each.name]), each
 
 
+NOT_PINNED = {"mlflow", "trackio"}
+"""extras that the tests use only where somebody has installed them: mlflow brings 60 distributions,
+trackio wants an older Pillow than the one that is pinned"""
+
+
 @pytest.mark.parametrize("folder", ["", "gym_remote"])
 def test_the_tested_versions_lie_in_the_ranges(folder):
     pinned = pins(*FILES)
@@ -54,7 +59,8 @@ def test_the_tested_versions_lie_in_the_ranges(folder):
     extras = values.get("optional-dependencies", {}).values()
     for text in [*values["dependencies"], *(text for extra in extras for text in extra)]:
         requirement = Requirement(text)
-        assert requirement.specifier.contains(pinned[requirement.name]), text
+        if requirement.name not in NOT_PINNED:
+            assert requirement.specifier.contains(pinned[requirement.name]), text
 
 
 def test_the_citation_names_this_version():

@@ -271,3 +271,54 @@ def test_the_rom_that_ships_is_the_one_its_hash_names():
     assert sha1(rom) == (AIRSTRIKER.folder / "rom.sha").read_text().strip()
     assert states(AIRSTRIKER.folder) == ["Level1"]
     assert isinstance(AIRSTRIKER.folder, Path)
+
+
+# --- a file of one's own ---
+
+OWN = """
+easy:
+  split: train
+  description: acts of the game that the kit ships
+  levels:
+    - game: PangolinDash-Genesis-v0
+      states: [FernHollow.Act1, AmberDunes.Act1]
+own:
+  split: test
+  description: one's own game
+  integrations: games
+  levels:
+    - game: Mine-Genesis-v0
+      states: [Act1]
+"""
+
+
+def test_level_sets_of_one_s_own_file(folder, monkeypatch, capsys):
+    (folder / "mine.yaml").write_text(OWN)
+    shipped = find("FernHollow.Act1,AmberDunes.Act1")
+    own = Level("Mine-Genesis-v0", "Act1", (folder / "games").resolve())
+    monkeypatch.chdir(folder)
+    assert find("mine.yaml/easy") == shipped
+    assert find("mine.yaml/own") == [own]
+    assert find("mine.yaml") == [*shipped, own]
+    assert find("airstriker,mine.yaml/own") == [AIRSTRIKER, own]
+    assert main(["levels", "mine.yaml"]) == 0
+    output = capsys.readouterr().out
+    assert "AmberDunes.Act1" in output and "missing" in output
+    with pytest.raises(UsageError, match=r"mine.yaml has no level set 'eas'; did you mean 'easy'"):
+        find("mine.yaml/eas")
+    with pytest.raises(UsageError, match=r"nothing\.yaml"):
+        find("nothing.yaml")
+    assert main(["levels", "mine.yaml/eas"]) == 2
+
+
+def test_hashes_in_a_file_of_one_s_own_count(folder, monkeypatch):
+    hashes = hashes_of(find("FernHollow.Act1,AmberDunes.Act1"))
+    content = yaml.safe_load(OWN)
+    content["easy"]["hashes"] = hashes
+    monkeypatch.chdir(folder)
+    Path("mine.yaml").write_text(yaml.safe_dump(content))
+    assert len(find("mine.yaml/easy")) == 2
+    hashes["PangolinDash-Genesis-v0"]["states"]["AmberDunes.Act1"] = "0" * 64
+    Path("mine.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(UsageError, match=r"AmberDunes.Act1.state is not what the set was made"):
+        find("mine.yaml/easy")

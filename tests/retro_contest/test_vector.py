@@ -134,16 +134,17 @@ def test_plays_like_single_environments():
                 terminated,
                 truncated,
             )
-            ended = [episode for episode in infos_["episodes"] if episode.env == i]
             if terminated or truncated:
                 np.testing.assert_array_equal(infos_["final_obs"][i], frame)
-                (episode,) = ended
+                assert infos_["_final_obs"][i] and infos_["_episodes"][i]
+                episode = infos_["episodes"][i]
+                assert episode.env == i
                 assert (episode.level, episode.reward, episode.length) == (0, total, 7)
                 assert episode.variables == variables
                 frame, variables = env.reset(seed=next(seeds))
                 total = 0.0
             else:
-                assert not ended
+                assert "episodes" not in infos_ or infos_["episodes"][i] is None
             np.testing.assert_array_equal(obs[i], frame)
             assert infos_["variables"].dtype == np.float32
             assert infos_["variables"][i, 0] == variables["score"]
@@ -242,7 +243,7 @@ def test_levels_share_the_timesteps(three_levels):
             observations, _, _, truncations, infos = envs.step(action)
             for i in np.flatnonzero(truncations):
                 np.testing.assert_array_equal(observations[i], starts[infos["level"][i]])
-            for episode in infos["episodes"]:
+            for episode in filter(None, infos.get("episodes", ())):
                 assert episode.level == before[episode.env]
                 lengths.append((episode.level, episode.length))
             before = infos["level"]
@@ -267,7 +268,7 @@ def test_a_killed_worker_is_replaced(caplog):
         os.kill(victim, signal.SIGKILL)
         observations, rewards, terminations, truncations, infos = envs.step(buttons(1, 2)[0])
         assert list(truncations) == [False, True] and not terminations.any()
-        assert rewards[1] == 0 and infos["episodes"] == []
+        assert rewards[1] == 0 and "episodes" not in infos
         np.testing.assert_array_equal(infos["final_obs"][1], last[1])
         assert observations[1].any()
         assert "killed by signal 9; starting it again" in caplog.text
