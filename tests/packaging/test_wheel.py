@@ -154,16 +154,25 @@ def test_the_contest_s_wheel_holds_all_sources_and_data(contest):
     for package in top_level(wheel):
         for file in (ROOT / package).rglob("*"):
             name = file.relative_to(ROOT).as_posix()
-            data = file.suffix in {".html", ".yaml", ".c", ".h", ".s", ".ld"} or file.parts[
-                len(ROOT.parts) + 1
-            ] in {"integration", "movies"}
+            data = file.suffix in {
+                ".html",
+                ".css",
+                ".js",
+                ".json",
+                ".yaml",
+                ".c",
+                ".h",
+                ".s",
+                ".ld",
+            } or file.parts[len(ROOT.parts) + 1] in {"integration", "movies"}
             if file.is_file() and (file.suffix == ".py" or data or file.name == "py.typed"):
                 wanted.add(name)
     assert {"retro_contest/levels.yaml", "pangolin_dash/src/player.c"} <= wanted
+    assert {"retro_contest/board/site/style.css", "retro_contest/board/references.json"} <= wanted
     assert "pangolin_dash/integration/PangolinDash-Genesis-v0/rom.md" in wanted
     assert wanted <= contents(wheel)
     rest = {name for name in contents(wheel) - wanted if ".dist-info/" not in name}
-    assert rest == {"pangolin_dash/README.md", "retro_contest/containers/seccomp.json"}
+    assert rest == {"pangolin_dash/README.md"}
 
 
 def test_the_contest_s_metadata(contest):
