@@ -3,8 +3,8 @@
 Takes the bundle that ships with the kit (or pretrains one, with `--pretrain CONFIG`), and plays:
 random play, holding right, the pretrained agent without learning, the agent while it fine-tunes,
 and the fine-tuned agent without learning. Every score comes over the socket from the contest's
-server. Then it films the agent beside the reconstructions and predictions of its world model. The
-same command goes on where it was stopped; finished parts are kept, unless the bundle has changed.
+server, and the best episode of each is filmed. Then it films the agent beside the reconstructions
+and predictions of its world model, and writes the board. The same command goes on where it was stopped; finished parts are kept, unless the bundle has changed.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def evaluate(args: Args, name: str, agent: str, timesteps: int) -> dict:
     folder = args.results / name
     command(
         *("-m", "retro_contest", "evaluate", "--levels", args.level, "--agent", agent),
-        *("--timesteps", str(timesteps), "--results", str(folder)),
+        *("--timesteps", str(timesteps), "--results", str(folder), "--film"),
         *(["--draw-all"] if args.draw_all else []),
     )
     return json.loads((folder / "summary.json").read_text())
@@ -127,7 +127,9 @@ def main() -> None:
         table.add_row(name, score, str(level["episodes"]), str(level["timesteps"]))
     CONSOLE.print()
     CONSOLE.print(table)
-    CONSOLE.print(f"The board, among the kit's references: {site / 'index.html'}", highlight=False)
+    CONSOLE.print(
+        f"The board, with films and the kit's references: {site / 'index.html'}", highlight=False
+    )
     CONSOLE.print(f"A film of V's reconstructions and M's predictions: {film}", highlight=False)
     CONSOLE.print(f"Done in {(time.monotonic() - began) / 60:.1f} minutes.", highlight=False)
 

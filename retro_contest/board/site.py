@@ -18,7 +18,7 @@ import shutil
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jinja2
 import numpy as np
@@ -39,8 +39,21 @@ MOST_LINES = 8  # submissions in one chart
 MOST_REFERENCES = 3  # references in one chart
 CONFIG = 20_000  # characters of a bundle's configuration
 FILMS = "films"  # folder of a results folder, and of the site
+CHOICES = ("best", "median", "last")  # films that `retro-contest film` names so are shown
 
 Entry = Submission | Reference
+
+
+class Film(NamedTuple):
+    """A film in the site."""
+
+    level: str
+    choice: str
+    """`best`, `median` or `last` episode"""
+    path: str
+    """below the site's folder"""
+    poster: str | None
+    """the same of its still picture"""
 
 
 def write_site(found: Boards, out: Path, picture: Callable[[str], Path | None]) -> None:
@@ -95,13 +108,12 @@ class _Site:
         boards = [_Context(board) for board in self._found.boards]
         self._render("index.html", "index.html", boards=boards, notes=self._found.notes)
         for context in boards:
-            films: dict[str, list[tuple[str, str, str]]] = {}
+            films: dict[str, list[tuple[Submission, Film]]] = {}
             for row in context.board.rows:
                 for submission in (*row.history, row.submission):
                     shown = _copy_films(submission, self._out, self._stem(submission))
-                    for level, film in shown:
-                        stem = self._stem(submission)
-                        films.setdefault(level, []).append((submission.name, stem, film))
+                    for film in shown:
+                        films.setdefault(film.level, []).append((submission, film))
                     self._write_submission(context, row, submission, shown)
             for level in context.board.levels:
                 self._write_level(context, level, films.get(level, []))
@@ -111,7 +123,7 @@ class _Site:
         (self._out / "board.csv").write_text(_csv(self._found.boards))
 
     def _write_submission(
-        self, context: _Context, row: Row, submission: Submission, films: list[tuple[str, str]]
+        self, context: _Context, row: Row, submission: Submission, films: list[Film]
     ) -> None:
         record = submission.results.record
         config = None
@@ -136,7 +148,7 @@ class _Site:
         )
 
     def _write_level(
-        self, context: _Context, level: str, films: list[tuple[str, str, str]]
+        self, context: _Context, level: str, films: list[tuple[Submission, Film]]
     ) -> None:
         scored = [
             (score, line)
@@ -297,20 +309,29 @@ def _iqm(submission: Submission) -> float | None:
     return float(statistics.interquartile_mean(runs))
 
 
-def _copy_films(submission: Submission, out: Path, stem: str) -> list[tuple[str, str]]:
-    """Copy the films of a results folder; (level, path in the site) of each."""
+def _copy_films(submission: Submission, out: Path, stem: str) -> list[Film]:
+    """Copy the films of a results folder, `films/GAME/STATE-CHOICE.mp4`, and their posters."""
     copied = []
-    for entry in submission.results.summary.levels:
-        folder = submission.results.folder / FILMS
-        film = folder / f"{slug(entry.run)}.mp4"
-        if film.is_symlink() or not film.is_file():
-            continue
-        target = out / FILMS / f"{stem}-{film.name}"
-        target.parent.mkdir(exist_ok=True)
-        if not target.exists() or target.stat().st_mtime < film.stat().st_mtime:
-            shutil.copyfile(film, target)
-        copied.append((entry.level, f"{FILMS}/{target.name}"))
+    folder = submission.results.folder / FILMS
+    for level in submission.scores:
+        for choice in CHOICES:
+            film = folder / f"{level}-{choice}.mp4"
+            path = _copy(film, out / FILMS, stem)
+            if path is not None:
+                poster = _copy(film.with_suffix(".png"), out / FILMS, stem)
+                copied.append(Film(level, choice, path, poster))
     return copied
+
+
+def _copy(file: Path, folder: Path, stem: str) -> str | None:
+    """Copy a plain file into the site; its path there, None if there is no such file."""
+    if file.is_symlink() or not file.is_file():
+        return None
+    target = folder / f"{stem}-{slug(file.stem)}{file.suffix}"
+    folder.mkdir(exist_ok=True)
+    if not target.exists() or target.stat().st_mtime < file.stat().st_mtime:
+        shutil.copyfile(file, target)
+    return f"{folder.name}/{target.name}"
 
 
 # --- the same figures for programs ---

@@ -26,7 +26,6 @@ pytestmark = [
 ]
 
 COMMITTED = Path(__file__).parents[2] / "benchmarks/results/score"
-RUN = "PangolinDash-Genesis-v0-FernHollow-Act3-seed-0"
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +33,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sample site, with a film of one run."""
     folder = tmp_path_factory.mktemp("results")
     write_folders(COMMITTED, folder)
-    films = folder / "jerk-20000/films"
-    films.mkdir()
+    films = folder / "jerk-20000/films/PangolinDash-Genesis-v0"
+    films.mkdir(parents=True)
     frames = np.random.default_rng(0).integers(0, 256, (30, 64, 64, 3), np.uint8)
-    imageio.imwrite(films / f"{RUN}.mp4", frames, fps=30)
+    imageio.imwrite(films / "FernHollow.Act3-best.mp4", frames, fps=30)
     out = tmp_path_factory.mktemp("site")
     write_site(load_boards([folder]), out, lambda level: None)
     return out

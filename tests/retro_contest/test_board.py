@@ -299,14 +299,19 @@ def test_history_is_on_the_page_of_a_submission(tmp_path):
 
 def test_films_of_a_results_folder_are_on_its_pages(tmp_path):
     place = submit(tmp_path, "me", [[1.0, 1.0]] * 2)
-    (place / "films").mkdir()
-    film = "Game-Genesis-v0-Zone1-Act1-seed-0.mp4"
-    (place / "films" / film).write_bytes(b"film")
-    (place / "films/other.mp4").write_bytes(b"not of a run")
+    films = place / "films/Game-Genesis-v0"
+    films.mkdir(parents=True)
+    (films / "Zone1.Act1-best.mp4").write_bytes(b"film")
+    (films / "Zone1.Act1-best.png").write_bytes(b"poster")
+    (films / "other.mp4").write_bytes(b"of no level")
+    (films / "Zone2.Act2-best.mp4").symlink_to("/dev/zero")
     pages = write(load_boards([tmp_path]), tmp_path / "site")
-    (copied,) = (tmp_path / "site/films").iterdir()
-    assert copied.read_bytes() == b"film"
-    naming = [page for page in pages if f"../films/{copied.name}" in page.sources]
+    copied = {path.suffix: path for path in (tmp_path / "site/films").iterdir()}
+    assert {suffix: path.read_bytes() for suffix, path in copied.items()} == {
+        ".mp4": b"film",
+        ".png": b"poster",
+    }
+    naming = [page for page in pages if f"../films/{copied['.mp4'].name}" in page.sources]
     assert len(naming) == 2, "its submission and its level"
 
 
