@@ -4,7 +4,8 @@ Takes the bundle that ships with the kit (or pretrains one, with `--pretrain CON
 random play, holding right, the pretrained agent without learning, the agent while it fine-tunes,
 and the fine-tuned agent without learning. Every score comes over the socket from the contest's
 server, and the best episode of each is filmed. Then it films the agent beside the reconstructions
-and predictions of its world model, and writes the board. The same command goes on where it was stopped; finished parts are kept, unless the bundle has changed.
+and predictions of its world model, and writes the board. The same command goes on where it was
+stopped; finished parts are kept, unless the bundle has changed.
 """
 
 from __future__ import annotations
