@@ -131,7 +131,7 @@ class ContainerRunner:
         self.environment = engine.find_image(
             self.client,
             environment,
-            f"docker build -t {environment} -f retro_contest/Dockerfile .",
+            "retro-contest environment builds retro-contest-environment",
         ).id
         config = found.attrs["Config"]
         self.directory = PurePosixPath(config.get("WorkingDir") or "/")
