@@ -25,6 +25,8 @@ from retro_contest.entry.new import TEMPLATES, write
 from retro_contest.entry.push import push
 from retro_contest.runs import engine
 
+pytestmark = pytest.mark.timeout(600)  # images of 1 GB are packed and pushed
+
 # "contest:secret", by bcrypt
 PASSWORDS = "contest:$2b$05$retrocontestretrocontuCZHaAo619edzepW4JJRaa1fQN6VD6/C\n"
 # For machines where no image can be pulled: a base image, and no network.
@@ -41,7 +43,7 @@ def run(*command: str, folder: Path = ROOT, **environment: str) -> subprocess.Co
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=580,
         env=os.environ | {"PYTHON": sys.executable, "PYTHONPATH": str(ROOT)} | environment,
     )
 
