@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 LEAST_DISK = 5 << 30  # bytes: two images and an evaluation's results fit
 BUILD = {
-    "retro-contest-environment": "docker build -t {} -f retro_contest/Dockerfile .",
+    "retro-contest-environment": "retro-contest environment",
     "retro-contest-agent": "docker build -t {} .",
 }
 
@@ -49,8 +49,8 @@ class Doctor:
 
     environment_image: Annotated[str, arg(metavar="IMAGE")] = "retro-contest-environment"
     """Image of the server."""
-    agent_image: Annotated[str, arg(metavar="IMAGE")] = "retro-contest-agent"
-    """Image of the agent."""
+    agent_image: Annotated[str, arg(metavar="IMAGE")] = ""
+    """Image of an agent that should be here."""
 
     def run(self) -> int:
         lines = []
@@ -73,9 +73,9 @@ class Doctor:
             yield Line(False, "engine", str(error))
             return
         yield _line("engine", lambda: _engine(client))
-        agent = _line("agent image", lambda: _image(client, self.agent_image))
+        if self.agent_image:
+            yield _line("agent image", lambda: _image(client, self.agent_image))
         image = _line("environment image", lambda: _image(client, self.environment_image))
-        yield agent
         yield image
         if image.good:
             yield from examine(client, self.environment_image)

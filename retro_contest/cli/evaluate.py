@@ -6,7 +6,8 @@ import os
 import signal
 import sys
 import threading
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -72,7 +73,7 @@ class Evaluate:
     """Secret of an earlier evaluation, from its secret.json, to play with its randomness again.
     For the host: other users of the machine can read it off the command line."""
     environment_image: Annotated[str, arg(metavar="IMAGE")] = "retro-contest-environment"
-    """With --image: image of the server, built from retro_contest/Dockerfile."""
+    """With --image: image of the server, which retro-contest environment builds."""
     cpus: Annotated[float | None, arg(metavar="N")] = None
     """With --image: processors of each agent (default: the machine's, divided by --jobs)."""
     memory: Annotated[str, arg(metavar="SIZE")] = "4g"
@@ -105,17 +106,18 @@ class Evaluate:
         )
         console = Console()
         runner = self._runner(console)
-        with (
-            closing(self._scalars(evaluation.name)) as scalars,
-            Progress(console, processes=not self.image) as progress,
-        ):
-            observers = Observers(progress, scalars)
-            summary = evaluate(evaluation, runner, _stop_on_signal(), observers)
-        console.print(summary_table(summary))
-        for failure in failures(summary):
-            print(failure, file=sys.stderr)
-        if line := unfinished(summary):
-            print(line, file=sys.stderr)
+        with _stop_on_signal() as interrupted:
+            with (
+                closing(self._scalars(evaluation.name)) as scalars,
+                Progress(console, processes=not self.image) as progress,
+            ):
+                observers = Observers(progress, scalars)
+                summary = evaluate(evaluation, runner, interrupted, observers)
+            console.print(summary_table(summary))
+            for failure in failures(summary):
+                print(failure, file=sys.stderr)
+            if line := unfinished(summary):
+                print(line, file=sys.stderr)
         filmed = not self.film or self._films()
         return 0 if clean(summary) and filmed else 1
 
@@ -170,7 +172,8 @@ class Evaluate:
         return runner
 
 
-def _stop_on_signal() -> threading.Event:
+@contextmanager
+def _stop_on_signal() -> Iterator[threading.Event]:
     """An event that Ctrl-C and SIGTERM set."""
     interrupted = threading.Event()
     stopping = False
@@ -184,6 +187,10 @@ def _stop_on_signal() -> threading.Event:
         os.write(2, b"stopping: the measurements so far are being written\n")
         interrupted.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
-    return interrupted
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, stop) for number in signals}
+    try:
+        yield interrupted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

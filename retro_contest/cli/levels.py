@@ -10,7 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from retro_contest.levels import find, hashes_of, load_sets, rom_file
+from retro_common.errors import UsageError
+from retro_common.text import clean
+from retro_contest.levels import check_playable, find, hashes_of, load_sets, rom_file
 from retro_contest.tables import plain
 
 
@@ -28,9 +30,25 @@ class Levels:
     def run(self) -> int:
         if self.hashes:
             print(yaml.safe_dump({"hashes": hashes_of(find(self.levels))}, sort_keys=False), end="")
+        elif self.levels:
+            console = Console()
+            console.print(self._levels())
+            for line in self._missing():
+                console.print(clean(line, 2000), markup=False, highlight=False, soft_wrap=True)
         else:
-            Console().print(self._levels() if self.levels else self._sets())
+            Console().print(self._sets())
         return 0
+
+    def _missing(self) -> list[str]:
+        """For each game whose ROM is missing: how to get it."""
+        lines: dict[str, str] = {}
+        for level in find(self.levels):
+            if rom_file(level) is None:
+                try:
+                    check_playable([level])
+                except UsageError as error:
+                    lines.setdefault(level.game, str(error))
+        return list(lines.values())
 
     def _sets(self) -> Table:
         table = Table("level set", "split", "levels", "ROMs", "description")

@@ -13,7 +13,10 @@ from collections.abc import Sequence
 # Only modules that every Python has: a missing library must give a message, not a traceback.
 
 PROGRAM = "retro-contest"
-COMMANDS = ("levels", "serve", "evaluate", "board", "film", "publish", "clean", "doctor")
+COMMANDS = (
+    *("new", "levels", "serve", "evaluate", "submit", "board", "film", "publish"),
+    *("environment", "clean", "doctor"),
+)
 OURS = ("gym_remote", "pangolin_dash", "retro_common", "retro_contest")
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import tyro
 from tyro.conf import OmitArgPrefixes, subcommand
@@ -12,40 +13,61 @@ from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, Pri
 from retro_contest.cli.board import Board
 from retro_contest.cli.clean import Clean
 from retro_contest.cli.doctor import Doctor
+from retro_contest.cli.environment import Environment
 from retro_contest.cli.evaluate import Evaluate
 from retro_contest.cli.film import Film
 from retro_contest.cli.levels import Levels
+from retro_contest.cli.new import New
 from retro_contest.cli.publish import Publish
 from retro_contest.cli.serve import Serve
+from retro_contest.cli.submit import Submit
+
+BUILDING = ("submit", "environment")
+"""commands that take options of `docker build` after `--`"""
 
 Command = (
-    Annotated[Levels, subcommand(name="levels")]
+    Annotated[New, subcommand(name="new")]
+    | Annotated[Levels, subcommand(name="levels")]
     | Annotated[Serve, subcommand(name="serve")]
     | Annotated[Evaluate, subcommand(name="evaluate")]
+    | Annotated[Submit, subcommand(name="submit")]
     | Annotated[Board, subcommand(name="board")]
     | Annotated[Film, subcommand(name="film")]
     | Annotated[Publish, subcommand(name="publish")]
+    | Annotated[Environment, subcommand(name="environment")]
     | Annotated[Clean, subcommand(name="clean")]
     | Annotated[Doctor, subcommand(name="doctor")]
 )
 
 
-def parse(
-    words: Sequence[str], program: str
-) -> Levels | Serve | Evaluate | Board | Film | Publish | Clean | Doctor:
+class Runnable(Protocol):
+    """A command with its options."""
+
+    def run(self) -> int:
+        """Do it; the exit code."""
+
+
+def parse(words: Sequence[str], program: str) -> Runnable:
     """The command that a command line means. Ends the process for --help and for wrong options.
 
     Raises:
         UsageError: a value is impossible.
     """
-    return tyro.cli(
+    own, rest = list(words), None
+    if words and words[0] in BUILDING and "--" in words:
+        end = own.index("--")
+        own, rest = own[:end], tuple(own[end + 1 :])
+    command = tyro.cli(
         Command,
         prog=program,
-        args=words,
+        args=own,
         description="The contest on your own machine: serve levels, evaluate agents, rank them.",
         config=(OmitArgPrefixes,),
         registry=_numbers(),
     )
+    if rest is not None and isinstance(command, Submit | Environment):
+        return dataclasses.replace(command, build=rest)
+    return command
 
 
 def _numbers() -> ConstructorRegistry:

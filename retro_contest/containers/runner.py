@@ -88,7 +88,7 @@ class ContainerRunner:
         self.environment = engine.find_image(
             self.client,
             environment,
-            f"docker build -t {environment} -f retro_contest/Dockerfile .",
+            "retro-contest environment builds retro-contest-environment",
         ).id
         config = found.attrs["Config"]
         self.results = results.resolve()

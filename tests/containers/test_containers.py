@@ -164,7 +164,7 @@ def test_an_image_rebuilt_under_the_same_name_is_another_agent(build, client, im
     ("options", "says"),
     [
         ({"image": "no-such-image"}, "no image 'no-such-image' here"),
-        ({"environment": "no-such-image"}, "retro_contest/Dockerfile"),
+        ({"environment": "no-such-image"}, "retro-contest environment"),
         ({"memory": "lots"}, "--memory 'lots'"),
         ({"cpus": -1.0}, "--cpus"),
         ({"gpus": "some"}, "--gpus 'some'"),

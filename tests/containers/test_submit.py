@@ -1,120 +1,152 @@
-"""`submit.sh` for real: a registry on this machine, a push, a record; and its refusals."""
+"""`retro-contest submit` for real: images that are built, checked, pushed to a registry on this
+machine, and recorded; and the ways in which that fails."""
 
 import hashlib
+import io
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from container_kit import ROOT, docker, hostile
 
 from retro_contest.board.boards import load_boards
+from retro_contest.containers import engine
+from retro_contest.entry.build import StepFailed
+from retro_contest.entry.new import TEMPLATES, write
+from retro_contest.entry.push import push
 
-NO_DOCKER = {"DOCKER_HOST": "unix:///nonexistent/docker.sock"}
-# "contest:secret", by htpasswd -B
-PASSWORDS = "contest:$2y$05$/h.FhSEgmuCtLVYJYCzwbOyZ3CIjg8DPRrmwmyFkHuGjmgbtQJh.q\n"
+pytestmark = pytest.mark.timeout(600)  # images of 1 GB are packed and pushed
+
+# "contest:secret", by bcrypt
+PASSWORDS = "contest:$2b$05$retrocontestretrocontuCZHaAo619edzepW4JJRaa1fQN6VD6/C\n"
+# For machines where no image can be pulled: a base image, and no network.
+BUILD = os.environ.get("RETRO_BUILD_ARGS", "").split()
+WHEELS = (
+    *("numpy", "gymnasium", "cloudpickle", "typing_extensions", "farama_notifications"),
+    "stable_baselines3",
+)
 
 
-def submit(*words: str, **environment: str) -> subprocess.CompletedProcess:
-    """Run submit.sh; `RETRO_BUILD_ARGS` is for machines where no image can be pulled."""
-    build = os.environ.get("RETRO_BUILD_ARGS", "").split()
+def run(*command: str, folder: Path = ROOT, **environment: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        ["./submit.sh", *words, *(["--", *build] if build else [])],
-        cwd=ROOT,
+        command,
+        cwd=folder,
         capture_output=True,
         text=True,
-        timeout=280,
-        env=os.environ | {"PYTHON": sys.executable} | environment,
+        timeout=580,
+        env=os.environ | {"PYTHON": sys.executable, "PYTHONPATH": str(ROOT)} | environment,
     )
 
 
-@pytest.fixture
-def bundle() -> str:
-    """A bundle in the folders that a build may see."""
-    wanted = os.environ.get("RETRO_BUNDLE_FOLDER", "bundles/pangolin")
-    if not (ROOT / wanted / "config.yaml").is_file():
-        pytest.fail(f"no bundle in {wanted}")
-    return wanted
+def submit(*words: str, **options) -> subprocess.CompletedProcess:
+    return run(sys.executable, "-m", "retro_contest", "submit", *words, **options)
 
 
-@pytest.fixture
-def registry(tmp_path):
-    """registry(passwords) -> HOST:PORT of a registry of our own."""
+@contextmanager
+def serve_registry(folder: Path, passwords: str = "") -> Iterator[str]:
+    """HOST:PORT of a registry of our own."""
     program = shutil.which("docker-registry") or shutil.which("registry")
     if program is None:
         if os.environ.get("RETRO_REQUIRE_DOCKER") == "1":
             pytest.fail("no docker-registry on this machine")
         pytest.skip("submissions are tested with Debian's docker-registry, which is not here")
-    started = []
-
-    def start(passwords: str = "") -> str:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            address = f"localhost:{probe.getsockname()[1]}"
-        config = {
-            "version": "0.1",
-            "log": {"level": "error"},
-            "storage": {"filesystem": {"rootdirectory": str(tmp_path / "registry")}},
-            "http": {"addr": address.replace("localhost", "127.0.0.1")},
-        }
-        if passwords:
-            (tmp_path / "htpasswd").write_text(passwords)
-            login = {"realm": "test", "path": str(tmp_path / "htpasswd")}
-            config["auth"] = {"htpasswd": login}
-        (tmp_path / "registry.yml").write_text(json.dumps(config))  # JSON is YAML
-        log = (tmp_path / "registry.log").open("w")
-        command = [program, "serve", str(tmp_path / "registry.yml")]
-        started.append(subprocess.Popen(command, stdout=log, stderr=log))
-        log.close()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    config = {
+        "version": "0.1",
+        "log": {"level": "error"},
+        "storage": {"filesystem": {"rootdirectory": str(folder / "registry")}},
+        "http": {"addr": f"127.0.0.1:{port}"},
+    }
+    if passwords:
+        (folder / "htpasswd").write_text(passwords)
+        config["auth"] = {"htpasswd": {"realm": "test", "path": str(folder / "htpasswd")}}
+    (folder / "registry.yml").write_text(json.dumps(config))  # JSON is YAML
+    with (folder / "registry.log").open("w") as log:
+        command = [program, "serve", str(folder / "registry.yml")]
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
         for _ in range(100):
             try:
-                socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2]))).close()
-                return address
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
             except OSError:
                 time.sleep(0.1)
-        raise AssertionError((tmp_path / "registry.log").read_text())
-
-    yield start
-    for process in started:
+        else:
+            raise AssertionError((folder / "registry.log").read_text())
+        yield f"localhost:{port}"
+    finally:
         process.terminate()
         process.wait(10)
 
 
-def test_build_check_push_and_record(client, images, bundle, registry, tmp_path):
-    address = registry()
-    results = tmp_path / "check"
-    done = submit(
-        *("--registry", f"{address}/pangolin", "--tag", "test", "--bundle", bundle),
-        *("--timesteps", "1000", "--results", str(results)),
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    record = json.loads((results / "submission.json").read_text())
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory) -> Iterator[str]:
+    """A registry for all tests: it keeps the layers that their images share."""
+    with serve_registry(tmp_path_factory.mktemp("registry")) as address:
+        yield address
 
-    # The registry itself says which image it has.
+
+@pytest.fixture
+def closed_registry(tmp_path) -> Iterator[str]:
+    """A registry that wants a login."""
+    with serve_registry(tmp_path, PASSWORDS) as address:
+        yield address
+
+
+def pushed(address: str, repository: str, tag: str) -> tuple[str, str]:
+    """The registry's own word on an image: its digest, and its ID."""
     request = urllib.request.Request(
-        f"http://{address}/v2/pangolin/manifests/test",
+        f"http://{address}/v2/{repository}/manifests/{tag}",
         headers={"Accept": "application/vnd.docker.distribution.manifest.v2+json"},
     )
     with urllib.request.urlopen(request) as answer:
         manifest = answer.read()
-    assert record["digest"] == f"sha256:{hashlib.sha256(manifest).hexdigest()}"
-    name = f"{address}/pangolin:test"
-    assert json.loads(manifest)["config"]["digest"] == client.images.get(name).id
-    assert record["image"] == name and f"submitted {address}/pangolin@sha256:" in done.stdout
+    digest = f"sha256:{hashlib.sha256(manifest).hexdigest()}"
+    return digest, json.loads(manifest)["config"]["digest"]
 
-    config = (ROOT / bundle / "config.yaml").read_bytes()
+
+def read(path: Path) -> dict:
+    return json.loads(path.read_text())
+
+
+# --- what works ---
+
+
+def test_the_kit_s_own_agent_is_built_checked_pushed_and_recorded(
+    client, images, registry, tmp_path
+):
+    results = tmp_path / "check"
+    done = run(
+        *("./submit.sh", "--registry", f"{registry}/pangolin", "--tag", "test"),
+        *("--timesteps", "1000", "--results", str(results), *(["--", *BUILD] if BUILD else [])),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    record = read(results / "submission.json")
+    name = f"{registry}/pangolin:test"
+    assert pushed(registry, "pangolin", "test") == (record["digest"], client.images.get(name).id)
+    assert record["image"] == name
+    assert f"submitted {registry}/pangolin@{record['digest']}" in done.stdout
+
+    config = (ROOT / "bundles/pangolin/config.yaml").read_bytes()
     assert record["bundle_sha256"] == hashlib.sha256(config).hexdigest()
     labels = client.images.get(name).labels
     assert labels["retro-contest.bundle-sha256"] == record["bundle_sha256"]
     assert labels["org.opencontainers.image.revision"] == record["commit"] != "unknown"
     assert record["config"] and record["check"]["complete"] and record["check"]["runs"] == 2
 
-    bill = json.loads((results / "bill-of-materials.json").read_text())
+    bill = read(results / "bill-of-materials.json")
     held = {entry["metadata"]["name"]: entry["metadata"]["version"] for entry in bill["installed"]}
     assert held["gymnasium"] == "1.4.0" and "cloudpickle" in held and "pip" not in held
 
@@ -125,239 +157,245 @@ def test_build_check_push_and_record(client, images, bundle, registry, tmp_path)
     docker("rmi", name)
 
 
-def test_an_image_that_fails_its_check_is_not_pushed(client, images, build, registry, tmp_path):
-    """The same bundle, but a base image in which no agent can start."""
-    address = registry()
-    broken = build(f"{hostile('exit_at_once')}\n")
-    client.images.get(broken).tag("retro-contest-broken")
-    fake = tmp_path / "bin"
-    fake.mkdir()
-    # The build yields the broken image; everything else is the real docker.
-    real = shutil.which("docker")
-    (fake / "docker").write_text(
-        f'#!/bin/sh\nif [ "$1" = build ]; then\n  case "$*" in *BUNDLE=*) shift; while [ "$1" != '
-        f'--tag ]; do shift; done; exec {real} tag retro-contest-broken "$2";; esac; exit 0\nfi\n'
-        f'exec {real} "$@"\n'
+@pytest.fixture(scope="module")
+def torch_base(client, images) -> Iterator[str]:
+    """A base image with PyTorch, that of the agent image: its wheel is installed only once."""
+    base = next((word[5:] for word in BUILD if word.startswith("BASE=")), "python:3.11-slim")
+    done = docker(
+        *("build", "--quiet", "--tag", "retro-contest-torch", "-"),
+        input=f"FROM {base}\nCOPY --from={images} /opt/venv /opt/venv\n",
     )
-    (fake / "docker").chmod(0o755)
-    bundle_folder = tmp_path / "bundle"
-    bundle_folder.mkdir()
-    (bundle_folder / "config.yaml").write_text("format: 1\n")
+    assert done.returncode == 0, done.stderr
+    yield "retro-contest-torch"
+    docker("rmi", "retro-contest-torch")
+
+
+@pytest.fixture(scope="module")
+def made() -> Iterator[list[str]]:
+    """Names of images that are removed after all tests: until then they are each other's cache."""
+    names: list[str] = []
+    yield names
+    docker("rmi", *names)
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_every_template_becomes_a_submission(
+    template, client, images, torch_base, registry, made, tmp_path
+):
+    folder = tmp_path / "my-agent"
+    write(folder, template)
+    options = []
+    if (ROOT / "wheels").is_dir():
+        options += ["--network", "none", "--build-arg", "PIP_NO_INDEX=1"]
+        copy_wheels(folder / "wheels")
+    if template in ("sb3", "world-model"):
+        options += ["--build-arg", f"BASE={torch_base}"]
+    elif BUILD:
+        options += ["--build-arg", next(word for word in BUILD if word.startswith("BASE="))]
     done = submit(
-        *("--registry", f"{address}/bad", "--tag", "test", "--bundle", str(bundle_folder)),
-        *("--levels", "airstriker", "--results", str(tmp_path / "check")),
-        PATH=f"{fake}:{os.environ['PATH']}",
+        *("my-agent", "--registry", f"{registry}/team/agents", "--tag", template),
+        *("--levels", "airstriker", "--timesteps", "300", "--", *options),
+        folder=tmp_path,
     )
+    assert done.returncode == 0, done.stdout + done.stderr
+    record = read(tmp_path / "results/submissions" / template / "submission.json")
+    name = f"{registry}/team/agents:{template}"
+    made.append(name)
+    known = record["digest"], client.images.get(name).id
+    assert pushed(registry, "team/agents", template) == known
+    assert record["commit"] == "unknown"
+    assert (record["bundle_sha256"] is not None) == (template == "world-model")
+    bill = read(tmp_path / "results/submissions" / template / "bill-of-materials.json")
+    held = {entry["metadata"]["name"] for entry in bill["installed"]}
+    assert {"gymnasium", "numpy"} <= held
+    assert ("stable_baselines3" in held) == (template == "sb3")
+
+    (board,) = load_boards([tmp_path / "results/submissions"]).boards
+    (submission,) = board.submissions
+    assert submission.name == template and submission.image == record["digest"][7:19]
+    (summary,) = (tmp_path / "results").rglob("summary.json")
+    (level,) = read(summary)["levels"]
+    assert (level["verdict"], level["timesteps"]) == ("completed", 300)
+
+
+def copy_wheels(folder: Path) -> None:
+    """The wheels that templates need and that are not in `torch_base`."""
+    folder.mkdir()
+    for wheel in (ROOT / "wheels").rglob("*.whl"):
+        name = wheel.name.split("-")[0].lower()
+        if name in WHEELS:
+            shutil.copy(wheel, folder)
+
+
+def test_an_image_built_by_hand_is_submitted_as_it_is(client, build, registry, tmp_path):
+    image = build(f"{hostile('honest')}\nLABEL org.opencontainers.image.revision=abc123\n")
+    client.images.get(image).tag("my-own", "v7")
+    done = submit(
+        *("--image", "my-own:v7", "--registry", f"{registry}/me", "--levels", "airstriker"),
+        *("--timesteps", "200"),
+        folder=tmp_path,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (record_file,) = tmp_path.rglob("submission.json")
+    record = read(record_file)
+    tag = f"my-own-{image.removeprefix('sha256:')[:12]}"
+    assert record_file.parent.name == tag and record["image"] == f"{registry}/me:{tag}"
+    assert record["commit"] == "abc123"
+    assert pushed(registry, "me", tag) == (record["digest"], image)
+    docker("rmi", record["image"], "my-own:v7")
+
+
+def test_without_a_registry_the_image_stays_here(client, build, tmp_path):
+    image = build(hostile("honest"))
+    client.images.get(image).tag("my-own", "v8")
+    words = ("--image", "my-own:v8", "--levels", "airstriker", "--timesteps", "200")
+    done = submit(*words, "--results", "mine", folder=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "checked my-own:v8; --registry HOST/REPO pushes it\n" in done.stdout
+    record = read(tmp_path / "mine/submission.json")
+    assert (record["image"], record["digest"]) == ("my-own:v8", None)
+    assert load_boards([tmp_path / "mine"]).boards
+    docker("rmi", "my-own:v8")
+
+
+def test_a_missing_bill_of_materials_is_said(client, build, tmp_path):
+    image = build(f"USER root\nRUN rm /opt/venv/pip-inspect.json\n{hostile('honest')}")
+    words = ("--image", image, "--levels", "airstriker", "--timesteps", "200")
+    done = submit(*words, "--results", "mine", folder=tmp_path)
+    assert done.returncode == 0 and "the image holds no bill of materials" in done.stdout
+    assert not (tmp_path / "mine/bill-of-materials.json").exists()
+    # What it holds at that place may be anything.
+    link = "RUN ln -sf /etc/passwd /opt/venv/pip-inspect.json"
+    image = build(f"USER root\n{link}\n{hostile('honest')}")
+    done = submit("--image", image, *words[2:], "--results", "mine", folder=tmp_path)
+    assert done.returncode == 0 and "the image holds no bill of materials" in done.stdout
+
+
+# --- an agent that fails ---
+
+
+def test_an_image_that_fails_its_check_is_not_pushed(client, build, registry, tmp_path):
+    words = ("--tag", "bad", "--levels", "airstriker", "--timesteps", "200")
+    good = build(hostile("honest"))
+    assert submit("--image", good, *words, folder=tmp_path).returncode == 0
+    folder = tmp_path / "results/submissions/bad"
+    assert (folder / "submission.json").is_file()
+
+    broken = build('CMD ["python", "-c", "def act():\\n    return 1 / 0\\nact()"]')
+    done = submit("--image", broken, "--registry", f"{registry}/bad", *words, folder=tmp_path)
     assert done.returncode == 1
-    assert "failed its check and was not submitted" in done.stderr
-    assert not (tmp_path / "check/submission.json").exists()
-    with urllib.request.urlopen(f"http://{address}/v2/_catalog") as answer:
-        assert json.load(answer) == {"repositories": []}
-    docker("rmi", f"{address}/bad:test", "retro-contest-broken")
+    assert "the end of the agent's output (results/submissions/bad/Airstriker" in done.stderr
+    assert re.search(r"(?m)^    File .*in act$", done.stderr), "its traceback, indented"
+    assert "  ZeroDivisionError: division by zero\n" in done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("error: the image failed its check and was not submitted")
+    assert not (folder / "submission.json").exists(), "the record was of another image"
+    assert not (folder / "bill-of-materials.json").exists()
+    with urllib.request.urlopen(f"http://{registry}/v2/_catalog") as answer:
+        assert "bad" not in json.load(answer)["repositories"]
+
+
+def test_what_an_agent_prints_cannot_command_the_terminal(client, build, tmp_path):
+    broken = build(r'CMD ["python", "-c", "print(chr(27) + \"[2Jevil\"); raise SystemExit(3)"]')
+    done = submit("--image", broken, "--levels", "airstriker", folder=tmp_path)
+    assert done.returncode == 1 and "[2Jevil" in done.stderr
+    assert "\x1b" not in done.stderr + done.stdout
+
+
+def test_a_build_that_fails_is_said_after_its_own_words(client, images, tmp_path):
+    (tmp_path / "Dockerfile").write_text(f"FROM {images}\nRUN echo the reason >&2; exit 3\n")
+    done = submit(".", folder=tmp_path)
+    assert done.returncode == 1 and "the reason" in done.stdout + done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert re.fullmatch(r"error: the image retro-contest-agent:.* could not be built", last)
+
+
+# --- a registry that does not take it ---
 
 
 @pytest.fixture
-def quick(client, images, tmp_path):
-    """quick(registry) -> submit.sh with a build and a check that take no time: only the push."""
-    fake = tmp_path / "bin"
-    fake.mkdir()
-    real = shutil.which("docker")
-    (fake / "docker").write_text(
-        f'#!/bin/sh\n[ "$1" = build ] || exec {real} "$@"\nwhile [ $# -gt 0 ]; do\n'
-        f'  case "$1 $2" in "--tag "*/*) {real} tag {images} "$2";; esac\n  shift\ndone\n'
-    )
-    (fake / "docker").chmod(0o755)
-    (tmp_path / "config.yaml").write_text("format: 1\n")
+def tagged(client) -> Iterator[Callable[[str], str]]:
+    """tagged(repository) -> a small image with that name and the tag `test`."""
+    dockerfile = io.BytesIO(b"FROM scratch\nCOPY Dockerfile /\n")
+    image, _ = client.images.build(fileobj=dockerfile, rm=True)
+    names = []
 
-    def run(repository: str) -> subprocess.CompletedProcess:
-        evaluate = tmp_path / "python"
-        evaluate.write_text("#!/bin/sh\nexit 0\n")
-        evaluate.chmod(0o755)
-        return submit(
-            *("--registry", repository, "--tag", "test", "--bundle", str(tmp_path)),
-            PATH=f"{fake}:{os.environ['PATH']}",
-            PYTHON=str(evaluate),
-        )
+    def tag(repository: str) -> str:
+        image.tag(repository, "test")
+        names.append(f"{repository}:test")
+        return repository
 
-    return run
+    yield tag
+    docker("rmi", "--force", *names, image.id)
 
 
-def test_a_registry_that_wants_a_login(quick, registry):
-    address = registry(PASSWORDS)
-    done = quick(f"{address}/secret")
+def test_a_registry_that_wants_a_login(client, build, closed_registry, tmp_path):
+    words = ("--levels", "airstriker", "--timesteps", "200", "--tag", "test")
+    image = build(hostile("honest"))
+    repository = f"{closed_registry}/secret"
+    done = submit("--image", image, "--registry", repository, *words, folder=tmp_path)
     assert done.returncode == 1
-    assert f"not logged in, or not allowed to push to {address}/secret" in done.stderr
-    assert f"docker login {address}" in done.stderr
-    docker("rmi", f"{address}/secret:test")
+    says = f"not logged in, or not allowed to push to {repository}: docker login {closed_registry}"
+    assert done.stderr.splitlines()[-1] == f"error: {says}"
+    assert list(tmp_path.rglob("submission.json")) == []
+    docker("rmi", f"{repository}:test")
 
 
-def test_a_registry_that_is_not_there(quick):
-    done = quick("localhost:1/nobody")
-    assert done.returncode == 1 and "the push was refused: " in done.stderr
-    docker("rmi", "localhost:1/nobody:test")
+def test_after_a_login_the_same_push_works(client, tagged, closed_registry, tmp_path, monkeypatch):
+    repository = tagged(f"{closed_registry}/secret")
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "config"))
+    done = docker("login", "-u", "contest", "--password-stdin", closed_registry, input="secret")
+    assert done.returncode == 0, done.stderr
+    assert push(engine.connect(), repository, "test").startswith("sha256:")
 
 
-# --- without an engine ---
+def test_a_registry_that_is_not_there(client, tagged):
+    with pytest.raises(StepFailed, match=r"the push was refused: .*connection refused"):
+        push(client, tagged("localhost:1/nobody"), "test")
 
 
-def test_no_engine_is_one_clear_line(tmp_path):
-    if shutil.which("docker") is None:
-        pytest.skip("no docker program here")
-    done = submit(**NO_DOCKER)
+def test_a_registry_that_never_answers(client, tagged):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        repository = tagged(f"localhost:{silent.getsockname()[1]}/nobody")
+        began = time.monotonic()
+        with pytest.raises(StepFailed, match="the registry did not answer for 2 s"):
+            push(client, repository, "test", silence=2.0)
+        assert time.monotonic() - began < 20
+    assert client.ping(), "the client goes on"
+
+
+# --- without docker ---
+
+
+def test_no_docker_program_is_one_clear_line(client, images, tmp_path):
+    write(tmp_path / "my-agent", "random")
+    (tmp_path / "bin").mkdir()
+    done = submit("my-agent", folder=tmp_path, PATH=str(tmp_path / "bin"))
     assert done.returncode == 2
-    assert done.stderr.startswith("submit.sh: the Docker engine cannot be reached")
-    assert len(done.stderr.splitlines()) == 1
+    said = "error: there is no program 'docker', which builds images: install Docker\n"
+    assert done.stderr == said
 
 
-def test_no_docker_is_one_clear_line(tmp_path):
-    for name in ("bash", "dirname", "env"):
-        (tmp_path / name).symlink_to(shutil.which(name))
-    done = submit(PATH=str(tmp_path))
+def test_an_image_that_is_not_here_is_one_clear_line(client, tmp_path):
+    done = submit("--image", "no-such:image", folder=tmp_path)
     assert done.returncode == 2
-    assert done.stderr == "submit.sh: there is no program 'docker': install Docker first\n"
+    assert done.stderr == "error: no image 'no-such:image' here: build or pull it first\n"
 
 
-@pytest.mark.parametrize(
-    ("words", "says"),
-    [
-        (["--tga", "x"], "unknown argument '--tga'"),
-        (["--tag"], "--tag needs a value"),
-        (["--", "-t", "retro-contest-environment"], "-t after --: the image's name is made from"),
-        (["--", "--network"], "--network after -- needs a value"),
-    ],
-)
-def test_wrong_usage_is_one_clear_line(words, says):
-    done = subprocess.run(["./submit.sh", *words], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 2 and says in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+# --- the contest's side ---
 
 
-def test_a_dry_run_does_nothing(client, images, bundle, tmp_path):
-    before = {image.id for image in client.images.list()}
-    results = tmp_path / "check"
-    done = submit(
-        "--dry-run", "--registry", "localhost:1/x", "--bundle", bundle, "--results", str(results)
+def test_the_environment_image_is_built_by_its_own_command(client, images):
+    done = run(
+        *(sys.executable, "-m", "retro_contest", "environment", *(["--", *BUILD] if BUILD else []))
     )
-    assert done.returncode == 0, done.stderr
-    assert "would run: docker push localhost:1/x:" in done.stdout
-    assert not results.exists() and {image.id for image in client.images.list()} == before
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1] == "built retro-contest-environment"
+    labels = client.images.get("retro-contest-environment").labels
+    assert re.match("[0-9a-f]{12}", labels["org.opencontainers.image.revision"])
 
 
-@pytest.fixture
-def engine(tmp_path) -> dict[str, str]:
-    """An environment with an engine that answers, and in which nothing is built."""
-    docker = tmp_path / "engine/docker"
-    docker.parent.mkdir()
-    docker.write_text(f'#!/bin/sh\n[ "$1" = version ] || echo "$@" >>{tmp_path}/calls\n')
-    docker.chmod(0o755)
-    path = f"{docker.parent}:{os.environ['PATH']}"
-    return os.environ | {"PYTHON": sys.executable, "PATH": path}
-
-
-def run(*words: str, folder=ROOT, env: dict[str, str]) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        ["./submit.sh", *words], cwd=folder, capture_output=True, text=True, env=env
-    )
-
-
-@pytest.mark.parametrize("more", [[], ["--dry-run"]])
-@pytest.mark.parametrize(
-    ("words", "says"),
-    [
-        (["--timesteps", "abc"], "--timesteps 'abc' is not a whole number"),
-        (["--timesteps", "0"], "--timesteps '0' is not a whole number"),
-        (["--levels", "nope"], "no level or level set 'nope'"),
-        (["--tag", "-x"], "--tag '-x' cannot be a tag"),
-        (["--tag", "a b"], "--tag 'a b' cannot be a tag"),
-        (["--tag", "x" * 129], "cannot be a tag"),
-        (["--registry", "Host/UPPER"], "is no HOST/REPO"),
-        (["--registry", "host/repo:tag"], "is no HOST/REPO"),
-        (["--results", "submit.sh/x"], "--results 'submit.sh/x' cannot be written"),
-    ],
-)
-def test_impossible_values_are_found_before_anything_is_built(engine, tmp_path, words, says, more):
-    done = run(*words, *more, env=engine)
-    assert done.returncode == 2 and says in done.stderr, done.stdout + done.stderr
-    assert not (tmp_path / "calls").exists()
-
-
-def test_results_that_cannot_be_written_are_found_before_anything_is_built(engine, tmp_path):
-    done = run("--results", "/proc/results", env=engine)  # not even by root
-    assert done.returncode == 2 and "--results '/proc/results' cannot be written" in done.stderr
-    assert not (tmp_path / "calls").exists()
-
-
-def test_a_check_that_cannot_be_played_is_wrong_usage(engine, tmp_path):
-    """`retro-contest evaluate` itself says that its arguments are impossible."""
-    fake = tmp_path / "python"
-    fake.write_text(
-        f'#!/bin/sh\ncase "$*" in *evaluate*) exit 2;; esac\nexec {sys.executable} "$@"\n'
-    )
-    fake.chmod(0o755)
-    done = run("--results", str(tmp_path / "check"), env=engine | {"PYTHON": str(fake)})
-    assert done.returncode == 2 and "could not be played" in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("file", "changed"),
-    [
-        (None, False),
-        ("agent/new.py", True),
-        ("agent/build/lib.py", True),  # git ignores it, docker build does not
-        ("retro_common/.mypy_cache/x", True),
-        ("agent/__pycache__/new.cpython-311.pyc", False),
-        ("notes.txt", False),
-    ],
-)
-def test_untracked_files_are_no_commit(engine, tmp_path, file, changed):
-    clone = tmp_path / "clone"
-    subprocess.run(["git", "clone", "-q", "--shared", ROOT, clone], check=True)
-    shutil.copy(ROOT / "submit.sh", clone)
-    subprocess.run(["git", "update-index", "--assume-unchanged", "submit.sh"], cwd=clone)
-    if file is not None:
-        (clone / file).parent.mkdir(parents=True, exist_ok=True)
-        (clone / file).write_text("")
-    done = run("--dry-run", folder=clone, env=engine)
-    assert done.returncode == 0, done.stderr
-    assert ("+changes" in done.stdout) == changed
-    assert ("changes that are in no commit" in done.stderr) == changed
-
-
-def test_without_a_base_both_images_are_built_from_one_digest(engine, tmp_path):
-    digest = f"python@sha256:{'a' * 64}"
-    docker = tmp_path / "engine/docker"
-    docker.write_text(f'{docker.read_text()}[ "$1 $2" != "image inspect" ] || echo {digest}\n')
-    done = run("--results", str(tmp_path / "check"), env=engine)
-    assert done.returncode == 2, "the engine is none, so the check cannot be played"
-    builds = [line for line in (tmp_path / "calls").read_text().splitlines() if "build" in line]
-    assert len(builds) == 2 and all(f"--build-arg BASE={digest}" in line for line in builds)
-
-
-def test_a_foreign_dockerfile_never_builds_the_environment_image(tmp_path):
-    docker = tmp_path / "docker"
-    docker.write_text("#!/bin/sh\nexit 0\n")  # an engine that answers; nothing is built
-    docker.chmod(0o755)
-    more = ["-f", "Dockerfile.mine", "--target", "x", "--build-arg", "BASE=y", "--network=none"]
-    more += ["--pull", "--file=Dockerfile.mine"]
-    done = subprocess.run(
-        ["./submit.sh", "--dry-run", "--", *more],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        env=os.environ | {"PYTHON": sys.executable, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
-    )
-    assert done.returncode == 0, done.stderr
-    builds = [line for line in done.stdout.splitlines() if "docker build" in line]
-    environment, agent = builds
-    assert environment.split(" --build-arg COMMIT=")[1].split()[1:] == [
-        *("--build-arg", "BASE=y", "--network=none", "--pull", ".")
-    ]
-    assert agent.endswith(" ".join([*more, "."]))
-    evaluation = next(line for line in done.stdout.splitlines() if " evaluate " in line)
-    assert "-m retro_contest evaluate" in evaluation
-
-
-def test_the_script_is_clean_for_shellcheck():
+def test_the_scripts_are_clean_for_shellcheck():
     if shutil.which("shellcheck") is None:
         if os.environ.get("RETRO_REQUIRE_DOCKER") == "1":
             pytest.fail("no shellcheck on this machine")

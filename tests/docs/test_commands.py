@@ -26,9 +26,11 @@ SHORTER = {"pangolin-test": "airstriker"}
 TIMESTEPS = "150"
 
 COVERED = {
-    "docker build -t retro-contest-environment -f retro_contest/Dockerfile .": ".ci/containers",
-    "docker build -t my-agent my_agent_folder": "tests/containers/test_containers.py",
+    "docker build -t my-agent my-agent": "tests/containers/test_submit.py",
+    "retro-contest environment": "tests/containers/test_submit.py",
     "retro-contest evaluate --image ": "tests/containers/test_containers.py",
+    "retro-contest submit ": "tests/containers/test_submit.py",
+    "retro-contest board results/submissions": "tests/containers/test_submit.py",
     "./submit.sh --registry ": "tests/containers/test_submit.py",
 }
 

@@ -16,7 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from retro_contest.board.submissions import Args, write_record
+from retro_contest.board.submissions import Bundle, write_record
 from retro_contest.levels import find
 from retro_contest.rules import Rules
 from retro_contest.runs.evaluate import Evaluation, evaluate
@@ -55,7 +55,8 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
         with Progress(Console(file=io.StringIO())) as progress:
             evaluate(evaluation, ProcessRunner("random"), threading.Event(), progress)
-        write_record(Args(folder / name, image=f"me/{name}", commit="abc", bundle=submitted))
+        held = Bundle.read(submitted)
+        write_record(folder / name, image=f"me/{name}", commit="abc", bundle=held)
     return folder
 
 

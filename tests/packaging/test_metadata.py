@@ -71,14 +71,6 @@ def test_the_citation_names_this_version():
     assert [author["name"] for author in citation["authors"]] == ["The Retro Contest Kit authors"]
 
 
-def test_submit_sh_reads_this_version():
-    lines = (ROOT / "submit.sh").read_text().splitlines()
-    (line,) = (line for line in lines if line.startswith("version="))
-    command = ["bash", "-c", f'{line}; echo "$version"']
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == gym_remote.__version__
-
-
 def test_both_distributions_have_the_same_licence():
     assert (ROOT / "gym_remote" / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
 

@@ -171,8 +171,16 @@ def test_the_contest_s_wheel_holds_all_sources_and_data(contest):
     assert {"retro_contest/board/site/style.css", "retro_contest/board/references.json"} <= wanted
     assert "pangolin_dash/integration/PangolinDash-Genesis-v0/rom.md" in wanted
     assert wanted <= contents(wheel)
+    templates = ROOT / "retro_contest/agents/templates"
+    wanted |= {file.relative_to(ROOT).as_posix() for file in templates.rglob("*") if file.is_file()}
+    wanted = {name for name in wanted if "__pycache__" not in name}
+    assert "retro_contest/agents/templates/common/.dockerignore" in wanted
+    assert wanted <= contents(wheel)
     rest = {name for name in contents(wheel) - wanted if ".dist-info/" not in name}
-    assert rest == {"pangolin_dash/README.md"}
+    assert rest == {
+        *("pangolin_dash/README.md", "gym_remote/LICENSE"),
+        *("retro_contest/Dockerfile", "retro_contest/requirements.lock"),
+    }
 
 
 def test_the_contest_s_metadata(contest):
@@ -218,6 +226,42 @@ def test_the_installed_contest_evaluates_as_the_checkout_does(contest, tmp_path)
     run(*module, "evaluate", "--levels", ACTS[0], *again, cwd=ROOT)
     score = json.loads((folder / "summary.json").read_text())["level_scores"][ACTS[0]]
     assert score == installed["level_scores"][ACTS[0]]
+
+
+def test_the_installed_contest_writes_an_agent_that_plays(contest, tmp_path):
+    _, environment = contest
+    program = environment.folder / "bin" / "retro-contest"
+    said = run(program, "new", "my-agent", "--template", "script", cwd=tmp_path)
+    assert "wrote my-agent" in said
+    rules = ["--timesteps", "200", "--results", "results"]
+    agent = ["--agent", "python my-agent/agent.py"]
+    run(program, "evaluate", "--levels", "FernHollow.Act1", *agent, *rules, cwd=tmp_path)
+    summary = json.loads((tmp_path / "results/summary.json").read_text())
+    assert [level["verdict"] for level in summary["levels"]] == ["completed"]
+    assert (tmp_path / "my-agent/gym_remote/LICENSE").is_file()
+
+    said = run(program, "submit", "my-agent", "--dry-run", cwd=tmp_path)
+    assert "would run: docker build --quiet --tag retro-contest-agent:my-agent-" in said
+    with pytest.raises(AssertionError, match="the template world-model copies agent/ of the kit"):
+        run(program, "new", "planner", "--template", "world-model", cwd=tmp_path)
+    assert not (tmp_path / "planner").exists()
+
+
+def test_the_installed_contest_builds_the_environment_from_itself(contest, tmp_path):
+    """What its image is built from; tests/containers builds one from a checkout."""
+    _, environment = contest
+    code = """
+from retro_contest.entry.build import environment_build
+with environment_build() as build:
+    print(*sorted(path.name for path in build.folder.iterdir()))
+    print(build.command()[-1] == str(build.folder), build.dockerfile.is_file())
+    print((build.folder / "retro_contest/requirements.lock").is_file())
+    print(*build.folder.rglob("__pycache__"))
+print(build.folder.exists())
+"""
+    said = run(environment.python, "-c", code, cwd=tmp_path).splitlines()
+    packages = "gym_remote pangolin_dash retro_common retro_contest"
+    assert said == [packages, "True True", "True", "", "False"]
 
 
 def test_installed_packages_do_not_come_before_an_agent_s_own_libraries(contest, tmp_path):

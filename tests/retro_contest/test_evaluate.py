@@ -495,7 +495,7 @@ def test_a_server_that_is_killed_is_not_the_agents_fault(tmp_path):
         (["board", "/nowhere/at/all"], "no folder"),
         (["board"], "at least one"),
         (["evalute"], "no command 'evalute'; did you mean 'evaluate'?"),
-        (["zzz"], "no command 'zzz': it has levels, serve, evaluate, board, clean"),
+        (["zzz"], "no command 'zzz': it has new, levels, serve, evaluate, submit, board"),
         (["evaluate", *arguments(Path("README.md"), "random", 10)], "README.md is a file"),
         (["serve", "airstriker", "--socket=x", "--results=x", "--seed=-1"], "--seed must be"),
         *(
@@ -557,7 +557,17 @@ def test_a_results_folder_stands_on_the_board_until_it_is_changed(tmp_path):
     assert board.returncode == 0 and "a (changed)" in board.stdout
 
 
-@pytest.mark.parametrize("command", ["", "levels", "serve", "evaluate", "board"])
+def test_a_list_with_missing_roms_says_how_to_get_them():
+    done = cli("levels", "sonic-train")
+    assert done.returncode == 0
+    assert "no ROM for SonicTheHedgehog-Genesis-v0: it needs the ROM with SHA-1" in done.stdout
+    assert done.stdout.count("no ROM for SonicTheHedgehog-Genesis-v0") == 1, "once for each game"
+
+
+COMMANDS = ["", "new", "levels", "serve", "evaluate", "submit", "board", "environment"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_reads_to_the_end(command):
     done = cli(*command.split(), "--help")
     assert done.returncode == 0 and done.stderr == ""
