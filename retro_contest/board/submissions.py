@@ -15,6 +15,7 @@ from typing import Any
 from retro_common.config import YAML_BYTES, parse_yaml
 from retro_common.errors import UsageError
 from retro_common.files import read_json_object, read_plain, write_json
+from retro_common.text import clean
 from retro_contest.runs.results import SUMMARY_FILE
 
 RECORD_FILE = "submission.json"
