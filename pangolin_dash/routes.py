@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from pangolin_dash.compile import host
-from pangolin_dash.levels.generator import Act
 from pangolin_dash.simulator import Worlds, pad_of
 from retro_common.errors import UsageError
 from retro_common.movies import Movie
@@ -14,19 +13,18 @@ FRAMES = 4
 """frames between two points of a route: a timestep"""
 
 
-def trace(act: Act, movie: Movie) -> tuple[np.ndarray, np.ndarray]:
-    """Play a movie in the act.
+def trace(worlds: Worlds, act: int, movie: Movie) -> tuple[np.ndarray, np.ndarray]:
+    """Play a movie in the first world.
 
     Returns:
         The route, `pangolin_dash.compile.host.POINT` (T,): the state at the beginning of every
-        timestep and what the movie presses then; and the save-states there, uint8 (T, bytes), for
-        `Worlds` of this act alone.
+        timestep and what the movie presses then; and the save-states there, uint8 (T, bytes).
 
     Raises:
         UsageError: the movie does not finish the act.
     """
     pads = [pad_of(buttons) for buttons, frames in movie.inputs for _ in range(frames)]
-    worlds = Worlds([act], 1)
+    worlds.load(0, act)
     worlds.hold(0, 0, 0)
     variables = worlds.state["variables"][0]
     points, states = [], []
@@ -43,5 +41,5 @@ def trace(act: Act, movie: Movie) -> tuple[np.ndarray, np.ndarray]:
         for pad in pads[first : first + FRAMES]:
             worlds.hold(0, pad, 1)
     if not variables["level_end"]:
-        raise UsageError(f"{act.name}: the movie does not finish the act")
+        raise UsageError(f"{worlds.acts[act].name}: the movie does not finish the act")
     return np.array(points, host.POINT), np.stack(states)
