@@ -116,7 +116,8 @@ def library() -> ctypes.CDLL:
     loaded.slot_hold.argtypes = (batch, number, ctypes.c_uint8, ctypes.c_int32)
     loaded.slot_levers.argtypes = (batch, number)
     loaded.slot_levers.restype = ctypes.c_uint8
-    loaded.batch_step.argtypes = (batch, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint8)
+    address = ctypes.c_void_p
+    loaded.batch_step.argtypes = (batch, address, address, ctypes.c_uint8, address)
     loaded.batch_observe.argtypes = (batch, ctypes.c_void_p)
     return loaded
 

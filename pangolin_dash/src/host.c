@@ -136,13 +136,20 @@ static void step(const struct Batch *b, u32 i, u8 pad, const u8 *repeats)
     b->repeated[i] = repeat;
 }
 
+static void observe_one(const struct Batch *b, u32 i, float *out)
+{
+    const struct Slot *slot = enter(b, i);
+    observe(route_of(b), slot, b->time_limit, out);
+}
+
 /* One timestep in every world.
 
    repeats: whether the last pad is held for a frame longer, for each world; drawn where it is NULL.
-   restart: a world whose episode ends goes back to its start at once; else it stays as it is. */
-void batch_step(const struct Batch *b, const u8 *pads, const u8 *repeats, u8 restart)
+   restart: a world whose episode ends goes back to its start at once; else it stays as it is.
+   out: where the observations go, or NULL; at once, while the world lies in the cache. */
+void batch_step(const struct Batch *b, const u8 *pads, const u8 *repeats, u8 restart, float *out)
 {
-    u32 i;
+    u32 i, size = observation_size();
     for (i = 0; i < b->count; i++) {
         step(b, i, pads[i], repeats);
         if (restart && b->over[i]) {
@@ -150,14 +157,14 @@ void batch_step(const struct Batch *b, const u8 *pads, const u8 *repeats, u8 res
             u32 columns = b->levels[start->game.level].columns;
             __builtin_memcpy(b->slots + b->stride * i, start, slot_size(columns));
         }
+        if (out)
+            observe_one(b, i, out + (u64)size * i);
     }
 }
 
 void batch_observe(const struct Batch *b, float *out)
 {
     u32 i, size = observation_size();
-    for (i = 0; i < b->count; i++) {
-        struct Slot *slot = enter(b, i);
-        observe(route_of(b), slot, b->time_limit, out + (u64)size * i);
-    }
+    for (i = 0; i < b->count; i++)
+        observe_one(b, i, out + (u64)size * i);
 }
