@@ -46,9 +46,9 @@ class Worlds:
     """Worlds side by side, each in an act of its own, under the contest's rules.
 
     A timestep is 4 frames; in its first one the last timestep's pad is held with probability
-    `sticky`. Variables, rewards and ends are those that the contest's environment shows for the same
-    pads and the same draws. Each world draws from a generator of its own, splitmix64, seeded by
-    `seed` and the world's number.
+    `sticky`. Variables, rewards and ends are those that the contest's environment shows for the
+    same pads and the same draws. Each world draws from a generator of its own, splitmix64, seeded
+    by `seed` and the world's number.
 
     Attributes:
         slots: the worlds' memory, uint8 (N, bytes); a row is a save-state, see `restore`.
@@ -59,8 +59,8 @@ class Worlds:
         rewards, ground, along: float32 (N,), of the last timestep, in points: the contest's reward;
             new ground; new ground along the act's route, whose length is worth 9000.
         over: uint8 (N,), how the episode ended with the last timestep; 0 if it goes on.
-        scores, lengths: float64 and uint32 (N,), the episode's rewards and timesteps, up to and with
-            the last timestep.
+        scores, lengths: float64 and uint32 (N,), the episode's rewards and timesteps, up to and
+            with the last timestep.
         repeated: uint8 (N,), whether the last pad was held for the first frame.
     """
 

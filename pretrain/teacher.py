@@ -1,7 +1,8 @@
 """The teacher: a policy that reads the game's memory, and labels the states that others come to.
 
-It is small, has no memory, and gives one answer for each state: a distribution over the same actions
-that C chooses from, and a value. It plays `pangolin_dash.simulator.Worlds`, never the contest.
+It is small, has no memory, and gives one answer for each state: a distribution over the same
+actions that C chooses from, and a value. It plays `pangolin_dash.simulator.Worlds`, never the
+contest.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ class Teacher(nn.Module):
 
     @torch.inference_mode()
     def label(self, observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What to do in each world: log-probabilities (N, A) and values (N,), of `Worlds.observe`."""
+        """Log-probabilities (N, A) and values (N,) for observations (N, O) of `Worlds.observe`."""
         log_probs, values = self(features_of(torch.from_numpy(observations)))
         return log_probs.numpy(), values.numpy()
 
@@ -103,7 +104,13 @@ class Teacher(nn.Module):
             size = tensors["trunk.0.weight"].shape[1]
             teacher = cls(size, actions)
             teacher.load_state_dict(tensors)
-        except (safetensors.SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        except (
+            safetensors.SafetensorError,
+            KeyError,
+            TypeError,
+            ValueError,
+            RuntimeError,
+        ) as error:
             raise UsageError(f"{path}: not a teacher: {cut(error)}") from None
         if not all(torch.isfinite(weight).all() for weight in tensors.values()):
             raise UsageError(f"{path}: damaged: weights are not finite")

@@ -1,7 +1,7 @@
 """The game's logic as a library of this machine: its functions, and the structures they work on.
 
-The structures are those of `src/world.h` and `src/host.h`. Levels and routes are data here, not part
-of the library: one compiled library plays all acts.
+The structures are those of `src/world.h` and `src/host.h`. Levels and routes are data here, not
+part of the library: one compiled library plays all acts.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The acts that a teacher learns in: those of a level set, and generated ones; and routes through them.
+"""The acts that a teacher learns in, of a level set and generated ones, and routes through them.
 
 Generated acts come from seeds of their own, 18 a seed, as hard as the shipped game's. They share
 the generator, and so the library of sections, with the held-out acts; never the seed.
@@ -71,7 +71,9 @@ def generated_acts(first: int, seeds: int, folder: Path) -> Iterator[Known]:
     assert SHIPPED_SEED not in range(first, first + seeds)
     for seed in range(first, first + seeds):
         for act in make_acts(Options(seed=seed)):
-            yield Known(act, f"{seed}/{act.name}", _movie(act, folder / str(seed) / f"{act.name}.json"))
+            yield Known(
+                act, f"{seed}/{act.name}", _movie(act, folder / str(seed) / f"{act.name}.json")
+            )
 
 
 def _movie(act: Act, path: Path) -> Movie | None:

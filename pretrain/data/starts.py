@@ -1,7 +1,7 @@
 """Where the teacher's episodes begin: at an act's start, along its route, or before an own death.
 
-Random starts show the whole act from the first day, and the hard places often. A state of the archive
-was reached by the policy itself, with the rings and the speed that it has there.
+Starts within an act show all of it from the beginning, and the hard places often. A state of the
+archive was reached by the policy itself, with the rings and the speed that it has there.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The teacher stage: train a policy that reads the game's memory, by PPO in the native game logic.
 
 The reward is not the contest's: only new ground pays, half of it along x and half along the act's
-route, where it has one, and the time bonus at the level's end. Going back to a lever costs nothing then,
-and pays where the route goes there. Half of the episodes show the route's next points, half do not: one
-network plays with and without them.
+route, where it has one, and the time bonus at the level's end. Going back to a lever then costs
+nothing, and pays where the route goes there. Half of the episodes show the route's next points,
+half do not: one network plays with and without them.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def play(course: Course, teacher: Teacher, rollout: Rollout, generator: torch.Ge
 
 
 def run(config: PretrainConfig, fresh: bool = False) -> None:
-    """Train the teacher, going on from the last checkpoint, and write `teacher/teacher.safetensors`.
+    """Train the teacher, going on from the last checkpoint, and write its file.
 
     Raises:
         UsageError: a level is no act of Pangolin Dash, or gcc is not installed.
