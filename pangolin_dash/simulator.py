@@ -57,7 +57,8 @@ class Worlds:
         state: view of `slots` by name (`pangolin_dash.compile.host.SLOT`): `length` and `score` of
             the episode, the RAM `variables` and more, each (N,).
         rewards, ground, along: float32 (N,), of the last timestep, in points: the contest's reward;
-            new ground; new ground along the act's route, whose length is worth 9000.
+            new ground; new ground along the act's route, whose length is worth 9000, or as `ground`
+            where there is none.
         over: uint8 (N,), how the episode ended with the last timestep; 0 if it goes on.
         scores, lengths: float64 and uint32 (N,), the episode's rewards and timesteps, up to and
             with the last timestep.
@@ -89,8 +90,9 @@ class Worlds:
             UsageError: gcc is not installed.
         """
         self.acts, self.count = list(acts), count
+        self.routes = list(routes or [None] * len(self.acts))
         self._library = host.library()
-        self._tables = host.Tables(self.acts, routes or [None] * len(self.acts))
+        self._tables = host.Tables(self.acts, self.routes)
         stride = -(-self._library.slot_size(self._tables.widest) // 64) * 64
         self.slots = np.zeros((count, stride), np.uint8)
         self.starts = np.zeros((count, stride), np.uint8)

@@ -19,14 +19,26 @@ import torch
 from torch import nn
 
 from agent.models.controller import Features
-from pangolin_dash.simulator import Worlds, pad_of
+from pangolin_dash.simulator import FINISHED, Worlds, pad_of
 from retro_common.errors import UsageError, cut, shown
 from retro_common.files import UnreadableFile, read_plain, write_atomically
 
 HIDDEN = (512, 256)
 """units of the two hidden layers, which policy and value share"""
+SCALE = 0.001
+"""factor on points: a whole level is worth about 10"""
+GAMMA = 0.997
+"""discount for a timestep"""
 MAX_BYTES = 64 << 20
 """bytes that a teacher's file may have"""
+
+
+def training_rewards(worlds: Worlds) -> np.ndarray:
+    """What the last timestep was worth, float32 (N,); `pretrain.stages.teacher` says why."""
+    points = 0.5 * (worlds.ground + worlds.along)
+    # What the end of a level pays beyond the last ground is the bonus for the time.
+    points += np.where(worlds.over == FINISHED, worlds.rewards - worlds.ground, 0)
+    return np.float32(SCALE) * points
 
 
 class Teacher(nn.Module):

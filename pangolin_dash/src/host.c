@@ -129,7 +129,7 @@ static void step(const struct Batch *b, u32 i, u8 pad, const u8 *repeats)
         slot->over = NO_NEW_GROUND;
     b->rewards[i] = (float)reward;
     b->ground[i] = (float)(slot->furthest - furthest) / 4096;
-    b->along[i] = route->count ? 9000.0f * points / (float)(route->count - 1) : 0;
+    b->along[i] = route->count ? 9000.0f * points / (float)(route->count - 1) : b->ground[i];
     b->scores[i] = slot->score;
     b->lengths[i] = slot->length;
     b->over[i] = slot->over;

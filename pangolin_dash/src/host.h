@@ -51,7 +51,7 @@ struct Batch {
     /* what the last timestep brought, one for each world */
     float *rewards; /* the contest's */
     float *ground;  /* points of new ground */
-    float *along;   /* points of new ground along the route */
+    float *along;   /* points of new ground along the route; as `ground` where there is none */
     double *scores; /* of the episode, its end included */
     u32 *lengths;
     u8 *over, *repeated;

@@ -56,13 +56,13 @@ def acts_of_levels(text: str) -> list[Known]:
     return [Known(shipped[level.state], level.name, stored[level.state]) for level in found]
 
 
-def generated_acts(first: int, seeds: int, folder: Path) -> Iterator[Known]:
+def generated_acts(first: int, seeds: int, folder: Path | None) -> Iterator[Known]:
     """The acts of some seeds, with a movie where the search finds one.
 
     Args:
         first: the first seed.
         seeds: how many seeds.
-        folder: keeps the movies that were found.
+        folder: keeps the movies that were found; None to search for none.
 
     Raises:
         UsageError: a stored movie is damaged.
@@ -71,9 +71,10 @@ def generated_acts(first: int, seeds: int, folder: Path) -> Iterator[Known]:
     assert SHIPPED_SEED not in range(first, first + seeds)
     for seed in range(first, first + seeds):
         for act in make_acts(Options(seed=seed)):
-            yield Known(
-                act, f"{seed}/{act.name}", _movie(act, folder / str(seed) / f"{act.name}.json")
-            )
+            movie = None
+            if folder is not None:
+                movie = _movie(act, folder / str(seed) / f"{act.name}.json")
+            yield Known(act, f"{seed}/{act.name}", movie)
 
 
 def _movie(act: Act, path: Path) -> Movie | None:

@@ -20,8 +20,10 @@ ALONG = 16
 """places along each route where episodes can begin"""
 ARCHIVE = 1024
 """states before the last deaths and times without new ground"""
-EVERY = 24
-"""timesteps between two looks at where the worlds are; an archived state is one to two looks old"""
+EVERY = 8
+"""timesteps between two looks at where the worlds are"""
+LOOKS = 6
+"""looks that are kept: an archived state is about 2 to 6 of them old"""
 
 
 class Starts:
@@ -46,8 +48,7 @@ class Starts:
             along: for each act save-states along its route, uint8 (T, bytes), or None.
         """
         self.worlds, self.rng = worlds, rng
-        self.routed = np.array([states is not None for states in along])
-        """whether each act has a route, (A,)"""
+        self._routed = [states is not None for states in along]
         self._first = np.empty((len(along), worlds.slots.shape[1]), np.uint8)
         places, acts = [], []
         for act, states in enumerate(along):
@@ -65,8 +66,11 @@ class Starts:
         self._archive = np.empty((ARCHIVE, worlds.slots.shape[1]), np.uint8)
         self._archive_acts = np.zeros(ARCHIVE, np.int64)
         self._archived = 0
-        self._looks = np.zeros((2, *worlds.slots.shape), np.uint8)
-        self._since = [0, 0]  # timesteps since the looks; 0 before the first
+        self._looks = np.zeros((LOOKS, *worlds.slots.shape), np.uint8)
+        self._ages: list[int] = []  # timesteps since each look, the latest first
+        self._latest = 0
+        self.before_deaths: list[np.ndarray] = []
+        """states of the last `LOOKS` looks before deaths, until someone takes them"""
         self.act = np.zeros(worlds.count, np.int64)
         self.whole, self.guided = np.zeros((2, worlds.count), bool)
         self._next = [(0, False, False)] * worlds.count
@@ -89,7 +93,7 @@ class Starts:
             whole = True
             act = rng.integers(len(self._first))
             state = self._first[act]
-        guided = bool(self.routed[act] and rng.random() < GUIDED)
+        guided = bool(self._routed[act] and rng.random() < GUIDED)
         self.worlds.starts[world] = state
         header = view(self.worlds.starts[world : world + 1])
         for name in ("score", "length", "idle", "held", "over"):
@@ -104,9 +108,18 @@ class Starts:
 
     def look(self) -> None:
         """Remember where the worlds are; to be called every `EVERY` timesteps."""
-        self._looks[0] = self._looks[1]
-        self._looks[1] = self.worlds.slots
-        self._since = [self._since[1], 0]
+        self._latest = (self._latest - 1) % LOOKS
+        self._looks[self._latest] = self.worlds.slots
+        self._ages = [0, *self._ages[: LOOKS - 1]]
+
+    def _seen(self, world: int) -> list[np.ndarray]:
+        """The looks at this world's episode, the latest first."""
+        length = self.worlds.lengths[world]
+        return [
+            self._looks[(self._latest + i) % LOOKS, world]
+            for i, age in enumerate(self._ages)
+            if age < length
+        ]
 
     def after_step(self) -> None:
         """Archive what led to failures, and choose anew for the worlds that began again.
@@ -114,13 +127,14 @@ class Starts:
         `act`, `whole` and `guided` then belong to the new episodes.
         """
         over = self.worlds.over
-        self._since = [self._since[0] + 1, self._since[1] + 1]
+        self._ages = [age + 1 for age in self._ages]
         for world in np.flatnonzero(over):
-            # The older look is at this episode, and not at its very start.
-            same = EVERY <= self._since[0] < self.worlds.lengths[world]
-            if over[world] in (DIED, NO_NEW_GROUND) and same:
+            seen = self._seen(world)
+            if over[world] == DIED:
+                self.before_deaths += [state.copy() for state in seen]
+            if over[world] in (DIED, NO_NEW_GROUND) and len(seen) > 2:
                 at = self._archived % ARCHIVE
-                self._archive[at] = self._looks[0, world]
+                self._archive[at] = seen[self.rng.integers(2, len(seen))]
                 self._archive_acts[at] = self.act[world]
                 self._archived += 1
             self._begun(world)

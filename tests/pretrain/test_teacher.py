@@ -14,16 +14,17 @@ from pretrain import __main__ as command
 from pretrain.config import PretrainConfig, TeacherTraining
 from pretrain.data import acts as data
 from pretrain.data.starts import EVERY, Starts
+from pretrain.look_ahead import LookAhead
 from pretrain.stage import Stopped
 from pretrain.stages import teacher as stage
-from pretrain.teacher import Teacher
+from pretrain.teacher import SCALE, Teacher
 from retro_common.errors import UsageError
 from retro_contest import levels
 
 TINY = """
 levels: pangolin-train
 out: {out}
-teacher: {{timesteps: 6144, worlds: 16}}
+teacher: {{timesteps: 6144, worlds: 16, look_ahead: 32}}
 """
 
 
@@ -67,7 +68,9 @@ def test_episodes_begin_at_the_start_along_the_route_and_before_deaths(
 ) -> None:
     course_ = course(known[:3])
     starts, worlds = course_.starts, course_.worlds
-    places = {(int(a), int(x)) for a, x in zip(starts.act, worlds.state["variables"]["x"], strict=True)}
+    places = {
+        (int(a), int(x)) for a, x in zip(starts.act, worlds.state["variables"]["x"], strict=True)
+    }
     assert len(places) > 10
     whole = worlds.state["variables"]["x"][starts.whole]
     assert 5 < len(whole) < 27 and set(whole.tolist()) <= {known[i].act.start[0] for i in range(3)}
@@ -105,9 +108,29 @@ def test_what_pays(known: list[data.Known]) -> None:
         if ended[0]:
             break
     assert ended[0] and least == 0
-    assert total == pytest.approx(known[0].movie.reward * stage.SCALE, abs=0.2)
+    assert total == pytest.approx(known[0].movie.reward * SCALE, abs=0.2)
     (group,) = course_.episodes
     assert group.startswith("levels") and course_.episodes[group][0][0]
+
+
+def test_looking_ahead_sees_what_actions_lead_to(known: list[data.Known]) -> None:
+    """A few timesteps before the end, even to an untrained policy: right is worth more."""
+    route, states = data.traces(known[:1])[0]
+    worlds = Worlds([known[0].act], 1, routes=[route])
+    torch.manual_seed(0)
+    teacher = Teacher(worlds.observation_size, ("LEFT", "RIGHT", "RIGHT B"))
+    torch.nn.init.zeros_(teacher.value.weight)
+    teacher.policy.bias.data[1] = 9.0  # goes on to the right
+    look_ahead = LookAhead(teacher, worlds.acts, 2, routes=[route], seed=0)
+    worlds.restore(0, states[-12])
+    worlds.begin(0)
+    worth = look_ahead.worth(np.repeat(worlds.slots, 2, axis=0))
+    assert worth.shape == (2, 3) and (worth[:, 1:] > worth[:, :1]).all()
+    observations, label = look_ahead.label(np.repeat(worlds.slots, 2, axis=0))
+    np.testing.assert_array_equal(observations, np.repeat(worlds.observe(), 2, axis=0))
+    np.testing.assert_allclose(np.exp(label).sum(axis=1), 1, atol=1e-5)
+    assert (label[:, 1:] > label[:, :1]).all()
+    assert worlds.state["length"][0] == 0
 
 
 def test_rollouts_hold_what_the_teacher_saw_and_did(known: list[data.Known]) -> None:
