@@ -21,8 +21,9 @@ COPIES = 4
 """copies of a world for each action: sticky actions and the policy's draws differ"""
 TIMESTEPS = 12
 """how far ahead"""
-TEMPERATURE = 0.05
-"""of the softmax over the actions' worth, in units of scaled reward: 50 points"""
+TEMPERATURE = 0.2
+"""of the tilt, in units of scaled reward: 200 points. The worth of an action is uncertain by about as
+much, of a death it is several units"""
 
 
 class LookAhead:
