@@ -185,9 +185,6 @@ class TeacherTraining:
     """worlds side by side, in one process"""
     generated: Annotated[int, pydantic.Field(ge=0, le=100)] = 0
     """seeds of generated acts to train in beside the levels, 18 acts each"""
-    look_ahead: Annotated[int, pydantic.Field(ge=0)] = 0
-    """states before deaths that are labelled by looking ahead after each rollout, for the policy to
-    learn from; 0 for none"""
 
     __pydantic_config__ = FORBID_UNKNOWN
 

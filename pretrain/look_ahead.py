@@ -22,8 +22,9 @@ COPIES = 4
 TIMESTEPS = 12
 """how far ahead"""
 TEMPERATURE = 0.2
-"""of the tilt, in units of scaled reward: 200 points. The worth of an action is uncertain by about as
-much, of a death it is several units"""
+"""of the tilt, in units of scaled reward: 200 points. A death costs several units"""
+CHUNK = 32
+"""worlds that are looked ahead from at once"""
 
 
 class LookAhead:
@@ -33,7 +34,6 @@ class LookAhead:
         self,
         teacher: Teacher,
         acts: Sequence[Act],
-        count: int,
         *,
         routes: Sequence[np.ndarray | None],
         seed: int,
@@ -41,12 +41,12 @@ class LookAhead:
         """
         Args:
             acts, routes: those of the worlds that it will look at.
-            count: how many worlds it looks at at once, N.
+            seed: of the copies' actions and stickiness.
         """
-        self.teacher, self.count = teacher, count
+        self.teacher = teacher
         self._branches = len(teacher.pads) * COPIES
-        self._roots = Worlds(acts, count, routes=routes)
-        self._worlds = Worlds(acts, count * self._branches, routes=routes, seed=seed)
+        self._roots = Worlds(acts, CHUNK, routes=routes)
+        self._worlds = Worlds(acts, CHUNK * self._branches, routes=routes, seed=seed)
         self._generator = torch.Generator().manual_seed(seed)
         self._observations = self._worlds.observe()
 
@@ -56,9 +56,14 @@ class LookAhead:
         Args:
             states: save-states, uint8 (N, bytes), of running episodes.
         """
+        chunks = [self._worth(states[i : i + CHUNK]) for i in range(0, len(states), CHUNK)]
+        return np.concatenate(chunks)
+
+    def _worth(self, states: np.ndarray) -> np.ndarray:
+        """The same for at most `CHUNK` states."""
         worlds, teacher = self._worlds, self.teacher
-        worlds.slots[:] = np.repeat(states, self._branches, axis=0)
-        first = np.tile(np.repeat(np.arange(len(teacher.pads)), COPIES), self.count)
+        worlds.slots[:] = np.repeat(_filled(states), self._branches, axis=0)
+        first = np.tile(np.repeat(np.arange(len(teacher.pads)), COPIES), CHUNK)
         pads, total = teacher.pads[first], np.zeros(worlds.count, np.float32)
         going = np.arange(worlds.count)
         for t in range(TIMESTEPS):
@@ -73,41 +78,28 @@ class LookAhead:
             probabilities = torch.from_numpy(log_probs).exp()
             drawn = torch.multinomial(probabilities, 1, generator=self._generator).squeeze(1)
             pads[going] = teacher.pads[drawn.numpy()]
-        return total.reshape(self.count, len(teacher.pads), COPIES).mean(axis=2)
+        worth = total.reshape(CHUNK, len(teacher.pads), COPIES).mean(axis=2)
+        return worth[: len(states)]
 
-    def label(self, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Observations (N, O), and for each an improved policy: log-probabilities (N, A), float32.
-
-        The policy's own, tilted to what is worth more.
+    def label(self, states: np.ndarray) -> np.ndarray:
+        """Improved policy, log-probabilities float32 (N, A): the teacher's, tilted to what is worth
+        more.
 
         Args:
             states: as for `worth`.
         """
-        self._roots.slots[:] = states
-        observations = self._roots.observe()
-        log_probs, _ = self.teacher.label(observations)
+        log_probs = np.concatenate(
+            [self._log_probs(states[i : i + CHUNK]) for i in range(0, len(states), CHUNK)]
+        )
         tilted = torch.from_numpy(log_probs + self.worth(states) / TEMPERATURE)
-        return observations, tilted.log_softmax(dim=1).numpy()
+        return tilted.log_softmax(dim=1).numpy()
+
+    def _log_probs(self, states: np.ndarray) -> np.ndarray:
+        """The teacher's own policy in at most `CHUNK` states."""
+        self._roots.slots[:] = _filled(states)
+        return self.teacher.label(self._roots.observe())[0][: len(states)]
 
 
-class Labels:
-    """The last labels, to train the policy on."""
-
-    def __init__(self, capacity: int, observation_size: int, actions: int) -> None:
-        self._observations = torch.zeros(capacity, observation_size)
-        self._log_probs = torch.zeros(capacity, actions)
-        self.count = 0
-        """labels so far"""
-
-    def add(self, observations: np.ndarray, log_probs: np.ndarray) -> None:
-        """Add labels (N, O) and (N, A) in place of the oldest."""
-        rows = (self.count + torch.arange(len(observations))) % len(self._observations)
-        self._observations[rows] = torch.from_numpy(observations)
-        self._log_probs[rows] = torch.from_numpy(log_probs)
-        self.count += len(observations)
-
-    def sample(self, batch: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        """A random minibatch: observations (B, O) and log-probabilities (B, A)."""
-        held = min(self.count, len(self._observations))
-        rows = torch.randint(held, (batch,), generator=generator)
-        return self._observations[rows], self._log_probs[rows]
+def _filled(states: np.ndarray) -> np.ndarray:
+    """Save-states for a whole chunk: the last one fills it."""
+    return states[np.minimum(np.arange(CHUNK), len(states) - 1)]

@@ -69,8 +69,6 @@ class Starts:
         self._looks = np.zeros((LOOKS, *worlds.slots.shape), np.uint8)
         self._ages: list[int] = []  # timesteps since each look, the latest first
         self._latest = 0
-        self.before_deaths: list[np.ndarray] = []
-        """states of the last `LOOKS` looks before deaths, until someone takes them"""
         self.act = np.zeros(worlds.count, np.int64)
         self.whole, self.guided = np.zeros((2, worlds.count), bool)
         self._next = [(0, False, False)] * worlds.count
@@ -130,8 +128,6 @@ class Starts:
         self._ages = [age + 1 for age in self._ages]
         for world in np.flatnonzero(over):
             seen = self._seen(world)
-            if over[world] == DIED:
-                self.before_deaths += [state.copy() for state in seen]
             if over[world] in (DIED, NO_NEW_GROUND) and len(seen) > 2:
                 at = self._archived % ARCHIVE
                 self._archive[at] = seen[self.rng.integers(2, len(seen))]

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 from agent.config import PPOConfig
 from agent.learning.ppo import PPO, Rollout
@@ -23,7 +22,6 @@ from pangolin_dash.simulator import FINISHED, Worlds
 from pretrain.config import PretrainConfig
 from pretrain.data import acts as data
 from pretrain.data.starts import EVERY, Starts
-from pretrain.look_ahead import Labels, LookAhead
 from pretrain.loop import Loop
 from pretrain.stage import Seeds, Stage, seed_of
 from pretrain.teacher import GAMMA, Teacher, features_of, training_rewards
@@ -39,12 +37,6 @@ PATIENCE = 300
 TRAINING = PPOConfig(
     epochs=2, learning_rate=5e-4, gamma=GAMMA, gae_lambda=0.95, clip=0.2, entropy=0.005
 )
-CHUNK = 32
-"""worlds that are looked ahead from at once"""
-LABELS = 16_384
-"""labels that are learnt from: the last ones"""
-LABEL_STEPS, LABEL_BATCH = 8, 512
-"""gradient steps on labels after each rollout, and their size"""
 RECENT = 400
 """episodes in the means that are shown"""
 
@@ -136,44 +128,6 @@ def play(course: Course, teacher: Teacher, rollout: Rollout, generator: torch.Ge
     rollout.last_values = teacher(last)[1].clone()
 
 
-@dataclass
-class Expert:
-    """Expert iteration: the policy learns from looking ahead of where it died."""
-
-    look_ahead: LookAhead
-    labels: Labels
-    wanted: int
-    """labels for each rollout"""
-    generator: torch.Generator
-
-    @classmethod
-    def open(cls, course: Course, teacher: Teacher, wanted: int, seed: int) -> Expert:
-        worlds = course.worlds
-        look_ahead = LookAhead(teacher, worlds.acts, CHUNK, routes=worlds.routes, seed=seed)
-        labels = Labels(LABELS, worlds.observation_size, len(teacher.pads))
-        return cls(look_ahead, labels, wanted, torch.Generator().manual_seed(seed))
-
-    def label(self, starts: Starts) -> None:
-        """Label some of the states before the rollout's deaths."""
-        states, starts.before_deaths = starts.before_deaths, []
-        order = torch.randperm(len(states), generator=self.generator)[: self.wanted].tolist()
-        for first in range(0, len(order) - CHUNK + 1, CHUNK):
-            chunk = np.stack([states[i] for i in order[first : first + CHUNK]])
-            self.labels.add(*self.look_ahead.label(chunk))
-
-    def teach(self, loop: Loop, optimizer: torch.optim.Optimizer, rate: float) -> float:
-        """Some gradient steps; returns the mean KL(label || policy)."""
-        losses = []
-        teacher = self.look_ahead.teacher
-        for _ in range(LABEL_STEPS if self.labels.count else 0):
-            observations, wanted = self.labels.sample(LABEL_BATCH, self.generator)
-            log_probs, _ = teacher(features_of(observations))
-            loss = F.kl_div(log_probs, wanted, reduction="batchmean", log_target=True)
-            loop.descend(loss, optimizer, rate, clip=teacher.parameters())
-            losses.append(loss.item())
-        return float(np.mean(losses)) if losses else 0.0
-
-
 def run(config: PretrainConfig, fresh: bool = False) -> None:
     """Train the teacher, going on from the last checkpoint, and write its file.
 
@@ -208,19 +162,10 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
         seed = seed_of(config.seed, Seeds.TEACHER, 2, loop.first)
         course = Course.open(config, known, seed)
         generator = torch.Generator().manual_seed(seed)
-        expert = None
-        if settings.look_ahead:
-            expert = Expert.open(course, teacher, settings.look_ahead, seed)
         for before in loop:
             timesteps = before + stride
             play(course, teacher, rollout, generator)
-            progress = min(1.0, timesteps / settings.timesteps)
-            metrics = ppo.update(rollout, progress)
-            if expert is not None:
-                expert.label(course.starts)
-                rate = TRAINING.learning_rate * (1 - progress)
-                metrics["label_kl"] = expert.teach(loop, ppo.optimizer, rate)
-            course.starts.before_deaths.clear()
+            metrics = ppo.update(rollout, min(1.0, timesteps / settings.timesteps))
             means = course.means()
             scalars = {f"losses/{name}": value for name, value in metrics.items()}
             scalars["charts/timesteps_per_second"] = loop.meter.rate()
