@@ -42,6 +42,7 @@ lint: $(VENV)/installed  ## style and format (ruff), floors of imports (import-l
 bench: $(VENV)/installed  ## every speed benchmark against its peer (quick versions)
 	$(PYTHON) -m benchmarks.wire --quick
 	$(PYTHON) -m benchmarks.environment --quick
+	$(PYTHON) -m benchmarks.simulator --quick
 	$(PYTHON) -m benchmarks.world_model --quick
 	$(PYTHON) -m benchmarks.training --quick
 

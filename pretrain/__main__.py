@@ -30,6 +30,7 @@ STAGES = {
     "memory": "train M on latents and actions",
     "joint": "train V and M together (only where joint.steps is set)",
     "controller": "train C by PPO in the emulator, and write the bundle",
+    "teacher": "train a policy that reads the game's memory (only where it is named)",
 }
 USAGE = """
 Pretrain an agent: python -m pretrain STAGE --config FILE [--KEY VALUE ...]
@@ -92,13 +93,13 @@ def stages(asked: str, config: PretrainConfig) -> list[str]:
     Raises:
         UsageError: the stage belongs to the base.
     """
-    if config.base is not None and asked not in ("all", "controller"):
+    if config.base is not None and asked not in ("all", "controller", "teacher"):
         raise UsageError(f"this run takes its {asked} stage from its base {config.base}")
     if asked != "all":
         return [asked]
     if config.base is not None or not config.needs_world_model:
         return ["controller"]
-    skipped = set()
+    skipped = {"teacher"}
     if not config.joint.steps:
         skipped.add("joint")
     if not config.agent.vision.player_units:

@@ -176,6 +176,20 @@ class ControllerTraining:
 
 
 @dataclasses.dataclass
+class TeacherTraining:
+    """How the teacher is trained; see `pretrain.stages.teacher`."""
+
+    timesteps: Positive = 24_000_000
+    """timesteps over all worlds; 4 frames each, as in the contest"""
+    worlds: Positive = 256
+    """worlds side by side, in one process"""
+    generated: Annotated[int, pydantic.Field(ge=0, le=100)] = 0
+    """seeds of generated acts to train in beside the levels, 18 acts each"""
+
+    __pydantic_config__ = FORBID_UNKNOWN
+
+
+@dataclasses.dataclass
 class PretrainConfig:
     """One pretraining run."""
 
@@ -206,6 +220,7 @@ class PretrainConfig:
     memory: MemoryTraining = dataclasses.field(default_factory=MemoryTraining)
     joint: JointTraining = dataclasses.field(default_factory=JointTraining)
     controller: ControllerTraining = dataclasses.field(default_factory=ControllerTraining)
+    teacher: TeacherTraining = dataclasses.field(default_factory=TeacherTraining)
 
     __pydantic_config__ = FORBID_UNKNOWN
 

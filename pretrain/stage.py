@@ -44,6 +44,7 @@ class Seeds(IntEnum):
     REPORT = 5
     JOINT = 6
     FIND_PLAYER = 7
+    TEACHER = 8
 
 
 class Stopped(Exception):

@@ -1,4 +1,4 @@
-"""Compile the game: to a Mega Drive ROM, and to a library for the search on this machine."""
+"""Compile the game: to a Mega Drive ROM, and its logic to a library for this machine."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ ROM_LIMIT = 1 << 20
 
 LOGIC = ("player", "terrain", "objects", "camera", "level")  # no hardware: built for both machines
 HARDWARE = ("main", "video", "draw")
+HOST = ("host", "guide", "observe")
 
 # -fno-jump-tables and friends: what a 68000 without an operating system and without libgcc needs.
 CROSS_FLAGS = [
@@ -28,7 +29,10 @@ CROSS_FLAGS = [
     *("-fno-tree-loop-distribute-patterns", "-fno-store-merging"),
     *("-Wall", "-Wextra", "-Werror"),
 ]
-HOST_FLAGS = ["-O2", "-std=gnu11", "-shared", "-fPIC", "-fwrapv", "-Wall", "-Wextra", "-Werror"]
+HOST_FLAGS = [
+    *("-DHOST", "-O2", "-std=gnu11", "-fwrapv", "-shared", "-fPIC", "-fno-semantic-interposition"),
+    *("-flto", "-ftls-model=initial-exec", "-Wall", "-Wextra", "-Werror"),
+]
 
 
 def have_cross_compiler() -> bool:
@@ -68,7 +72,7 @@ def _run(*command: str | Path) -> str:
 
 
 def write_sources(acts: list[Act], folder: Path) -> None:
-    """Write the C tables of levels, art and variables into a folder.
+    """Write the ROM's C tables of levels, art and variables into a folder.
 
     Raises:
         BuildError: art or a level breaks a limit of the machine.
@@ -81,12 +85,30 @@ def write_sources(acts: list[Act], folder: Path) -> None:
     (folder / "levels_data.c").write_text(_levels_source(acts))
 
 
-def _levels_source(acts: list[Act]) -> str:
-    zones = list(THEMES)
+def points_per_pixel(act: Act) -> int:
+    """Progress for a pixel, in 1/4096 points.
+
+    Raises:
+        BuildError: it is no whole number.
+    """
+    points, rest = divmod(PROGRESS, act.end_x - act.start[0])
+    if rest:
+        raise BuildError(f"{act.name}: a length of {act.end_x - act.start[0]} is not exact")
+    return points
+
+
+def _tables_source() -> str:
+    """The tables of blocks and zones."""
     parts = ['#include "world.h"\n', assets.compile_blocks()]
     for name, table in (("special", SPECIAL), ("liquid", LIQUID), ("hazard", HAZARD)):
         codes = ",".join(str(table[getattr(theme, name)]) for theme in THEMES.values())
         parts.append(f"const u8 zone_{name}[] = {{{codes}}};\n")
+    return "".join(parts)
+
+
+def _levels_source(acts: list[Act]) -> str:
+    zones = list(THEMES)
+    parts = [_tables_source()]
     rows = []
     for i, act in enumerate(acts):
         things = ",".join(f"{{{t.x},{t.y},{t.type},{t.param},{t.a},{t.b}}}" for t in act.things)
@@ -94,12 +116,9 @@ def _levels_source(acts: list[Act]) -> str:
         parts.append(f"static const u8 map{i}[] = {{{','.join(map(str, act.map.ravel()))}}};\n")
         parts.append(f"static const struct ObjectDef things{i}[] = {{{things}}};\n")
         parts.append(f"static const struct RingDef rings{i}[] = {{{rings}}};\n")
-        points, rest = divmod(PROGRESS, act.end_x - act.start[0])
-        if rest:
-            raise BuildError(f"{act.name}: a length of {act.end_x - act.start[0]} is not exact")
         rows.append(
             f"{{{zones.index(act.zone)},{act.act - 1},{len(act.map)},{act.start[0]},{act.start[1]},"
-            f"{act.end_x},{points},map{i},things{i},{len(act.things)},rings{i},{len(act.rings)}}}"
+            f"{act.end_x},{points_per_pixel(act)},map{i},things{i},{len(act.things)},rings{i},{len(act.rings)}}}"
         )
     parts.append("const struct Level levels[] = {\n" + ",\n".join(rows) + "\n};\n")
     parts.append(f"const u16 level_count = {len(acts)};\n")
@@ -183,15 +202,20 @@ def check_code(elf: Path) -> None:
         raise BuildError("accesses at odd addresses:\n" + "\n".join(odd))
 
 
-def build_host_library(generated: Path) -> Path:
+def build_host_library(folder: Path) -> Path:
     """Compile the game's logic for this machine; returns the shared library's path.
+
+    Args:
+        folder: an empty one, for the library and what it is made of. Levels are not part of it.
 
     Raises:
         UsageError: gcc is not installed.
         BuildError: a compile error.
     """
-    library = generated / "libgame.so"
-    sources = [SOURCES / f"{name}.c" for name in LOGIC]
-    sources += [SOURCES / "host.c", generated / "levels_data.c"]
-    _run("gcc", *HOST_FLAGS, "-I", SOURCES, "-I", generated, *sources, "-o", library)
+    (folder / "vars.h").write_text(ram.header())
+    (folder / "tables.c").write_text(_tables_source())
+    library = folder / "libgame.so"
+    sources = [SOURCES / f"{name}.c" for name in (*LOGIC, *HOST)]
+    sources += [folder / "tables.c"]
+    _run("gcc", *HOST_FLAGS, "-I", SOURCES, "-I", folder, *sources, "-o", library)
     return library

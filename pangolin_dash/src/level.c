@@ -1,11 +1,13 @@
 /* An act from its start to its end: loading, the order of one frame, and the contest's numbers. */
 #include "world.h"
 
+#ifndef HOST
 struct World world __attribute__((section(".vars")));
+#endif
 
 #define P world.player
 
-void level_load(u8 index)
+void level_load(LevelNumber index)
 {
     const struct Level *level = &levels[index];
     const u8 *from = level->map;

@@ -1,8 +1,8 @@
 /* The whole state of the game in one structure, and the functions of the modules.
 
    Nothing here knows the video hardware: player.c, terrain.c, objects.c, camera.c and level.c also
-   compile for the build machine, where pangolin_dash/solve.py searches with them (a copy of `world` is a
-   save-state there). */
+   compile for other machines (HOST), where `world` is whichever world a thread works on, of whichever
+   set of levels (host.c), and a copy of it is a save-state. */
 #ifndef WORLD_H
 #define WORLD_H
 
@@ -78,10 +78,17 @@ struct Player {
     u16 anim;     /* drives the walking picture */
 };
 
+#ifdef HOST
+typedef u16 LevelNumber;
+#else
+typedef u8 LevelNumber;
+#endif
+
 struct World {
     struct Vars vars; /* first: 0xFF0000 */
     struct Player player;
-    u8 level, zone, act, lives;
+    LevelNumber level;
+    u8 zone, act, lives;
     u8 ended;
     u16 rings;
     u32 score;
@@ -99,11 +106,18 @@ struct World {
     u8 ring_taken[MAX_RINGS];
     u8 map[MAP_MAX_COLS * MAP_ROWS];
 };
-extern struct World world;
 
-/* Tables written by pangolin_dash/compile. */
+/* Tables written by pangolin_dash/compile, and the world. */
+#ifdef HOST
+extern _Thread_local struct World *current_world;
+extern _Thread_local const struct Level *current_levels;
+#define world (*current_world)
+#define levels current_levels
+#else
+extern struct World world;
 extern const struct Level levels[];
 extern const u16 level_count;
+#endif
 extern const u8 block_flags[256], block_shape[256];
 extern const s8 block_angle[256];
 extern const u8 shape_height[16][16];
@@ -137,7 +151,7 @@ void camera_snap(void);
 void camera_step(void);
 
 /* level.c */
-void level_load(u8 index);
+void level_load(LevelNumber index);
 void level_step(u8 pad);
 void publish(void);
 

@@ -1,0 +1,130 @@
+"""How well a teacher plays: finish share and contest score, act by act, with sticky actions.
+
+    python -m benchmarks.teacher --teacher FILE [--seeds 3] [--json FILE]
+
+It plays in the native simulator under the contest's rules, actions sampled. `--seeds` takes
+generated acts of that many seeds that nothing is trained in, 18 acts each, in place of the level
+set. The standard error is over all episodes of all acts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import tyro
+
+from benchmarks.command import run
+from benchmarks.report import report
+from pangolin_dash.levels.generator import Act
+from pangolin_dash.simulator import FINISHED, Worlds
+from pretrain.data import acts as data
+from pretrain.look_ahead import LookAhead
+from pretrain.teacher import Teacher
+
+
+@dataclasses.dataclass
+class Args:
+    """Measure a teacher."""
+
+    teacher: Path
+    """the teacher's file"""
+    levels: str = "pangolin-train"
+    """level set that it plays; held-out levels are for the last look"""
+    seeds: int = 0
+    """play generated acts of so many fresh seeds instead"""
+    episodes: int = 20
+    """episodes of each act"""
+    look_ahead: bool = False
+    """choose each action by looking 12 timesteps ahead, hundreds of times as slowly"""
+    guided: bool = False
+    """show the routes of the acts' movies; those of generated acts are searched first"""
+    seed: int = 0
+    """of the actions and of the stickiness"""
+    json: Path | None = None
+    """file that the figures are written to, with commit and versions"""
+
+
+def play(
+    teacher: Teacher,
+    acts: Sequence[Act],
+    routes: Sequence[np.ndarray | None],
+    episodes: int,
+    seed: int,
+    look_ahead: bool = False,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Play whole episodes, side by side, each act as often.
+
+    Args:
+        routes: for each act the route that the teacher sees, or None.
+
+    Returns:
+        Scores, float64, and how the episodes ended, uint8, both (acts, episodes).
+    """
+    worlds = Worlds(acts, len(acts) * episodes, routes=routes, seed=seed)
+    teacher.check(worlds)
+    for world in range(worlds.count):
+        worlds.load(world, world // episodes)
+    worlds.state["guided"] = 1
+    generator = torch.Generator().manual_seed(seed)
+    observations = worlds.observe()
+    ahead = LookAhead(teacher, acts, routes=worlds.routes, seed=seed + 1) if look_ahead else None
+    while not worlds.state["over"].all():
+        running = np.flatnonzero(worlds.state["over"] == 0)
+        if ahead is None:
+            log_probs, _ = teacher.label(observations[running])
+        else:
+            log_probs = ahead.label(worlds.slots[running])
+        drawn = torch.multinomial(torch.from_numpy(log_probs).exp(), 1, generator=generator)
+        actions = drawn.squeeze(1)
+        pads = np.zeros(worlds.count, np.uint8)
+        pads[running] = teacher.pads[actions.numpy()]
+        worlds.step(pads, restart=False, out=observations)
+    shape = (len(acts), episodes)
+    return worlds.state["score"].reshape(shape), worlds.state["over"].reshape(shape)
+
+
+def main() -> None:
+    options = tyro.cli(Args, prog="python -m benchmarks.teacher", description=__doc__)
+    torch.set_num_threads(1)
+    teacher = Teacher.load(options.teacher)
+    if options.seeds:
+        with tempfile.TemporaryDirectory() as folder:
+            movies = Path(folder) if options.guided else None
+            known = list(data.generated_acts(data.FRESH_SEED, options.seeds, movies))
+    else:
+        known = data.acts_of_levels(options.levels)
+    acts = [each.act for each in known]
+    routes = [trace and trace[0] for trace in data.traces(known)]
+    if not options.guided:
+        routes = [None] * len(acts)
+    scores, ends = play(teacher, acts, routes, options.episodes, options.seed, options.look_ahead)
+    finished = ends == FINISHED
+    rows: list[list] = [["act", "finished", "score"]]
+    for each, score, done in zip(known, scores, finished, strict=True):
+        rows.append([each.name, f"{done.mean():.2f}", f"{score.mean():.0f}"])
+    rows.append(["all", f"{finished.mean():.3f}", f"{scores.mean():.0f}"])
+    figures = {
+        "teacher": str(options.teacher),
+        "acts": len(acts),
+        "episodes": options.episodes,
+        "guided": options.guided,
+        "look_ahead": options.look_ahead,
+        "seed": options.seed,
+        "finish_share": round(float(finished.mean()), 4),
+        "score": round(float(scores.mean()), 1),
+        "standard_error": round(float(scores.std() / np.sqrt(scores.size)), 1),
+        "per_act": {
+            each.name: {"finish_share": float(done.mean()), "score": round(float(score.mean()), 1)}
+            for each, score, done in zip(known, scores, finished, strict=True)
+        },
+    }
+    report("Teacher", rows, figures, options.json)
+
+
+if __name__ == "__main__":
+    run(main)

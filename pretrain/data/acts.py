@@ -1,0 +1,100 @@
+"""The acts that a teacher learns in, of a level set and generated ones, and routes through them.
+
+Generated acts come from seeds of their own, 18 a seed, as hard as the shipped game's. They share
+the generator, and so the library of sections, with the held-out acts; never the seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pangolin_dash import movies, routes
+from pangolin_dash.acts import SHIPPED, SHIPPED_SEED, Options, make_acts
+from pangolin_dash.levels.generator import Act
+from pangolin_dash.simulator import Simulator, Worlds
+from pangolin_dash.solve import solve
+from retro_common.errors import UsageError
+from retro_common.movies import Movie
+from retro_contest import levels
+
+TRAINING_SEED = 1001
+"""first seed of the generated acts to train in; the seeds follow one another"""
+FRESH_SEED = 2001
+"""first seed of generated acts to evaluate in, which nothing is trained in"""
+EFFORT = 200_000
+"""button presses to try in the search for a route through a generated act"""
+
+
+@dataclass(frozen=True)
+class Known:
+    """An act, and a movie that finishes it, where one is known."""
+
+    act: Act
+    name: str
+    """`GAME/STATE` of a level of a set, `seed/STATE` of a generated act"""
+    movie: Movie | None
+
+
+def acts_of_levels(text: str) -> list[Known]:
+    """The acts of a level set of Pangolin Dash, with their stored movies.
+
+    Raises:
+        UsageError: the set holds a level of another game.
+    """
+    shipped = {act.name: act for act in make_acts(Options())}
+    found = levels.find(text)
+    for level in found:
+        if level.game != SHIPPED or level.state not in shipped:
+            raise UsageError(
+                f"levels: {level.name} is no act of {SHIPPED}: the teacher reads that game's memory"
+            )
+    stored = movies.load(movies.FOLDER, [level.state for level in found])
+    return [Known(shipped[level.state], level.name, stored[level.state]) for level in found]
+
+
+def generated_acts(first: int, seeds: int, folder: Path | None) -> Iterator[Known]:
+    """The acts of some seeds, with a movie where the search finds one.
+
+    Args:
+        first: the first seed.
+        seeds: how many seeds.
+        folder: keeps the movies that were found; None to search for none.
+
+    Raises:
+        UsageError: a stored movie is damaged.
+        OSError: a movie cannot be written.
+    """
+    assert SHIPPED_SEED not in range(first, first + seeds)
+    for seed in range(first, first + seeds):
+        for act in make_acts(Options(seed=seed)):
+            movie = None
+            if folder is not None:
+                movie = _movie(act, folder / str(seed) / f"{act.name}.json")
+            yield Known(act, f"{seed}/{act.name}", movie)
+
+
+def _movie(act: Act, path: Path) -> Movie | None:
+    """The movie of an act from its file, or from a search, which writes the file."""
+    if path.exists():
+        return Movie.load(path)
+    movie = solve(Simulator([act]), 0, effort=EFFORT)
+    if movie is not None:
+        movie.save(path)
+    return movie
+
+
+def traces(known: Iterable[Known]) -> list[tuple[np.ndarray, np.ndarray] | None]:
+    """For each act its route and the save-states along it, see `pangolin_dash.routes.trace`.
+
+    The save-states fit any `Worlds` of these acts, in this order.
+    """
+    known = list(known)
+    worlds = Worlds([each.act for each in known], 1)
+    return [
+        None if each.movie is None else routes.trace(worlds, number, each.movie)
+        for number, each in enumerate(known)
+    ]

@@ -1,0 +1,136 @@
+"""Where the teacher's episodes begin: at an act's start, along its route, or before an own death.
+
+Starts within an act show all of it from the beginning, and the hard places often. A state of the
+archive was reached by the policy itself, with the rings and the speed that it has there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pangolin_dash.simulator import DIED, NO_NEW_GROUND, Worlds, view
+
+SHARE = 0.5
+"""share of the episodes that begin within an act"""
+GUIDED = 0.5
+"""share of the episodes whose observations show the route, where there is one"""
+ALONG = 16
+"""places along each route where episodes can begin"""
+ARCHIVE = 1024
+"""states before the last deaths and times without new ground"""
+EVERY = 8
+"""timesteps between two looks at where the worlds are"""
+LOOKS = 6
+"""looks that are kept: an archived state is about 2 to 6 of them old"""
+
+
+class Starts:
+    """Chooses the starts of the worlds' episodes.
+
+    Attributes:
+        act: int64 (N,), the act that each world plays.
+        whole: bool (N,), whether its episode began at the act's start.
+        guided: bool (N,), whether its observations show the route.
+    """
+
+    def __init__(
+        self,
+        worlds: Worlds,
+        along: Sequence[np.ndarray | None],
+        rng: np.random.Generator,
+    ) -> None:
+        """Give every world an act and an episode.
+
+        Args:
+            worlds: they have routes where `along` has states.
+            along: for each act save-states along its route, uint8 (T, bytes), or None.
+        """
+        self.worlds, self.rng = worlds, rng
+        self._routed = [states is not None for states in along]
+        self._first = np.empty((len(along), worlds.slots.shape[1]), np.uint8)
+        places, acts = [], []
+        for act, states in enumerate(along):
+            worlds.load(0, act)
+            self._first[act] = worlds.slots[0]
+            if states is None:
+                continue
+            # Not the last second: an episode of a few timesteps teaches little.
+            for t in rng.integers(0, max(1, len(states) - 15), ALONG):
+                worlds.restore(0, states[t])
+                worlds.begin(0)
+                places.append(worlds.slots[0].copy())
+                acts.append(act)
+        self._places, self._place_acts = np.array(places), np.array(acts, np.int64)
+        self._archive = np.empty((ARCHIVE, worlds.slots.shape[1]), np.uint8)
+        self._archive_acts = np.zeros(ARCHIVE, np.int64)
+        self._archived = 0
+        self._looks = np.zeros((LOOKS, *worlds.slots.shape), np.uint8)
+        self._ages: list[int] = []  # timesteps since each look, the latest first
+        self._latest = 0
+        self.act = np.zeros(worlds.count, np.int64)
+        self.whole, self.guided = np.zeros((2, worlds.count), bool)
+        self._next = [(0, False, False)] * worlds.count
+        for world in range(worlds.count):
+            self._choose(world)
+            worlds.restore(world, worlds.starts[world])
+            self._begun(world)
+
+    def _choose(self, world: int) -> None:
+        """The start of the world's next episode."""
+        rng, whole = self.rng, False
+        pick = rng.random()
+        if pick < SHARE / 2 and self._archived:
+            at = rng.integers(min(self._archived, ARCHIVE))
+            act, state = self._archive_acts[at], self._archive[at]
+        elif pick < SHARE and len(self._places):
+            at = rng.integers(len(self._places))
+            act, state = self._place_acts[at], self._places[at]
+        else:
+            whole = True
+            act = rng.integers(len(self._first))
+            state = self._first[act]
+        guided = bool(self._routed[act] and rng.random() < GUIDED)
+        self.worlds.starts[world] = state
+        header = view(self.worlds.starts[world : world + 1])
+        for name in ("score", "length", "idle", "held", "over"):
+            header[name] = 0
+        header["fresh"], header["guided"] = 1, guided
+        self._next[world] = (int(act), whole, guided)
+
+    def _begun(self, world: int) -> None:
+        """The world is at its start: choose the next one."""
+        self.act[world], self.whole[world], self.guided[world] = self._next[world]
+        self._choose(world)
+
+    def look(self) -> None:
+        """Remember where the worlds are; to be called every `EVERY` timesteps."""
+        self._latest = (self._latest - 1) % LOOKS
+        self._looks[self._latest] = self.worlds.slots
+        self._ages = [0, *self._ages[: LOOKS - 1]]
+
+    def _seen(self, world: int) -> list[np.ndarray]:
+        """The looks at this world's episode, the latest first."""
+        length = self.worlds.lengths[world]
+        return [
+            self._looks[(self._latest + i) % LOOKS, world]
+            for i, age in enumerate(self._ages)
+            if age < length
+        ]
+
+    def after_step(self) -> None:
+        """Archive what led to failures, and choose anew for the worlds that began again.
+
+        `act`, `whole` and `guided` then belong to the new episodes.
+        """
+        over = self.worlds.over
+        self._ages = [age + 1 for age in self._ages]
+        for world in np.flatnonzero(over):
+            seen = self._seen(world)
+            if over[world] in (DIED, NO_NEW_GROUND) and len(seen) > 2:
+                at = self._archived % ARCHIVE
+                self._archive[at] = seen[self.rng.integers(2, len(seen))]
+                self._archive_acts[at] = self.act[world]
+                self._archived += 1
+            self._begun(world)
