@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from retro_contest.emulator.game_files import GameFiles
 from retro_contest.levels import (
     LEVELS_FILE,
     Level,
+    benchmark_of,
     check_playable,
     find,
     find_one,
@@ -254,6 +256,21 @@ def test_the_sets_of_pangolin_dash_have_the_hashes_of_their_files(name, capsys):
     known = yaml.safe_load(LEVELS_FILE.read_text())[name]["hashes"]
     assert main(["levels", name, "--hashes"]) == 0
     assert yaml.safe_load(capsys.readouterr().out) == {"hashes": known}
+
+
+def test_one_changed_byte_is_no_frozen_benchmark(tmp_path):
+    level = find("FernHollow.Act3")[0]
+    assert benchmark_of(level) == "Pangolin v1"
+    assert benchmark_of(find("airstriker")[0]) == ""
+    copy = tmp_path / level.game
+    shutil.copytree(level.folder, copy)
+    (same,) = find(str(copy / level.state))
+    assert benchmark_of(same) == "Pangolin v1", "wherever the files lie"
+    for name in ("rom.md", f"{level.state}.state", "scenario.json"):
+        whole = (copy / name).read_bytes()
+        (copy / name).write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        assert benchmark_of(same) == ""
+        (copy / name).write_bytes(whole)
 
 
 def test_a_state_that_was_removed_is_noticed(folder):
