@@ -20,8 +20,9 @@ from torch import nn
 
 from agent.models.controller import Features
 from pangolin_dash.simulator import FINISHED, Worlds, pad_of
-from retro_common.errors import UsageError, cut, shown
+from retro_common.errors import UsageError
 from retro_common.files import UnreadableFile, read_plain, write_atomically
+from retro_common.text import clean, shown
 
 HIDDEN = (512, 256)
 """units of the two hidden layers, which policy and value share"""
@@ -123,7 +124,7 @@ class Teacher(nn.Module):
             ValueError,
             RuntimeError,
         ) as error:
-            raise UsageError(f"{path}: not a teacher: {cut(error)}") from None
+            raise UsageError(f"{path}: not a teacher: {clean(error)}") from None
         if not all(torch.isfinite(weight).all() for weight in tensors.values()):
             raise UsageError(f"{path}: damaged: weights are not finite")
         return teacher

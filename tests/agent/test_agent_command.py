@@ -169,6 +169,7 @@ def test_a_folder_that_is_gone_does_not_end_the_run(contest) -> None:
     assert "could not be saved" in run.log and "the contest is over" in run.log
 
 
+@pytest.mark.slow
 def test_sigterm_saves_and_leaves_no_process_behind(contest) -> None:
     run = contest(1_000_000)
     run.read_until("the learner is process")

@@ -123,6 +123,7 @@ def test_a_ring_is_put_in_order() -> None:
     assert in_order(rollout, 2, 3).actions[:, 0].tolist() == [2, 3, 4]
 
 
+@pytest.mark.slow
 def test_a_killed_learner_is_replaced_by_one_with_the_last_good_weights(process_learner) -> None:
     models = build(OnlineConfig(learner_restarts=1))
     learner = process_learner(models)
@@ -146,6 +147,7 @@ def test_a_killed_learner_is_replaced_by_one_with_the_last_good_weights(process_
     assert learner.pid is None and not learner.idle() and learner.poll() is None
 
 
+@pytest.mark.slow
 def test_a_stuck_learner_is_replaced(process_learner) -> None:
     models = build(OnlineConfig(learner_patience=0.5))
     learner = process_learner(models)
@@ -191,6 +193,7 @@ def test_weights_that_are_not_finite_are_refused(process_learner, monkeypatch) -
     assert same(before, weights(models)) and same(before, learner._exchange.weights())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="Linux limits another process")
 def test_a_batch_without_memory_is_halved(process_learner) -> None:
     rows = 2048

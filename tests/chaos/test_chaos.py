@@ -39,6 +39,7 @@ def test_collect(pretrain: Chaos, pretrained: dict[str, Any], tmp_path: Path) ->
     assert report.kills == 2 and report.faults == []
 
 
+@pytest.mark.slow
 def test_evaluate(tmp_path: Path) -> None:
     chaos = Chaos(Evaluate(timesteps=200), tmp_path, SEED)
     report = chaos.kill(2, chaos.reference(), chain_of=2)

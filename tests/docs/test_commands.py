@@ -105,7 +105,9 @@ def test_every_block_says_how_it_is_tested(page: Path) -> None:
             assert block.language in ("text", "dockerfile"), block.text
 
 
-@pytest.mark.parametrize("page", PAGES, ids=IDS)
+@pytest.mark.parametrize(
+    "page", [PAGES[0], *(pytest.param(page, marks=pytest.mark.slow) for page in PAGES[1:])], ids=IDS
+)
 def test_the_commands_run_in_the_order_of_the_page(page: Path, folder: Path) -> None:
     save_samples(page, folder)
     shell = marked(page, "run")

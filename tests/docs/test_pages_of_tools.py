@@ -14,6 +14,7 @@ from retro_contest.cli.main import main
 TESTED = {"tests/examples": "tests/examples/test_examples.py"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["levels.md", "films.md"])
 def test_every_command_of_the_page_runs(name: str, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)

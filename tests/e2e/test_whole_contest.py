@@ -114,6 +114,7 @@ def start_contest(folder: Path, bundle: Path) -> tuple[subprocess.Popen, subproc
     return server, agent
 
 
+@pytest.mark.slow
 def test_sigterm_saves_what_was_learnt(untrained: Path, tmp_path: Path) -> None:
     server, agent = start_contest(tmp_path, untrained)
     for line in agent.stdout:

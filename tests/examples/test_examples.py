@@ -27,6 +27,7 @@ def run(*command: object, cwd: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("script", "model"), [("ppo.py", "ppo.pt"), ("sb3_ppo.py", "sb3.zip")])
 def test_an_example_trains_and_enters_the_contest(script: str, model: str, tmp_path: Path) -> None:
     example = ROOT / "examples" / script

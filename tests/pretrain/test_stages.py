@@ -110,7 +110,7 @@ def test_collecting_goes_on_after_kill_9_with_the_same_content(
         assert (again.rewards == reference.rewards).all()
 
 
-@pytest.mark.parametrize("stage", [pytest.param("vision", marks=pytest.mark.slow), "memory"])
+@pytest.mark.parametrize("stage", ["vision", pytest.param("memory", marks=pytest.mark.slow)])
 def test_stopped_and_continued_equals_not_stopped(
     whole_run: Path, tmp_path: Path, stage: str
 ) -> None:

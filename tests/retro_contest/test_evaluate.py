@@ -401,8 +401,10 @@ def arguments(results: Path, agent: str, timesteps: int) -> list[str]:
 
 
 def cli(*words: str) -> subprocess.CompletedProcess:
+    """Run a command in a wide terminal, where tables leave nothing out."""
     command = [sys.executable, "-m", "retro_contest", *words]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    wide = os.environ | {"COLUMNS": "200"}
+    return subprocess.run(command, cwd=ROOT, env=wide, capture_output=True, text=True, timeout=60)
 
 
 def start(results: Path, agent: str, timesteps: int) -> subprocess.Popen:

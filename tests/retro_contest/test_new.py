@@ -76,6 +76,7 @@ def test_a_misspelt_button_is_an_error(tmp_path):
         play(script, tmp_path / "results")
 
 
+@pytest.mark.slow
 def test_ppo_saves_its_model_and_begins_with_one(tmp_path):
     """Its evaluation without a model comes first: it learns from scratch."""
     write(tmp_path / "ppo", "sb3")
