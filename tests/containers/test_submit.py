@@ -211,7 +211,7 @@ def test_every_template_becomes_a_submission(
     assert ("stable_baselines3" in held) == (template == "sb3")
 
     (board,) = load_boards([tmp_path / "results/submissions"]).boards
-    (submission,) = board.submissions
+    (submission,) = (row.submission for row in board.rows)
     assert submission.name == template and submission.image == record["digest"][7:19]
     (summary,) = (tmp_path / "results").rglob("summary.json")
     (level,) = read(summary)["levels"]
