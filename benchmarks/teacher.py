@@ -23,7 +23,6 @@ from benchmarks.report import report
 from pangolin_dash.levels.generator import Act
 from pangolin_dash.simulator import FINISHED, Worlds
 from pretrain.data import acts as data
-from pretrain.look_ahead import LookAhead
 from pretrain.teacher import Teacher
 
 
@@ -39,8 +38,6 @@ class Args:
     """play generated acts of so many fresh seeds instead"""
     episodes: int = 20
     """episodes of each act"""
-    look_ahead: bool = False
-    """choose each action by looking 12 timesteps ahead, hundreds of times as slowly"""
     guided: bool = False
     """show the routes of the acts' movies; those of generated acts are searched first"""
     seed: int = 0
@@ -55,7 +52,6 @@ def play(
     routes: Sequence[np.ndarray | None],
     episodes: int,
     seed: int,
-    look_ahead: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Play whole episodes, side by side, each act as often.
 
@@ -72,13 +68,9 @@ def play(
     worlds.state["guided"] = 1
     generator = torch.Generator().manual_seed(seed)
     observations = worlds.observe()
-    ahead = LookAhead(teacher, acts, routes=worlds.routes, seed=seed + 1) if look_ahead else None
     while not worlds.state["over"].all():
         running = np.flatnonzero(worlds.state["over"] == 0)
-        if ahead is None:
-            log_probs, _ = teacher.label(observations[running])
-        else:
-            log_probs = ahead.label(worlds.slots[running])
+        log_probs, _ = teacher.label(observations[running])
         drawn = torch.multinomial(torch.from_numpy(log_probs).exp(), 1, generator=generator)
         actions = drawn.squeeze(1)
         pads = np.zeros(worlds.count, np.uint8)
@@ -102,7 +94,7 @@ def main() -> None:
     routes = [trace and trace[0] for trace in data.traces(known)]
     if not options.guided:
         routes = [None] * len(acts)
-    scores, ends = play(teacher, acts, routes, options.episodes, options.seed, options.look_ahead)
+    scores, ends = play(teacher, acts, routes, options.episodes, options.seed)
     finished = ends == FINISHED
     rows: list[list] = [["act", "finished", "score"]]
     for each, score, done in zip(known, scores, finished, strict=True):
@@ -113,7 +105,6 @@ def main() -> None:
         "acts": len(acts),
         "episodes": options.episodes,
         "guided": options.guided,
-        "look_ahead": options.look_ahead,
         "seed": options.seed,
         "finish_share": round(float(finished.mean()), 4),
         "score": round(float(scores.mean()), 1),

@@ -23,7 +23,7 @@ from benchmarks.score import results as score_results
 from retro_common.files import write_json
 from retro_contest.board.boards import load_boards
 from retro_contest.board.site import write_site
-from retro_contest.board.snapshots import Snapshots
+from retro_contest.board.snapshots import snapshot
 from retro_contest.runs.results import level_scores, mean_score, run_checksum, runs_checksum
 
 COMMITTED = Path("benchmarks/results/score")
@@ -41,9 +41,9 @@ class Args:
 
 def main() -> None:
     args = tyro.cli(Args, prog="python -m benchmarks.score.site", description=__doc__)
-    with tempfile.TemporaryDirectory() as folder, Snapshots() as snapshots:
+    with tempfile.TemporaryDirectory() as folder:
         write_folders(args.results, Path(folder))
-        write_site(load_boards([Path(folder)]), args.out, snapshots.picture)
+        write_site(load_boards([Path(folder)]), args.out, snapshot)
     print(f"wrote {args.out / 'index.html'}")
 
 

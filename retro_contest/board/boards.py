@@ -79,6 +79,14 @@ class Submission:
         """95% bootstrap interval of the score; None if a level has a single run."""
         return statistics.interval([np.array(runs) for runs in self.scores.values()])
 
+    @cached_property
+    def iqm(self) -> float | None:
+        """Interquartile mean of all runs; None if a level has none."""
+        runs = [np.array(of_level) for of_level in self.scores.values()]
+        if min(map(len, runs), default=0) == 0:
+            return None
+        return float(statistics.interquartile_mean(runs))
+
     @property
     def remark(self) -> str:
         """Why it has no rank, in a word or two; empty if it can have one."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from retro_common.files import write_json
+from retro_common.files import write_atomically
 from retro_contest.board import statistics
 from retro_contest.board.statistics import Interval
 from retro_contest.runs.results import mean_score
@@ -105,12 +105,13 @@ def references(levels: tuple[str, ...], timesteps: int) -> tuple[Reference, ...]
 
 
 def write_references(entries: Iterable[dict[str, Any]], path: Path = FILE) -> None:
-    """Write the measured references.
+    """Write the measured references, one on a line.
 
     Args:
         entries: each with `name`, `source`, `timesteps`, `scores` and `curves` as in `Reference`.
     """
-    write_json(path, list(entries))
+    lines = ",\n".join(json.dumps(entry, separators=(",", ":")) for entry in entries)
+    write_atomically(path, f"[\n{lines}\n]\n")
 
 
 @functools.cache

@@ -11,9 +11,6 @@ Text of strangers is cleaned when it is read, and escaped here by jinja2.
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
@@ -27,7 +24,7 @@ from markupsafe import Markup, escape
 
 from retro_common.errors import UsageError
 from retro_common.text import clean
-from retro_contest.board import charts, statistics
+from retro_contest.board import charts, export, statistics
 from retro_contest.board.boards import BINS, Board, Boards, Row, Submission, mean_curve, slug
 from retro_contest.board.charts import Line
 from retro_contest.board.references import Reference
@@ -56,13 +53,13 @@ class Film(NamedTuple):
     """the same of its still picture"""
 
 
-def write_site(found: Boards, out: Path, picture: Callable[[str], Path | None]) -> None:
+def write_site(found: Boards, out: Path, snapshot: Callable[[str, Path], bool]) -> None:
     """Write the site of some boards.
 
     Args:
         found: the boards.
         out: its folder; other files in it stay.
-        picture: `GAME/STATE` -> a picture of its start, or None where there is none.
+        snapshot: writes a picture of the start of `GAME/STATE` to a file; whether it could.
 
     Raises:
         UsageError: it cannot be written.
@@ -72,16 +69,16 @@ def write_site(found: Boards, out: Path, picture: Callable[[str], Path | None]) 
             (out / name).mkdir(parents=True, exist_ok=True)
         for name in ASSETS:
             shutil.copyfile(TEMPLATES / name, out / name)
-        _Site(found, out, picture).write()
+        _Site(found, out, snapshot).write()
     except OSError as error:
         raise UsageError(f"cannot write to {out}: {error.strerror}") from error
 
 
 class _Site:
-    def __init__(self, found: Boards, out: Path, picture: Callable[[str], Path | None]) -> None:
+    def __init__(self, found: Boards, out: Path, snapshot: Callable[[str, Path], bool]) -> None:
         self._found = found
         self._out = out
-        self._picture = picture
+        self._snapshot = snapshot
         self._pages: dict[int, str] = {}  # of each submission
         self._taken: set[str] = set()
         self._environment = jinja2.Environment(
@@ -117,10 +114,7 @@ class _Site:
                     self._write_submission(context, row, submission, shown)
             for level in context.board.levels:
                 self._write_level(context, level, films.get(level, []))
-        records = [_record(board) for board in self._found.boards]
-        text = json.dumps({"written": _now(), "boards": records}, indent=1, allow_nan=False)
-        (self._out / "board.json").write_text(text)
-        (self._out / "board.csv").write_text(_csv(self._found.boards))
+        export.write(self._found, self._out)
 
     def _write_submission(
         self, context: _Context, row: Row, submission: Submission, films: list[Film]
@@ -142,7 +136,7 @@ class _Site:
             levels=[(level, context.level_chart(level, submission)) for level in submission.scores],
             runs=_runs(submission),
             against=_against(submission, context.board.references),
-            iqm=_iqm(submission),
+            iqm=submission.iqm,
             films=films,
             config=config,
         )
@@ -156,10 +150,8 @@ class _Site:
             if (score := line_of(line).level_score(level)) is not None
         ]
         lines = [line for _, line in sorted(scored, key=lambda pair: pair[0], reverse=True)]
-        picture = self._picture(level)
-        name = f"{slug(level)}.png"
-        if picture is not None and not (self._out / "pictures" / name).exists():
-            shutil.copyfile(picture, self._out / "pictures" / name)
+        picture = f"pictures/{slug(level)}.png"  # the same on every board
+        there = (self._out / picture).exists() or self._snapshot(level, self._out / picture)
         self._render(
             "level.html",
             f"levels/{_level_page(context.board, level)}",
@@ -167,7 +159,7 @@ class _Site:
             level=level,
             lines=lines,
             chart=context.chart([level], [line_of(line) for line in lines]),
-            picture=f"../pictures/{name}" if picture is not None else None,
+            picture=f"../{picture}" if there else None,
             films=films,
         )
 
@@ -302,13 +294,6 @@ def _against(
     return rows
 
 
-def _iqm(submission: Submission) -> float | None:
-    runs = [np.array(of) for of in submission.scores.values()]
-    if not runs or min(map(len, runs)) == 0:
-        return None
-    return float(statistics.interquartile_mean(runs))
-
-
 def _copy_films(submission: Submission, out: Path, stem: str) -> list[Film]:
     """Copy the films of a results folder, `films/GAME/STATE-CHOICE.mp4`, and their posters."""
     copied = []
@@ -332,88 +317,6 @@ def _copy(file: Path, folder: Path, stem: str) -> str | None:
     if not target.exists() or target.stat().st_mtime < file.stat().st_mtime:
         shutil.copyfile(file, target)
     return f"{folder.name}/{target.name}"
-
-
-# --- the same figures for programs ---
-
-
-def _record(board: Board) -> dict[str, Any]:
-    return {
-        "name": board.name,
-        "levels": list(board.levels),
-        "timesteps": board.timesteps,
-        "wallclock": board.wallclock,
-        "benchmark": board.frozen or None,
-        "rows": [
-            {
-                "rank": row.rank,
-                "change": row.change,
-                **_figures(row.submission),
-                "history": [_figures(before) for before in row.history],
-            }
-            for row in board.rows
-        ],
-        "references": [
-            {
-                "name": reference.name,
-                "source": reference.source,
-                "score": reference.score,
-                "ci95": reference.interval,
-                "scores": reference.scores,
-            }
-            for reference in board.references
-        ],
-    }
-
-
-def _figures(submission: Submission) -> dict[str, Any]:
-    summary, record = submission.results.summary, submission.results.record
-    return {
-        "name": submission.name,
-        "agent": submission.agent,
-        "id": clean(summary.id),
-        "time": clean(submission.time),
-        "score": submission.score,
-        "ci95": submission.interval,
-        "iqm": _iqm(submission),
-        "remark": submission.remark or None,
-        "benchmark": submission.results.benchmark or None,
-        "scores": submission.scores,
-        "timesteps_played": sum(run.timesteps for run in summary.levels),
-        "verdicts": sorted({run.verdict for run in summary.levels}),
-        "image": record and clean(record.image),
-        "digest": record and record.digest and clean(record.digest),
-        "commit": clean(record.commit if record else summary.commit),
-    }
-
-
-def _csv(boards: Iterable[Board]) -> str:
-    """A line for each run of each evaluation."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    head = ("board", "timesteps", "rank", "name", "time", "level", "seed", "score", "verdict")
-    table.writerow(head)
-    for board in boards:
-        for row in board.rows:
-            for submission in (*row.history, row.submission):
-                rank = row.rank if submission is row.submission else None
-                for run in submission.results.summary.levels:
-                    cells = (board.name, board.timesteps, rank, submission.name, submission.time)
-                    of_run = (run.level, run.seed, run.score, run.verdict)
-                    table.writerow([_cell(cell) for cell in (*cells, *of_run)])
-    return text.getvalue()
-
-
-def _cell(value: object) -> object:
-    """A cell that no spreadsheet takes for a formula."""
-    if type(value) is not str:
-        return "" if value is None else value
-    value = clean(value)
-    return f"'{value}" if value.startswith(("=", "+", "-", "@")) else value
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _day(time: str) -> str:

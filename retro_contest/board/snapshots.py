@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tempfile
 import zlib
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 
@@ -21,42 +19,22 @@ SECONDS = 60.0  # that a picture may take
 NOOPS = 8  # timesteps before the picture: a level begins with a fade
 
 
-class Snapshots:
-    """Makes pictures in a temporary folder, which ends with the context."""
+def snapshot(level: str, path: Path) -> bool:
+    """Write a picture of a level's start as PNG.
 
-    def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="contest-")
-        self._made: dict[str, Path | None] = {}
-
-    def __enter__(self) -> Snapshots:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._folder.cleanup()
-
-    def picture(self, level: str) -> Path | None:
-        """PNG of a level's start; None if the level is unknown or cannot be played here."""
-        if level not in self._made:
-            self._made[level] = self._make(level)
-        return self._made[level]
-
-    def _make(self, level: str) -> Path | None:
-        try:
-            check_playable([find_one(level)])
-        except UsageError:
-            return None
-        path = Path(self._folder.name) / f"{len(self._made)}.png"
-        command = [sys.executable, "-m", "retro_contest.board.snapshots", level, str(path)]
-        try:
-            done = subprocess.run(command, capture_output=True, timeout=SECONDS)
-        except subprocess.TimeoutExpired:
-            return None
-        return path if done.returncode == 0 and path.is_file() else None
+    Returns:
+        Whether it was made: not where the level is unknown or cannot be played here.
+    """
+    try:
+        check_playable([find_one(level)])
+    except UsageError:
+        return False
+    command = [sys.executable, "-m", "retro_contest.board.snapshots", level, str(path)]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0 and path.is_file()
 
 
 def png(picture: np.ndarray) -> bytes:

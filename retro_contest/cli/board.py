@@ -34,9 +34,8 @@ class Board:
         Console().print(rank_tables(found))
         if self.out is not None:
             from retro_contest.board.site import write_site
-            from retro_contest.board.snapshots import Snapshots
+            from retro_contest.board.snapshots import snapshot
 
-            with Snapshots() as snapshots:
-                write_site(found, self.out, snapshots.picture)
+            write_site(found, self.out, snapshot)
             print(f"wrote {self.out / 'index.html'}")
         return 0 if found.boards else 1

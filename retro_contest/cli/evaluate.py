@@ -90,7 +90,7 @@ class Evaluate:
 
         limits.check(self.cpus, self.memory)
         if self.film:
-            from retro_contest.runs.film_writer import check_encoder
+            from retro_contest.films.writer import check_encoder
 
             check_encoder()
         evaluation = Evaluation(

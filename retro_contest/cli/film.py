@@ -12,7 +12,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 from retro_common.errors import UsageError
 
 if TYPE_CHECKING:
-    from retro_contest.runs.films import Choice
+    from retro_contest.films.replay import Choice
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Film:
     """Folder for the films (default: films in the results folder, or films here for several)."""
 
     def run(self) -> int:
-        from retro_contest.runs import films
+        from retro_contest.films import replay
         from retro_contest.runs.results import FILMS_FOLDER
 
         levels = self._levels()
@@ -59,10 +59,10 @@ class Film:
         choice = self._choice()
         failed = False
         for level in levels:
-            takes = [films.choose(results, level, choice) for results in self.results]
+            takes = [replay.choose(results, level, choice) for results in self.results]
             try:
-                film = films.make_film(takes, folder / f"{level}-{choice.name}.mp4")
-            except films.Mismatch as error:
+                film = replay.make_film(takes, folder / f"{level}-{choice.name}.mp4")
+            except replay.Mismatch as error:
                 print(f"{level}: {error}", file=sys.stderr)
                 failed = True
             else:
@@ -70,7 +70,7 @@ class Film:
         return 1 if failed else 0
 
     def _choice(self) -> Choice:
-        from retro_contest.runs.films import Choice
+        from retro_contest.films.replay import Choice
 
         words = [name for name in ("best", "median", "last") if getattr(self, name)]
         words += [] if self.episode is None else ["episode"]
@@ -79,7 +79,7 @@ class Film:
         return Choice(words[0] if words else "best", self.episode or 0, self.seed)
 
     def _levels(self) -> list[str]:
-        from retro_contest.runs.films import recorded_levels
+        from retro_contest.films.replay import recorded_levels
 
         if not self.results:
             raise UsageError("name a results folder: retro-contest film DIR")

@@ -53,7 +53,7 @@ ENTRY_KEYS = (
 """what the summary repeats of each run's result"""
 SUMMARY_FILE = "summary.json"
 FILMS_FOLDER = "films"
-"""folder of the films (`retro_contest.runs.films`) inside a results folder"""
+"""folder of the films (`retro_contest.films.replay`) inside a results folder"""
 MONITOR_BYTES = 256 << 20  # a budget of 10 million timesteps has at most 5 million episodes
 MOST = 1e12  # no sum of rewards, length or duration of an episode comes near
 LOCK_FILE = ".lock"  # locked by the evaluation that writes to the results folder

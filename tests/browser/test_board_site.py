@@ -38,7 +38,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     frames = np.random.default_rng(0).integers(0, 256, (30, 64, 64, 3), np.uint8)
     imageio.imwrite(films / "FernHollow.Act3-best.mp4", frames, fps=30)
     out = tmp_path_factory.mktemp("site")
-    write_site(load_boards([folder]), out, lambda level: None)
+    write_site(load_boards([folder]), out, lambda level, path: False)
     return out
 
 

@@ -87,7 +87,7 @@ def rank(folder: str, page: str | None) -> list[dict[str, Any]]:
     assert len(table) < 200_000, "the table has no bounds"
     assert not control_characters(table), "the table has control characters"
     if page is not None:
-        write_site(boards, Path(page), lambda level: None)
+        write_site(boards, Path(page), lambda level, path: False)
         for path in Path(page).rglob("*.html"):
             text = path.read_text()
             assert "<script>document" not in text and "\x1b" not in text, "a page is not escaped"

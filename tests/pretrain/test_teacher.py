@@ -14,7 +14,6 @@ from pretrain import __main__ as command
 from pretrain.config import PretrainConfig, TeacherTraining
 from pretrain.data import acts as data
 from pretrain.data.starts import EVERY, Starts
-from pretrain.look_ahead import LookAhead
 from pretrain.stage import Stopped
 from pretrain.stages import teacher as stage
 from pretrain.teacher import SCALE, Teacher
@@ -111,26 +110,6 @@ def test_what_pays(known: list[data.Known]) -> None:
     assert total == pytest.approx(known[0].movie.reward * SCALE, abs=0.2)
     (group,) = course_.episodes
     assert group.startswith("levels") and course_.episodes[group][0][0]
-
-
-def test_looking_ahead_sees_what_actions_lead_to(known: list[data.Known]) -> None:
-    """A few timesteps before the end, even to an untrained policy: right is worth more."""
-    route, states = data.traces(known[:1])[0]
-    worlds = Worlds([known[0].act], 1, routes=[route])
-    torch.manual_seed(0)
-    teacher = Teacher(worlds.observation_size, ("LEFT", "RIGHT", "RIGHT B"))
-    torch.nn.init.zeros_(teacher.value.weight)
-    teacher.policy.bias.data[1] = 9.0  # goes on to the right
-    look_ahead = LookAhead(teacher, worlds.acts, routes=[route], seed=0)
-    worlds.restore(0, states[-12])
-    worlds.begin(0)
-    worth = look_ahead.worth(np.repeat(worlds.slots, 2, axis=0))
-    assert worth.shape == (2, 3) and (worth[:, 1:] > worth[:, :1]).all()
-    label = look_ahead.label(np.repeat(worlds.slots, 40, axis=0))
-    assert label.shape == (40, 3)
-    np.testing.assert_allclose(np.exp(label).sum(axis=1), 1, atol=1e-5)
-    assert (label[:, 1:] > label[:, :1]).all()
-    assert worlds.state["length"][0] == 0
 
 
 def test_rollouts_hold_what_the_teacher_saw_and_did(known: list[data.Known]) -> None:

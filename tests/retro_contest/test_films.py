@@ -14,9 +14,9 @@ from PIL import Image
 
 from retro_contest.cli.main import main
 from retro_contest.emulator.recordings import play, read_bk2
-from retro_contest.runs import film_writer
-from retro_contest.runs.film_writer import CAPTION, GAP, SCALE
-from retro_contest.runs.films import HOLD, Choice, choose
+from retro_contest.films import writer as film_writer
+from retro_contest.films.replay import HOLD, Choice, choose
+from retro_contest.films.writer import CAPTION, GAP, SCALE
 from retro_contest.runs.results import read_monitor
 
 ROOT = Path(__file__).parents[2]

@@ -21,10 +21,9 @@ from PIL import Image
 from retro_common.errors import UsageError
 from retro_common.files import read_json_object
 from retro_common.text import clean
+from retro_contest.films.writer import FPS, Canvas, Panel, check_encoder, encoder
 from retro_contest.levels import Level, find, rom_file, sha1
 from retro_contest.rules import TIME_LIMIT
-from retro_contest.runs import film_writer
-from retro_contest.runs.film_writer import FPS, Canvas, Panel, encoder
 from retro_contest.runs.monitor import MONITOR_FILE
 from retro_contest.runs.results import RESULT_FILE, SUMMARY_FILE, make_folder, read_monitor
 
@@ -162,7 +161,7 @@ def make_film(takes: Sequence[Take], path: Path) -> Film:
         Mismatch: a recording does not earn what `monitor.csv` says.
         UsageError: a recording cannot be read, the folder cannot be made, or FFmpeg is missing.
     """
-    film_writer.check_encoder()
+    check_encoder()
     make_folder(path.parent)
     reels = [Reel(take) for take in takes]
     length = max(len(reel) for reel in reels)
