@@ -61,15 +61,15 @@ def command(*words: str) -> None:
         sys.exit(result.returncode)
 
 
-def evaluate(args: Args, name: str, agent: str, timesteps: int) -> dict:
-    """Play one contest; its summary."""
-    folder = args.results / name
+def evaluate(args: Args, folder: str, name: str, agent: str, timesteps: int) -> tuple[str, dict]:
+    """Play one contest; its name on the board, and its summary."""
+    results = args.results / folder
     command(
         *("-m", "retro_contest", "evaluate", "--levels", args.level, "--agent", agent),
-        *("--timesteps", str(timesteps), "--results", str(folder), "--film"),
+        *("--timesteps", str(timesteps), "--results", str(results), "--name", name, "--film"),
         *(["--draw-all"] if args.draw_all else []),
     )
-    return json.loads((folder / "summary.json").read_text())
+    return name, json.loads((results / "summary.json").read_text())
 
 
 def fingerprint(folder: Path) -> str:
@@ -98,15 +98,14 @@ def main() -> None:
     args.results /= fingerprint(bundle)  # another bundle's scores must not pass for this one's
     play = f"python -m agent --bundle {bundle}"
     tuned = str(args.results / "fine-tuning" / args.level / "seed-0" / "out")
+    still, tuned_still = f"{play} --no-learn", f"python -m agent --bundle {tuned} --no-learn"
+    short = args.measure
     rows = [
-        ("random", evaluate(args, "random", "random", args.measure)),
-        ("hold right, jump", evaluate(args, "hold-right", "hold-right", args.measure)),
-        ("agent, before fine-tuning", evaluate(args, "before", f"{play} --no-learn", args.measure)),
-        ("agent, while it fine-tunes", evaluate(args, "fine-tuning", play, args.timesteps)),
-        (
-            "agent, after fine-tuning",
-            evaluate(args, "after", f"python -m agent --bundle {tuned} --no-learn", args.measure),
-        ),
+        evaluate(args, "random", "random", "random", short),
+        evaluate(args, "hold-right", "hold right, jump", "hold-right", short),
+        evaluate(args, "before", "agent, before fine-tuning", still, short),
+        evaluate(args, "fine-tuning", "agent, while it fine-tunes", play, args.timesteps),
+        evaluate(args, "after", "agent, after fine-tuning", tuned_still, short),
     ]
     film = args.results / "watch.mp4"
     if not film.exists():

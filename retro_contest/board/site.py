@@ -221,7 +221,9 @@ class _Context:
             )
             if len(kept) < most and (curve := mean_curve(entry.curves, levels)) is not None:
                 centre, band = curve
-                kept.append(Line(entry.name, centre, band, isinstance(entry, Reference)))
+                # Bands of several references would cover each other and the submissions'.
+                reference = isinstance(entry, Reference)
+                kept.append(Line(entry.name, centre, None if reference else band, reference))
         if not lines:
             return None
         return charts.line_chart(
