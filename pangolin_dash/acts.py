@@ -12,6 +12,10 @@ from retro_common.errors import UsageError
 SHIPPED = "PangolinDash-Genesis-v0"
 """name of the shipped game's integration"""
 SHIPPED_SEED = 1
+START_CLOCKS: dict[str, int] = {}
+"""the clock of the tiles' animations (moss that shakes, water that flows) in the shipped save-states,
+modulo its period of 32 frames. It counts vertical blanks since the console was switched on, so it is
+no part of the game's logic; in acts that are not shipped it may be anything"""
 INTEGRATIONS = Path(__file__).parent / "integration"
 """the folder in which the shipped game's integration lies"""
 
