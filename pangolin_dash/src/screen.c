@@ -16,6 +16,7 @@
 #define SMALL 64
 #define ACROSS (SCREEN_W / SMALL) /* 5 pixels become one; downward 3.5, so 7 lines become two */
 #define LINES 7
+#define CHANNELS 4 /* red, green, blue, nothing */
 
 typedef u8 Row[8];
 typedef u8 v8 __attribute__((vector_size(8)));
@@ -27,7 +28,7 @@ static struct Zone {
     u8 back[256][512];   /* plane B */
     BlockPixels *blocks; /* every block, in every state of the animations */
     u8 rgb[128][4];
-    u64 packed[128];     /* rgb as three numbers of 16 bits */
+    u64 packed[128];     /* rgb as CHANNELS numbers of 16 bits */
 } zones[ZONES];
 
 static Row player[(PLAYER_WIN + PLAYER_WIN_COUNT) * 16][8];
@@ -113,13 +114,16 @@ static void decode_blocks(struct Zone *zone, const struct ZoneArt *art)
    which stable-retro shifts up to 8. */
 static void decode_palette(struct Zone *zone, const u16 *palette)
 {
-    u32 i;
+    u16 wide[CHANNELS] = {0};
+    u32 i, channel;
     for (i = 0; i < 128; i++) { /* with FRONT and without */
         u16 color = palette[i & 63], r = color & 14, g = color >> 4 & 14, b = color >> 8 & 14;
         zone->rgb[i][0] = (r << 1 | r >> 3) << 3;
         zone->rgb[i][1] = (g << 2 | g >> 2) << 2;
         zone->rgb[i][2] = (b << 1 | b >> 3) << 3;
-        zone->packed[i] = zone->rgb[i][0] | (u64)zone->rgb[i][1] << 16 | (u64)zone->rgb[i][2] << 32;
+        for (channel = 0; channel < 3; channel++)
+            wide[channel] = zone->rgb[i][channel];
+        __builtin_memcpy(&zone->packed[i], wide, sizeof wide);
     }
 }
 
@@ -280,49 +284,55 @@ void screen_full(const struct View *view, u8 zone, u8 *out)
     }
 }
 
-/* One line's sums of ACROSS pixels. */
-static void add_up(const struct Screen *p, s32 line, u64 *sums)
+/* One line's sums of ACROSS pixels, every channel, into `sums`. */
+static void add_up(const struct Screen *p, s32 line, u16 *sums)
 {
     u8 buffer[MARGIN + SCREEN_W + MARGIN];
     const u8 *pixels = draw_line(p, line, buffer);
     const u64 *packed = p->zone->packed;
     s32 x;
-    for (x = 0; x < SMALL; x++, pixels += ACROSS)
-        sums[x] = packed[pixels[0]] + packed[pixels[1]] + packed[pixels[2]] + packed[pixels[3]]
+    for (x = 0; x < SMALL; x++, pixels += ACROSS, sums += CHANNELS) {
+        u64 sum = packed[pixels[0]] + packed[pixels[1]] + packed[pixels[2]] + packed[pixels[3]]
                 + packed[pixels[4]];
+        __builtin_memcpy(sums, &sum, sizeof sum);
+    }
 }
 
-/* Sums of ACROSS * LINES half pixels to means. (A mean has no half between two whole numbers, so it is
-   rounded as cv2's INTER_AREA does with its fractions.) */
-static u8 *write_means(const u64 *sums, u8 *out)
+/* Sums of ACROSS * LINES half pixels to means. (No mean lies in the middle between two whole numbers,
+   so they are rounded as cv2's INTER_AREA rounds its fractions.) */
+static u8 *write_means(const u16 *sums, u8 *out)
 {
-    s32 x, channel;
-    for (x = 0; x < SMALL; x++)
-        for (channel = 0; channel < 3; channel++)
-            *out++ = ((u32)(sums[x] >> 16 * channel & 0xFFFF) * 2 + ACROSS * LINES)
-                   / (2 * ACROSS * LINES);
+    u8 means[SMALL * CHANNELS];
+    s32 i;
+    for (i = 0; i < SMALL * CHANNELS; i++)
+        means[i] = (u16)(sums[i] * 2 + ACROSS * LINES) / (2 * ACROSS * LINES);
+    for (i = 0; i < SMALL; i++, out += 3)
+        __builtin_memcpy(out, means + i * CHANNELS, 3);
     return out;
 }
 
-/* The picture shrunk to SMALL x SMALL, each pixel the mean of its area. The middle one of every LINES
-   lines lies half in the upper and half in the lower row. */
+/* The picture shrunk to SMALL x SMALL, each pixel the mean of its area. The middle one of LINES lines
+   lies half in the upper and half in the lower row. */
 void screen_small(const struct View *view, u8 zone, u8 *out)
 {
     struct Screen p;
-    u64 sums[SMALL], upper[SMALL], lower[SMALL];
+    u16 sums[SMALL * CHANNELS], rows[2][SMALL * CHANNELS];
     s32 line, i, x;
     begin(&p, view, zone);
     for (line = 0; line < SCREEN_H; line += LINES) {
-        __builtin_memset(upper, 0, sizeof upper);
-        __builtin_memset(lower, 0, sizeof lower);
+        __builtin_memset(rows, 0, sizeof rows);
         for (i = 0; i < LINES; i++) {
             add_up(&p, line + i, sums);
-            for (x = 0; x < SMALL; x++) {
-                upper[x] += i < LINES / 2 ? sums[x] * 2 : i == LINES / 2 ? sums[x] : 0;
-                lower[x] += i > LINES / 2 ? sums[x] * 2 : i == LINES / 2 ? sums[x] : 0;
-            }
+            if (i == LINES / 2)
+                for (x = 0; x < SMALL * CHANNELS; x++) {
+                    rows[0][x] += sums[x];
+                    rows[1][x] += sums[x];
+                }
+            else
+                for (x = 0; x < SMALL * CHANNELS; x++)
+                    rows[i > LINES / 2][x] += sums[x] * 2;
         }
-        out = write_means(upper, out);
-        out = write_means(lower, out);
+        out = write_means(rows[0], out);
+        out = write_means(rows[1], out);
     }
 }
