@@ -226,7 +226,6 @@ class Worlds:
         self._library.batch_observe(self._batch, self._observations(out))
         return out
 
-
     def draw(self, out: np.ndarray | None = None) -> np.ndarray:
         """The frame of every world, uint8 RGB (N, 224, 320, 3).
 

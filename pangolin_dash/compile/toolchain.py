@@ -22,7 +22,7 @@ ROM_LIMIT = 1 << 20
 LOGIC = ("player", "terrain", "objects", "camera", "level")  # no hardware: built for both machines
 HARDWARE = ("main", "video", "draw")
 HOST = ("host", "guide", "observe")
-FRAMES = ("view", "screen", "draw", "video")  # of the library for this machine, on top of HOST
+FRAMES = ("view", "screen", "tiles", "draw", "video")  # on top of HOST, where frames are wanted
 
 # -fno-jump-tables and friends: what a 68000 without an operating system and without libgcc needs.
 CROSS_FLAGS = [
@@ -226,6 +226,6 @@ def build_host_library(folder: Path, *, frames: bool = False) -> Path:
         (folder / "pictures.h").write_text(pictures)
         (folder / "art_data.c").write_text(art)
         sources += [folder / "art_data.c"]
-        flags += ["-O3", "-DFRAMES", f"-DBLOCK_COUNT={len(BLOCKS)}"]
+        flags += ["-DFRAMES", f"-DBLOCK_COUNT={len(BLOCKS)}"]
     _run("gcc", *flags, "-I", SOURCES, "-I", folder, *sources, "-o", library)
     return library

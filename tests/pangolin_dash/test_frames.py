@@ -23,7 +23,9 @@ PADS = np.array([RIGHT, RIGHT | B, RIGHT | B, RIGHT, B, LEFT, LEFT | B, DOWN], n
 @pytest.fixture(scope="module")
 def env() -> Iterator[ContestEnv]:
     env = make(f"{SHIPPED}/FernHollow.Act1", draw_all=True)
-    env.undrawn = Undrawn()  # only the last frame of a timestep is drawn, whatever a proof would say
+    env.undrawn = (
+        Undrawn()
+    )  # only the last frame of a timestep is drawn, whatever a proof would say
     yield env
     env.close()
 
