@@ -75,7 +75,9 @@ class ControllerConfig:
     """inputs of C: V's latent; M's hidden state; `proprioception`, the last rewards and actions;
     and `pixels`, an encoder of C's own, trained by the policy gradient"""
     hidden: Size = 256
-    """units of the hidden layer of each head"""
+    """units of the last hidden layer of each head"""
+    layers: Literal[1, 2] = 1
+    """hidden layers of each head; the first of two has twice as many units"""
     precision: Precision = "auto"
     """of C's own encoder; `auto` takes bfloat16 where the hardware computes it natively"""
 

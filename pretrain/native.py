@@ -72,6 +72,10 @@ class NativeSampler(ExitStack):
         self.frames = self.worlds.draw_small()
         self.features = self.actor.observe(self.frames)
 
+    def timesteps_per_level(self) -> dict[str, int]:
+        """Nothing: acts are drawn at random, so that no count of them need be carried on."""
+        return {}
+
     def play(self, rollout: Rollout) -> list[tuple[int, float]]:
         """Fill the rollout.
 

@@ -143,8 +143,6 @@ class UpdateOptions:
     """a policy to stay near: the loss gets `anchor_weight` * KL(anchor || policy), as in
     kickstarting (arXiv 1803.03835). A rollout's `labels` take its place"""
     anchor_weight: float = 0.0
-    policy_weight: float = 1.0
-    """weight of PPO's policy loss and entropy bonus; 0 learns from the anchor alone"""
     critic_only: bool = False
     """train only the value head"""
     minibatches: int | None = None
@@ -271,8 +269,7 @@ class PPO:
         policy_loss = -torch.minimum(advantages * ratio, advantages * clipped_ratio).mean()
         value_loss = 0.5 * F.mse_loss(values, returns)
         entropy = -(all_log_probs.exp() * all_log_probs).sum(dim=1).mean()
-        loss = options.policy_weight * (policy_loss - config.entropy * entropy)
-        loss = loss + VALUE_WEIGHT * value_loss
+        loss = policy_loss + VALUE_WEIGHT * value_loss - config.entropy * entropy
         anchor = None
         if anchor_log_probs is not None:
             anchor = F.kl_div(

@@ -16,8 +16,9 @@ import torch
 from agent import bundle
 from agent.learning.ppo import PPO, Rollout, UpdateOptions
 from agent.models.actor import Models
-from pretrain.config import ControllerTraining, PretrainConfig
+from pretrain.config import PretrainConfig
 from pretrain.data import acts
+from pretrain.imitation import Imitation
 from pretrain.loop import Loop
 from pretrain.native import NativeSampler
 from pretrain.sampler import Sampler
@@ -82,8 +83,14 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
     ppo = PPO(models.controller, settings.ppo, seed_of(config.seed, Seeds.CONTROLLER, 1), device)
     length = max(1, settings.ppo.rollout_length // settings.envs)
     rollout = Rollout.of(config.agent, length, settings.envs)
+    parts = {"model": models.controller, "optimizer": ppo.optimizer}
+    imitation = None
     if teacher is not None:
         rollout.labels = torch.zeros(length, settings.envs, len(config.agent.actions))
+        imitation = Imitation(
+            models.controller, settings.ppo, seed_of(config.seed, Seeds.CONTROLLER, 4)
+        )
+        parts["imitation"] = imitation.optimizer
     threads = torch.get_num_threads()
     # Of each level the last whole episodes: levels with short ones must not outweigh the others.
     recent = [deque[float](maxlen=RECENT) for _ in training_levels]
@@ -96,8 +103,7 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
         unit="timesteps",
         track=config.track,
         carried=carried,
-        model=models.controller,
-        optimizer=ppo.optimizer,
+        **parts,
     ) as loop:
         sampler = loop.enter_context(
             open_sampler(
@@ -118,7 +124,12 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
                     recent[level].append(reward)
             torch.set_num_threads(threads)
             share = min(1.0, timesteps / settings.timesteps)
-            metrics = ppo.update(rollout, share, plan(settings, share))
+            # Without a teacher there are no labels that it could weigh.
+            pull = (1 - share) / max(1 - settings.imitation, 1e-9)
+            if imitation is not None and share <= settings.imitation:
+                metrics = imitation.update(rollout, share / settings.imitation)
+            else:
+                metrics = ppo.update(rollout, share, UpdateOptions(anchor_weight=pull))
             carried["timesteps_per_level"] = sampler.timesteps_per_level()
 
             scalars = {f"losses/{name}": value for name, value in metrics.items()}
@@ -168,18 +179,6 @@ def open_sampler(
         draw_all=config.draw_all,
         timesteps_per_level=timesteps_per_level,
     )
-
-
-def plan(settings: ControllerTraining, share: float) -> UpdateOptions:
-    """How an update weighs the teacher, after this share of the timesteps.
-
-    Without a teacher there are no labels, and the weight of them does nothing.
-    """
-    if settings.teacher is None:
-        return UpdateOptions()
-    if share <= settings.imitation:
-        return UpdateOptions(anchor_weight=1.0, policy_weight=0.0)
-    return UpdateOptions(anchor_weight=(1 - share) / (1 - settings.imitation))
 
 
 def bundle_origin(

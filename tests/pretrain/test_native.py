@@ -8,16 +8,15 @@ import torch
 import yaml
 
 from agent import bundle
-from agent.config import AgentConfig, ControllerConfig, MemoryConfig, VisionConfig
+from agent.config import AgentConfig, ControllerConfig, MemoryConfig, PPOConfig, VisionConfig
 from agent.learning.ppo import Rollout
 from agent.models.actor import Models
 from agent.models.memory import State
 from pangolin_dash.simulator import Worlds
 from pretrain import __main__ as command
-from pretrain.config import ControllerTraining
 from pretrain.data import acts as data
+from pretrain.imitation import Imitation
 from pretrain.native import NativeSampler
-from pretrain.stages.controller import plan
 from pretrain.teacher import Teacher
 from retro_common.config import to_dict
 from retro_common.errors import UsageError
@@ -95,13 +94,14 @@ def test_a_teacher_of_another_simulator_is_refused(known: list[data.Known]) -> N
         NativeSampler(models, known, 2, teacher=Teacher(8, ("B",)), seed=0, device=CPU)
 
 
-def test_imitation_comes_first_and_then_the_pull_falls() -> None:
-    settings = ControllerTraining(teacher=Path("teacher"), imitation=0.5)
-    first, half, last = (plan(settings, share) for share in (0.1, 0.75, 1.0))
-    assert (first.anchor_weight, first.policy_weight) == (1.0, 0.0)
-    assert (half.anchor_weight, half.policy_weight) == (0.5, 1.0)
-    assert last.anchor_weight == 0.0
-    assert plan(ControllerTraining(), 0.1).policy_weight == 1.0
+def test_c_learns_the_labels(known: list[data.Known], teacher: Path) -> None:
+    models, rollout = sampled(known, teacher, seed=3)
+    # Labels that depend on what C sees: far left, the first action, and so on.
+    rollout.labels = torch.stack([rollout.z[..., 0], rollout.z[..., 1], 0 * rollout.z[..., 2]], 2)
+    rollout.labels = (20 * rollout.labels).log_softmax(2)
+    imitation = Imitation(models.controller, PPOConfig(), seed=0)
+    distances = [imitation.update(rollout, 0.0)["anchor"] for _ in range(60)]
+    assert distances[-1] < 0.5 * distances[0]
 
 
 def test_the_stage_trains_beside_a_teacher(teacher: Path, tmp_path: Path) -> None:
