@@ -1,4 +1,4 @@
-"""On-policy distillation: C learns the labels of states that it came to itself, recent and old ones.
+"""On-policy distillation: C learns the labels of states that it came to itself, recent and old.
 
 A state costs a frame's encoding, which is far slower than a gradient step on it. So each is used
 several times, and stays useful when the policy has moved on: a label belongs to the state (DAgger,
