@@ -7,6 +7,7 @@ arXiv 1011.0686).
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch.nn import functional as F
 
@@ -14,8 +15,10 @@ from agent.config import PPOConfig
 from agent.learning.ppo import MAX_GRAD_NORM, VALUE_WEIGHT, Rollout, gae
 from agent.models.controller import Controller, Features
 
-REUSE = 6
+REUSE = 4
 """gradient steps that use a timestep, on average"""
+VALUES_EVERY = 3
+"""every such gradient step trains the value head, too"""
 BATCH = 512
 """timesteps in a gradient step"""
 RATE = 1e-3
@@ -84,22 +87,27 @@ class Imitation:
         steps = max(1, self._add(rollout) * REUSE // BATCH)
         for group in self.optimizer.param_groups:
             group["lr"] = RATE * (1 - 0.95 * progress)
-        totals = torch.zeros(3)
-        for _ in range(steps):
+        distances, errors, entropies = [], [], []
+        for step in range(steps):
             known = min(self.added, CAPACITY)
             rows = torch.randint(known, (BATCH,), generator=self.generator)
             part = {name: value[rows].float() for name, value in self.kept.items()}
             features = Features(part["z"], part["h"], part.get("proprioception"))
-            log_probs, values = self.controller(features)
+            both = step % VALUES_EVERY == 0
+            log_probs, values = self.controller(features, with_values=both)
             distance = F.kl_div(log_probs, part["labels"], reduction="batchmean", log_target=True)
-            error = 0.5 * F.mse_loss(values, part["returns"])
+            loss = distance
+            if both:
+                error = 0.5 * F.mse_loss(values, part["returns"])
+                errors.append(error.item())
+                loss = loss + VALUE_WEIGHT * error
             self.optimizer.zero_grad(set_to_none=True)
-            (distance + VALUE_WEIGHT * error).backward()
+            loss.backward()
             norm = torch.nn.utils.clip_grad_norm_(self.controller.parameters(), 10 * MAX_GRAD_NORM)
             if not torch.isfinite(norm):
                 raise FloatingPointError(f"gradient norm is {norm.item()}")
             self.optimizer.step()
-            entropy = -(log_probs.exp() * log_probs).sum(dim=1).mean()
-            totals += torch.stack([distance.detach(), error.detach(), entropy.detach()])
-        distance, error, entropy = (totals / steps).tolist()
-        return {"anchor": distance, "value": error, "entropy": entropy}
+            distances.append(distance.item())
+            entropies.append(-(log_probs.exp() * log_probs).sum(dim=1).mean().item())
+        means = {"anchor": distances, "value": errors, "entropy": entropies}
+        return {name: float(np.mean(values)) for name, values in means.items()}

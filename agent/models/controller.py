@@ -109,13 +109,21 @@ class Controller(nn.Module):
             layers += [linear] if last else [linear, activation()]
         return nn.Sequential(*layers)
 
-    def forward(self, features: Features) -> tuple[torch.Tensor, torch.Tensor]:
-        """Log-probabilities of the actions (B, A) and values (B,) in units of scaled reward."""
+    def forward(
+        self, features: Features, with_values: bool = True
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Log-probabilities of the actions (B, A) and values (B,) in units of scaled reward.
+
+        Without `with_values` the values are zeros.
+        """
         parts = {"z": features.z, "h": features.h, "proprioception": features.proprioception}
         if "pixels" in self.features:
             parts["pixels"] = self._encode(features.frames)
         inputs = torch.cat([parts[feature] for feature in self.features], dim=1)
-        return self.policy(inputs).log_softmax(dim=1), self.value(inputs).squeeze(1)
+        log_probs = self.policy(inputs).log_softmax(dim=1)
+        if not with_values:
+            return log_probs, log_probs.new_zeros(len(log_probs))
+        return log_probs, self.value(inputs).squeeze(1)
 
     def _encode(self, frames: torch.Tensor) -> torch.Tensor:
         """Features (B, hidden) of frames, from C's own encoder."""
