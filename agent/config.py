@@ -77,7 +77,7 @@ class ControllerConfig:
     hidden: Size = 256
     """units of the last hidden layer of each head"""
     layers: Literal[1, 2] = 1
-    """hidden layers of each head; the first of two has twice as many units"""
+    """hidden layers of the policy; the first of two has twice as many units"""
     precision: Precision = "auto"
     """of C's own encoder; `auto` takes bfloat16 where the hardware computes it natively"""
 

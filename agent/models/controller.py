@@ -72,7 +72,7 @@ class Proprioception:
 
 
 class Controller(nn.Module):
-    """Two separate networks of one or two hidden layers: policy and value."""
+    """Two separate networks: the policy with one or two hidden layers, the value with one."""
 
     def __init__(self, config: AgentConfig):
         super().__init__()
@@ -92,9 +92,9 @@ class Controller(nn.Module):
             self.projection = nn.Sequential(
                 nn.Flatten(), nn.Linear(features, hidden), nn.LayerNorm(hidden), nn.ReLU()
             )
-        sizes = [inputs, hidden] if config.controller.layers == 1 else [inputs, 2 * hidden, hidden]
-        self.policy = self._head([*sizes, len(config.actions)], output_gain=0.01)
-        self.value = self._head([*sizes, 1], output_gain=1.0)
+        wide = [2 * hidden] if config.controller.layers == 2 else []
+        self.policy = self._head([inputs, *wide, hidden, len(config.actions)], output_gain=0.01)
+        self.value = self._head([inputs, hidden, 1], output_gain=1.0)
 
     @staticmethod
     def _head(sizes: list[int], output_gain: float) -> nn.Sequential:
