@@ -34,7 +34,7 @@ START_CLOCKS: dict[str, int] = {
 }
 """the clock of the tiles' animations (moss that shakes, water that flows) when the first frame of a
 shipped save-state is shown. It counts frames since the console was switched on, so it is no part of
-the game's logic, and in acts that are not shipped it may be anything"""
+the game's logic, and an act of another game may have any"""
 INTEGRATIONS = Path(__file__).parent / "integration"
 """the folder in which the shipped game's integration lies"""
 
