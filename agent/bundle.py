@@ -174,6 +174,6 @@ def _can_act(models: Models) -> bool:
     features = actor.observe(frame)
     with torch.inference_mode():
         log_probs, values = models.controller(features)
-    actor.remember(features, torch.zeros(1, dtype=torch.int64), np.array([False]))
+    actor.remember(features, torch.zeros(1, dtype=torch.int64), np.zeros(1), np.array([False]))
     results = (features.z, log_probs, values, actor.state.h, actor.state.c)
     return all(bool(torch.isfinite(each).all()) for each in results)

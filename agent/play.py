@@ -121,7 +121,7 @@ def _play(
         if tuning is not None:
             tuning.routes.record(action, float(reward), ended)
             tuning.record(features, frames, decision, replayed is not None, float(reward), ended)
-        actor.remember(features, actions, np.array([ended]))
+        actor.remember(features, actions, np.array([reward]), np.array([ended]))
         if ended:
             progress.rewards.append(earned)
             log.info(

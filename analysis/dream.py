@@ -12,7 +12,7 @@ import torch
 
 from agent.actions import action_table
 from agent.models.actor import Models
-from agent.models.controller import Features
+from agent.models.controller import Features, Proprioception
 from agent.models.frames import SIZE, shrink
 from agent.models.memory import State
 from agent.models.vision import to_input
@@ -59,6 +59,7 @@ class DreamEnv(gymnasium.Env):
         self.action_space = gymnasium.spaces.Discrete(models.memory.actions)
         self.z = torch.zeros(1, models.memory.latent)
         self.state: State = models.memory.initial_state(1)
+        self.own = Proprioception(1, models.memory.actions)
         self._timesteps = 0
 
     @torch.inference_mode()
@@ -69,6 +70,7 @@ class DreamEnv(gymnasium.Env):
         self._generator = torch.Generator().manual_seed(int(self.np_random.integers(2**62)))
         memory, self._timesteps = self.models.memory, 0
         self.state = memory.initial_state(1)
+        self.own = Proprioception(1, memory.actions)
         if options and "frames" in options:
             frames, actions = options["frames"], options["actions"]
         else:
@@ -91,6 +93,7 @@ class DreamEnv(gymnasium.Env):
             self.z = prediction.mean()
         self._timesteps += 1
         reward = prediction.reward.item() / self.models.config.reward.scale
+        self.own.remember(torch.tensor([int(action)]), np.array([reward]), np.array([False]))
         terminated = bool(prediction.end_logit.sigmoid().item() >= self.end_threshold)
         truncated = not terminated and self._timesteps >= self.time_limit
         return self.render(), reward, terminated, truncated, {}
@@ -106,7 +109,8 @@ class DreamEnv(gymnasium.Env):
 def policy_action(models: Models, env: DreamEnv, generator: torch.Generator) -> int:
     """C's action in the dream."""
     frames = models.vision.decode(env.z) if "pixels" in models.controller.features else None
-    log_probs, _ = models.controller(Features(env.z, env.state.h, frames))
+    features = Features(env.z, env.state.h, env.own.features(), frames)
+    log_probs, _ = models.controller(features)
     return int(torch.multinomial(log_probs.exp(), 1, generator=generator))
 
 

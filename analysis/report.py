@@ -194,7 +194,7 @@ def run_time_error(models: Models, data: EncodedEpisodes) -> float:
         features = actor.observe(data.frames[row : row + 1])
         worst = max(worst, float(np.abs(features.h.numpy()[0] - data.before[row]).max()))
         action = torch.from_numpy(data.actions[row : row + 1])
-        actor.remember(features, action, np.array([False]))
+        actor.remember(features, action, np.zeros(1), np.array([False]))
     return worst
 
 

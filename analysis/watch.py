@@ -11,7 +11,7 @@ import torch
 
 from agent.actions import action_table
 from agent.models.actor import Actor, Models
-from agent.models.controller import Features
+from agent.models.controller import Features, Proprioception
 from agent.models.frames import shrink
 from agent.models.vision import to_input
 from analysis.film import Film
@@ -59,7 +59,8 @@ def from_game(models: Models, level: Level, seed: int) -> Iterator[Moment]:
             shown = frame
             frame, reward, terminated, truncated, _ = env.step(buttons[action])
             ended = terminated or truncated
-            actor.remember(features, decision.actions, np.array([ended]))
+            rewards = np.array([reward])
+            actor.remember(features, decision.actions, rewards, np.array([ended]))
             yield Moment(shown, action, reward, ended)
             if ended:
                 frame, _ = env.reset()
@@ -80,6 +81,7 @@ def film(models: Models, moments: Iterator[Moment], path: Path, timesteps: int) 
     """Write the film of at most `timesteps` timesteps."""
     memory = models.memory
     state, expected = memory.initial_state(1), None
+    own = Proprioception(1, len(models.config.actions))
     total = 0.0
     with Film(path) as reel:
         for moment, _ in zip(moments, range(timesteps), strict=False):
@@ -93,7 +95,7 @@ def film(models: Models, moments: Iterator[Moment], path: Path, timesteps: int) 
                 predicted = picture(models, predicted_z)
                 surprise = -float(expected.log_prob(z).mean())
             difference = np.abs(predicted.astype(np.int16) - small).max(axis=2).astype(np.uint8)
-            features = Features(z, state.h, to_input(small[None]))
+            features = Features(z, state.h, own.features(), to_input(small[None]))
             value = float(models.controller(features)[1])
             total += moment.reward
             reel.add(
@@ -114,6 +116,7 @@ def film(models: Models, moments: Iterator[Moment], path: Path, timesteps: int) 
             action = torch.tensor([moment.action])
             state = memory.step(z, action, state)
             expected = memory.predict(state.h, z)
+            own.remember(action, np.array([moment.reward]), np.array([moment.ended]))
             if moment.ended:
                 state, expected, total = memory.initial_state(1), None, 0.0
 

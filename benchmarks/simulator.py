@@ -6,7 +6,8 @@ In turns, on one core, with random buttons that hold right half of the time:
 
 - the contest's environment, as the agent gets it (`retro_contest.emulator.make`);
 - `pangolin_dash.simulator.Worlds`: 256 worlds over all acts, their episodes begun along the acts'
-  movies; once with stepping alone, once with an observation of every world after every timestep.
+  movies; once with stepping alone, once with an observation of every world after every timestep,
+  once with a frame of every world, 64 x 64, after every timestep.
 
 Figures are in seconds of processor time, which other programs on the machine disturb least; each is
 the median over rounds, every ratio the median of the rounds' ratios.
@@ -48,13 +49,14 @@ class Args:
     """file that the figures are written to, with commit and versions"""
 
 
-def worlds_along_movies() -> Worlds:
+def worlds_along_movies(*, frames: bool) -> Worlds:
     """Worlds whose episodes begin at random places of the movies."""
     acts = make_acts(Options())
     stored = movies.load(movies.FOLDER, [act.name for act in acts])
-    scratch = Worlds(acts, 1)
+    scratch = Worlds(acts, 1, frames=frames)
     traces = [routes.trace(scratch, i, stored[act.name]) for i, act in enumerate(acts)]
-    worlds = Worlds(acts, WORLDS, routes=[route for route, _ in traces], patience=300)
+    known = [route for route, _ in traces]
+    worlds = Worlds(acts, WORLDS, routes=known, patience=300, frames=frames)
     rng = np.random.default_rng(0)
     for world in range(WORLDS):
         states = traces[world % len(acts)][1]
@@ -76,10 +78,11 @@ def main() -> None:
     options = tyro.cli(Args, prog="python -m benchmarks.simulator", description=__doc__)
     rounds, timesteps = (8, 100) if options.quick else (40, 200)
     env = make(one_level(options.level), seed=0)
-    worlds = worlds_along_movies()
+    worlds, drawn = (worlds_along_movies(frames=frames) for frames in (False, True))
     rng = np.random.default_rng(0)
     pads = rng.choice(np.array(PADS, np.uint8), (timesteps, WORLDS))
     observations = worlds.observe()
+    pictures = drawn.draw_small()
     names = {name: i for i, name in enumerate(env.retro.buttons) if name}
     actions = [[names[name] for name in buttons(pad)] for pad in pads[:, 0]]
 
@@ -87,6 +90,7 @@ def main() -> None:
         "emulator": lambda: play_emulator(env, actions),
         "stepping": lambda: play_worlds(worlds, pads),
         "observing": lambda: play_worlds(worlds, pads, observations),
+        "frames": lambda: draw_worlds(drawn, pads[: timesteps // 10], pictures),
     }
     env.reset()
     spent: dict[str, list[float]] = {name: [] for name in arms}
@@ -103,12 +107,14 @@ def main() -> None:
         **{f"timesteps_per_second_{name}": value for name, value in rate.items()},
         "ratio_stepping_to_emulator": median_ratio(spent["emulator"], spent["stepping"]),
         "ratio_observing_to_emulator": median_ratio(spent["emulator"], spent["observing"]),
+        "ratio_frames_to_environment": median_ratio(spent["emulator"], spent["frames"]),
     }
     rows = [
         ["", "timesteps/s of one core"],
         [f"contest's environment, {options.level}", rate["emulator"]],
         [f"simulator, {WORLDS} worlds", rate["stepping"]],
         [f"simulator, {WORLDS} worlds, with observations", rate["observing"]],
+        [f"simulator, {WORLDS} worlds, with frames of 64 x 64", rate["frames"]],
     ]
     report("Simulator of Pangolin Dash", rows, figures, options.json)
 
@@ -126,6 +132,13 @@ def play_emulator(env: ContestEnv, actions: list[list[int]]) -> int:
 def play_worlds(worlds: Worlds, pads: np.ndarray, observations: np.ndarray | None = None) -> int:
     for row in pads:
         worlds.step(row, out=observations)
+    return pads.size
+
+
+def draw_worlds(worlds: Worlds, pads: np.ndarray, pictures: np.ndarray) -> int:
+    for row in pads:
+        worlds.step(row)
+        worlds.draw_small(pictures)
     return pads.size
 
 

@@ -101,7 +101,9 @@ def main() -> None:
         rows.append([each.name, f"{done.mean():.2f}", f"{score.mean():.0f}"])
     rows.append(["all", f"{finished.mean():.3f}", f"{scores.mean():.0f}"])
     figures = {
-        "teacher": str(options.teacher),
+        "teacher_sha256": Teacher.sha256(options.teacher),
+        "timesteps": teacher.origin.get("timesteps"),
+        "levels": f"{options.seeds} fresh seeds" if options.seeds else options.levels,
         "acts": len(acts),
         "episodes": options.episodes,
         "guided": options.guided,

@@ -12,6 +12,29 @@ from retro_common.errors import UsageError
 SHIPPED = "PangolinDash-Genesis-v0"
 """name of the shipped game's integration"""
 SHIPPED_SEED = 1
+START_CLOCKS: dict[str, int] = {
+    "FernHollow.Act1": 125,
+    "FernHollow.Act2": 153,
+    "FernHollow.Act3": 159,
+    "AmberDunes.Act1": 163,
+    "AmberDunes.Act2": 169,
+    "AmberDunes.Act3": 175,
+    "CoralGrotto.Act1": 179,
+    "CoralGrotto.Act2": 185,
+    "CoralGrotto.Act3": 191,
+    "FrostPeak.Act1": 195,
+    "FrostPeak.Act2": 201,
+    "FrostPeak.Act3": 207,
+    "EmberWorks.Act1": 211,
+    "EmberWorks.Act2": 217,
+    "EmberWorks.Act3": 223,
+    "StarlitRuins.Act1": 227,
+    "StarlitRuins.Act2": 233,
+    "StarlitRuins.Act3": 239,
+}
+"""the clock of the tiles' animations (moss that shakes, water that flows) when the first frame of a
+shipped save-state is shown. It counts frames since the console was switched on, so it is no part of
+the game's logic, and an act of another game may have any"""
 INTEGRATIONS = Path(__file__).parent / "integration"
 """the folder in which the shipped game's integration lies"""
 

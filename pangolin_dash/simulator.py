@@ -1,12 +1,13 @@
 """The game's logic compiled for this machine: thousands of times faster than the emulator.
 
-The same C files as in the ROM (player, terrain, objects, camera, level), without the picture.
+The same C files as in the ROM (player, terrain, objects, camera, level), and for frames those that
+draw (draw, video) with a model of the video chip (screen).
 
 - `Simulator` plays one act frame by frame: the search for a route runs here;
   `pangolin_dash.check` then replays every result on the real ROM in the emulator.
 - `Worlds` steps many acts at once by the contest's rules, in one call of C: to learn in.
 
-A world is about 17 KB of memory, and a copy of it is a save-state.
+A world is about 17 KB of memory, 19 KB with frames, and a copy of it is a save-state.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from pangolin_dash.acts import START_CLOCKS
 from pangolin_dash.compile import host
 from pangolin_dash.levels.generator import Act
 
@@ -26,6 +28,9 @@ BITS = {"UP": UP, "DOWN": DOWN, "LEFT": LEFT, "RIGHT": RIGHT, "B": B}
 
 RUNNING, DIED, FINISHED, TIME_OVER, NO_NEW_GROUND = range(5)
 """how an episode ended, as in pangolin_dash/src/host.h"""
+
+FULL, SMALL = (224, 320, 3), (64, 64, 3)
+"""shapes of a frame: the whole one, and shrunk as agents see it"""
 
 
 def buttons(pad: int) -> tuple[str, ...]:
@@ -49,6 +54,10 @@ class Worlds:
     `sticky`. Variables, rewards and ends are those that the contest's environment shows for the
     same pads and the same draws. Each world draws from a generator of its own, splitmix64, seeded
     by `seed` and the world's number.
+
+    With `frames`, worlds keep what their pictures need, and `draw` and `draw_small` show what the
+    environment shows: after `step` the observation that the environment's `step` returns, or, where
+    an episode ended and began again, that of its `reset`; after `load` that of `reset`.
 
     Attributes:
         slots: the worlds' memory, uint8 (N, bytes); a row is a save-state, see `restore`.
@@ -75,6 +84,7 @@ class Worlds:
         sticky: float = 0.25,
         time_limit: int = 4500,
         patience: int = 0,
+        frames: bool = False,
     ) -> None:
         """
         Args:
@@ -85,15 +95,20 @@ class Worlds:
             sticky: probability of a repeated pad, 0 to 1.
             time_limit: timesteps of an episode; 0 for any number.
             patience: timesteps without new ground after which an episode ends; 0 for any number.
+            frames: keep what `draw` and `draw_small` need.
 
         Raises:
             UsageError: gcc is not installed.
         """
         self.acts, self.count = list(acts), count
         self.routes = list(routes or [None] * len(self.acts))
-        self._library = host.library()
+        self._library = host.library(frames)
         self._tables = host.Tables(self.acts, self.routes)
-        stride = -(-self._library.slot_size(self._tables.widest) // 64) * 64
+        self._frames = frames
+        # A row: the world, and with frames its view.
+        view_at = -(-self._library.slot_size(self._tables.widest) // 64) * 64
+        stride = view_at + (-(-self._library.view_size() // 64) * 64 if frames else 0)
+        self._clocks = np.array([START_CLOCKS.get(act.name, 0) for act in self.acts], np.uint16)
         self.slots = np.zeros((count, stride), np.uint8)
         self.starts = np.zeros((count, stride), np.uint8)
         self.state = view(self.slots)
@@ -116,6 +131,8 @@ class Worlds:
             sticky=min(round(sticky * 2**32), 2**32 - 1),
             time_limit=time_limit,
             patience=patience,
+            clocks=self._clocks.ctypes.data,
+            view=view_at,
             **arrays,
         )
         self.observation_size: int = self._library.observation_size()
@@ -129,8 +146,17 @@ class Worlds:
         self.starts[world] = self.slots[world]
 
     def restore(self, world: int, state: np.ndarray) -> None:
-        """Continue a world, and its episode, from a save-state: a row of `slots` of these acts."""
-        self.slots[world] = state
+        """Continue a world, and its episode, from a save-state: a row of `slots` of these acts.
+
+        With frames, the picture is the one that the save-state's world showed. A save-state of
+        worlds without frames has none: the world is shown as it is now, a frame later than its
+        variables; from the next timestep on its pictures are right, except that the terrain after a
+        teleport, which the game draws in 12 frames, is there at once.
+        """
+        size = min(len(state), self.slots.shape[1])
+        self.slots[world, :size] = state[:size]
+        if size < self.slots.shape[1]:
+            self._library.slot_redraw(self._batch, world)
 
     def begin(self, world: int) -> None:
         """Begin an episode where the world is: no timesteps, no rewards, no pad held."""
@@ -198,6 +224,42 @@ class Worlds:
         if out is None:
             out = np.empty((self.count, self.observation_size), np.float32)
         self._library.batch_observe(self._batch, self._observations(out))
+        return out
+
+    def draw(self, out: np.ndarray | None = None) -> np.ndarray:
+        """The frame of every world, uint8 RGB (N, 224, 320, 3).
+
+        Args:
+            out: where to write it.
+
+        Raises:
+            ValueError: the worlds keep no frames, or `out` is no array for them.
+        """
+        return self._draw("batch_draw", FULL, out)
+
+    def draw_small(self, out: np.ndarray | None = None) -> np.ndarray:
+        """The frame of every world shrunk to uint8 RGB (N, 64, 64, 3), each pixel its area's mean.
+
+        The numbers are those of cv2's `INTER_AREA`.
+
+        Args:
+            out: where to write it.
+
+        Raises:
+            ValueError: the worlds keep no frames, or `out` is no array for them.
+        """
+        return self._draw("batch_draw_small", SMALL, out)
+
+    def _draw(self, function: str, shape: tuple[int, ...], out: np.ndarray | None) -> np.ndarray:
+        if not self._frames:
+            raise ValueError("these worlds keep no frames: make them with frames=True")
+        if out is None:
+            out = np.empty((self.count, *shape), np.uint8)
+        if out.shape != (self.count, *shape) or out.dtype != np.uint8:
+            raise ValueError(f"{out.dtype} {out.shape} is no array for frames")
+        if not out.flags.c_contiguous:
+            raise ValueError("an array for frames must be contiguous")
+        getattr(self._library, function)(self._batch, out.ctypes.data)
         return out
 
 

@@ -160,12 +160,18 @@ class PretrainPPOConfig(PPOConfig):
 
 @dataclasses.dataclass
 class ControllerTraining:
-    """How C is trained: PPO on all levels at once, in the emulator."""
+    """How C is trained: PPO on all levels at once; in the emulator, or beside a teacher without."""
 
     timesteps: Positive = 1_228_800
     """timesteps over all environments and levels"""
     envs: Positive = 8
     """environments side by side"""
+    teacher: Path | None = None
+    """file of a teacher (stage `teacher`) that C imitates first. C then plays Pangolin Dash's own
+    logic and picture, without the emulator, in the acts of `levels` and `teacher.generated`"""
+    imitation: Fraction = 0.75
+    """share of the timesteps in which C only imitates the teacher; in the rest PPO goes on, and the
+    pull towards the teacher falls to 0"""
     untrained_memory: bool = False
     """an ablation: use an M of random weights instead of the trained one"""
     encoder_from_vision: bool = True

@@ -68,7 +68,7 @@ class Group:
         ended = terminated | truncated
         shaped = self.shaper(rewards, ended, truncated)
         rollout.store(t, self.features, self.frames, self.decision, shaped, ended)
-        self.actor.remember(self.features, self.decision.actions, ended)
+        self.actor.remember(self.features, self.decision.actions, rewards, ended)
         self.frames, self.info = following, info
         self.features = self.actor.observe(following)
         return [episode for episode in info.get("episodes", ()) if episode is not None]

@@ -7,6 +7,7 @@ contest.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from pathlib import Path
@@ -67,6 +68,8 @@ class Teacher(nn.Module):
             ) from None
         self.pads = np.array(pads, np.uint8)
         """pad bits of each action, (A,)"""
+        self.origin: dict[str, Any] = {}
+        """where its file says that it came from"""
         self.trunk = nn.Sequential(
             nn.Linear(observation_size, HIDDEN[0]),
             nn.ReLU(),
@@ -99,6 +102,15 @@ class Teacher(nn.Module):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, safetensors.torch.save(tensors, facts))
 
+    @staticmethod
+    def sha256(path: Path) -> str:
+        """The hash of a teacher's file.
+
+        Raises:
+            UsageError: it cannot be read.
+        """
+        return hashlib.sha256(_read(path)).hexdigest()
+
     @classmethod
     def load(cls, path: Path) -> Teacher:
         """Read a teacher's file.
@@ -106,17 +118,16 @@ class Teacher(nn.Module):
         Raises:
             UsageError: it cannot be read, or is not a teacher of this version of the simulator.
         """
-        try:
-            content = read_plain(path, MAX_BYTES)
-        except UnreadableFile as error:
-            raise UsageError(f"{path}: the teacher cannot be read: {error.why}") from None
+        content = _read(path)
         try:
             header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
             actions = tuple(json.loads(header["__metadata__"]["actions"]))
+            origin = dict(json.loads(header["__metadata__"]["origin"]))
             tensors = safetensors.torch.load(content)
             size = tensors["trunk.0.weight"].shape[1]
             teacher = cls(size, actions)
             teacher.load_state_dict(tensors)
+            teacher.origin = origin
         except (
             safetensors.SafetensorError,
             KeyError,
@@ -140,6 +151,13 @@ class Teacher(nn.Module):
                 f"the teacher reads observations of {shown(self.observation_size)} numbers, the"
                 f" simulator's have {worlds.observation_size}: train it again"
             )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return read_plain(path, MAX_BYTES)
+    except UnreadableFile as error:
+        raise UsageError(f"{path}: the teacher cannot be read: {error.why}") from None
 
 
 def features_of(observations: torch.Tensor) -> Features:

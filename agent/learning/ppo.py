@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from agent.config import AgentConfig, OnlineConfig, PPOConfig
 from agent.models.actor import Decision
-from agent.models.controller import Controller, Features
+from agent.models.controller import Controller, Features, Proprioception
 from agent.models.vision import to_input
 
 VALUE_WEIGHT = 0.5
@@ -54,13 +54,30 @@ class Rollout:
     Frames are kept, as bytes, only for a C with an encoder of its own.
     """
 
-    def __init__(self, length: int, envs: int, latent: int, hidden: int, keep_frames: bool):
+    def __init__(
+        self,
+        length: int,
+        envs: int,
+        latent: int,
+        hidden: int,
+        *,
+        proprioception: int = 0,
+        keep_frames: bool = False,
+    ):
+        """
+        Args:
+            length, envs: T, N.
+            latent, hidden, proprioception: numbers of each kind of feature.
+        """
         self.z = torch.zeros(length, envs, latent)
         self.h = torch.zeros(length, envs, hidden)
+        self.proprioception = torch.zeros(length, envs, proprioception) if proprioception else None
         self.frames = np.zeros((length, envs, 64, 64, 3), np.uint8) if keep_frames else None
         self.actions = torch.zeros(length, envs, dtype=torch.int64)
         self.log_probs = torch.zeros(length, envs)
         self.values = torch.zeros(length, envs)
+        self.labels: torch.Tensor | None = None
+        """a teacher's log-probabilities (T, N, A), see `UpdateOptions.anchor_weight`; or None"""
         self.rewards = torch.zeros(length, envs)
         self.ends = torch.zeros(length, envs)
         self.last_values = torch.zeros(envs)
@@ -68,12 +85,15 @@ class Rollout:
     @classmethod
     def of(cls, config: AgentConfig, length: int, envs: int) -> Rollout:
         """A rollout with the fields that an agent of this configuration learns from."""
+        wanted = config.controller.features
+        own = Proprioception.size(len(config.actions)) if "proprioception" in wanted else 0
         return cls(
             length,
             envs,
             config.vision.latent,
             config.memory.hidden,
-            keep_frames="pixels" in config.controller.features,
+            proprioception=own,
+            keep_frames="pixels" in wanted,
         )
 
     def part(self, columns: slice) -> Rollout:
@@ -95,6 +115,8 @@ class Rollout:
     ) -> None:
         """Store timestep t: features, decision, shaped rewards and ends."""
         self.z[t], self.h[t] = features.z, features.h
+        if self.proprioception is not None:
+            self.proprioception[t] = features.proprioception
         if self.frames is not None:
             self.frames[t] = frames
         self.actions[t], self.log_probs[t], self.values[t] = decision
@@ -107,7 +129,10 @@ class Rollout:
         if self.frames is not None:
             frames = to_input(self.frames.reshape(-1, 64, 64, 3)[rows.numpy()], device)
         z, h = self.z.flatten(0, 1)[rows], self.h.flatten(0, 1)[rows]
-        return Features(z.to(device), h.to(device), frames)
+        own = None
+        if self.proprioception is not None:
+            own = self.proprioception.flatten(0, 1)[rows].to(device)
+        return Features(z.to(device), h.to(device), own, frames)
 
 
 @dataclass
@@ -116,7 +141,7 @@ class UpdateOptions:
 
     anchor: Controller | None = None
     """a policy to stay near: the loss gets `anchor_weight` * KL(anchor || policy), as in
-    kickstarting (arXiv 1803.03835)"""
+    kickstarting (arXiv 1803.03835). A rollout's `labels` take its place"""
     anchor_weight: float = 0.0
     critic_only: bool = False
     """train only the value head"""
@@ -196,8 +221,9 @@ class PPO:
             order = torch.randperm(count, generator=self.generator)
             for batch in order.chunk(minibatches):
                 features = rollout.features(batch, self.device)
+                anchor = self._anchor(rollout, batch, features, options)
                 targets = (x[batch].to(self.device) for x in flat)
-                for name, value in self._gradient_step(options, features, *targets).items():
+                for name, value in self._gradient_step(options, features, anchor, *targets).items():
                     totals.setdefault(name, []).append(value)
                 options.after_step()
             epochs += 1
@@ -210,10 +236,22 @@ class PPO:
         means["epochs"] = epochs
         return means
 
+    @torch.no_grad()
+    def _anchor(
+        self, rollout: Rollout, batch: torch.Tensor, features: Features, options: UpdateOptions
+    ) -> torch.Tensor | None:
+        """Log-probabilities (B, A) that the policy is to stay near; None without such."""
+        if options.anchor_weight <= 0:
+            return None
+        if rollout.labels is not None:
+            return rollout.labels.flatten(0, 1)[batch].to(self.device)
+        return None if options.anchor is None else options.anchor(features)[0]
+
     def _gradient_step(
         self,
         options: UpdateOptions,
         features: Features,
+        anchor_log_probs: torch.Tensor | None,
         actions: torch.Tensor,
         old_log_probs: torch.Tensor,
         advantages: torch.Tensor,
@@ -233,9 +271,7 @@ class PPO:
         entropy = -(all_log_probs.exp() * all_log_probs).sum(dim=1).mean()
         loss = policy_loss + VALUE_WEIGHT * value_loss - config.entropy * entropy
         anchor = None
-        if options.anchor is not None and options.anchor_weight > 0:
-            with torch.no_grad():
-                anchor_log_probs, _ = options.anchor(features)
+        if anchor_log_probs is not None:
             anchor = F.kl_div(
                 all_log_probs, anchor_log_probs, reduction="batchmean", log_target=True
             )

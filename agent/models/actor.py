@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from agent.config import AgentConfig
-from agent.models.controller import Controller, Features
+from agent.models.controller import Controller, Features, Proprioception
 from agent.models.memory import Memory, State
 from agent.models.vision import Vision, to_input
 from retro_common.errors import UsageError
@@ -86,7 +86,7 @@ class Actor:
     """Acts in `envs` environments in step, and holds M's state of each.
 
     A timestep is ``observe`` the frames, ``act`` on the features, and, once the environment has
-    answered, ``remember`` the latent and the action.
+    answered, ``remember`` the latent, the action and the reward.
     """
 
     def __init__(self, models: Models, envs: int, *, seed: int, device: torch.device | str = "cpu"):
@@ -94,7 +94,12 @@ class Actor:
         self.generator = torch.Generator(self.device).manual_seed(seed)
         self.state = models.memory.initial_state(envs, self.device)
         self.uses = models.parts().keys()
-        self.needs_pixels = "pixels" in models.config.controller.features
+        wanted = models.config.controller.features
+        self.needs_pixels = "pixels" in wanted
+        self.proprioception: Proprioception | None = None
+        if "proprioception" in wanted:
+            actions = len(models.config.actions)
+            self.proprioception = Proprioception(envs, actions, self.device)
 
     @torch.inference_mode()
     def observe(self, frames: np.ndarray) -> Features:
@@ -104,7 +109,8 @@ class Actor:
             z, _ = self.models.vision.encode(inputs)
         else:
             z = inputs.new_zeros(len(inputs), self.models.config.vision.latent)
-        return Features(z, self.state.h, inputs if self.needs_pixels else None)
+        own = self.proprioception and self.proprioception.features()
+        return Features(z, self.state.h, own, inputs if self.needs_pixels else None)
 
     @torch.inference_mode()
     def act(self, features: Features) -> Decision:
@@ -114,8 +120,17 @@ class Actor:
         return Decision(actions.squeeze(1), log_probs.gather(1, actions).squeeze(1), values)
 
     @torch.inference_mode()
-    def remember(self, features: Features, actions: torch.Tensor, ended: np.ndarray) -> None:
-        """Advance M by the timestep; where an episode ended (bool (B,)) its state becomes 0."""
+    def remember(
+        self, features: Features, actions: torch.Tensor, rewards: np.ndarray, ended: np.ndarray
+    ) -> None:
+        """Advance M by the timestep; where an episode ended (bool (B,)) its state becomes 0.
+
+        Args:
+            actions: int64 (B,), those that were taken.
+            rewards: (B,), the contest's.
+        """
+        if self.proprioception is not None:
+            self.proprioception.remember(actions, rewards, ended)
         if "memory" not in self.uses:
             return
         self.state = self.models.memory.step(features.z, actions, self.state)

@@ -1,12 +1,16 @@
-"""C: policy and value heads on V's latent (z), M's hidden state (h) and, optionally, pixels."""
+"""C: policy and value heads on V's latent (z), M's hidden state (h) and, optionally, the last
+rewards and actions (proprioception), and pixels."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from agent.config import AgentConfig
 from agent.models.precision import computes_in_bfloat16
@@ -20,18 +24,66 @@ class Features(NamedTuple):
     """V's latent of the current frame, (B, Z)"""
     h: torch.Tensor
     """M's hidden state before the current frame, (B, H)"""
+    proprioception: torch.Tensor | None = None
+    """the last rewards and actions (B, P), see `Proprioception`, for a C that reads them"""
     frames: torch.Tensor | None = None
     """shrunk frames as floats (B, 3, 64, 64) for a C with an encoder of its own, else None"""
 
 
+class Proprioception:
+    """The rewards and actions of each environment's last timesteps.
+
+    The contest's reward is the distance along x, so the last rewards are the player's speed, which
+    one frame does not show. Both are known to whoever plays.
+    """
+
+    PAST = 4
+    """timesteps"""
+    SCALE = 0.1
+    """factor on rewards: the player's top speed earns about 30 points a timestep"""
+    LIMIT = 5.0
+    """scaled rewards are cut off here: the bonus for the level's end is no speed"""
+
+    def __init__(self, envs: int, actions: int, device: torch.device | str = "cpu"):
+        self.rewards = torch.zeros(envs, self.PAST, device=device)
+        self.actions = torch.zeros(envs, self.PAST, actions, device=device)
+
+    @classmethod
+    def size(cls, actions: int) -> int:
+        """Numbers for an environment, P."""
+        return cls.PAST * (1 + actions)
+
+    def features(self) -> torch.Tensor:
+        """Rewards, then actions as one-hot vectors, the latest first, (N, P); zeros before an
+        episode's start."""
+        return torch.cat([self.rewards, self.actions.flatten(1)], dim=1)
+
+    def remember(self, actions: torch.Tensor, rewards: np.ndarray, ended: np.ndarray) -> None:
+        """Add a timestep: actions int64 (N,), the contest's rewards (N,), ends bool (N,)."""
+        device = self.rewards.device
+        scaled = torch.as_tensor(np.asarray(rewards, np.float32), device=device) * self.SCALE
+        scaled = scaled.clamp(-self.LIMIT, self.LIMIT)
+        chosen = F.one_hot(actions, self.actions.shape[2]).to(self.actions.dtype)
+        self.rewards = torch.cat([scaled.unsqueeze(1), self.rewards[:, :-1]], dim=1)
+        self.actions = torch.cat([chosen.unsqueeze(1), self.actions[:, :-1]], dim=1)
+        if ended.any():
+            gone = torch.from_numpy(ended).to(device)
+            self.rewards[gone], self.actions[gone] = 0, 0
+
+
 class Controller(nn.Module):
-    """Two separate networks of one hidden layer: policy and value."""
+    """Two separate networks: the policy with one or two hidden layers, the value with one."""
 
     def __init__(self, config: AgentConfig):
         super().__init__()
         self.features = config.controller.features
         hidden = config.controller.hidden
-        sizes = {"z": config.vision.latent, "h": config.memory.hidden, "pixels": hidden}
+        sizes = {
+            "z": config.vision.latent,
+            "h": config.memory.hidden,
+            "proprioception": Proprioception.size(len(config.actions)),
+            "pixels": hidden,
+        }
         inputs = sum(sizes[feature] for feature in self.features)
         if "pixels" in self.features:
             self.precision = config.controller.precision
@@ -40,26 +92,38 @@ class Controller(nn.Module):
             self.projection = nn.Sequential(
                 nn.Flatten(), nn.Linear(features, hidden), nn.LayerNorm(hidden), nn.ReLU()
             )
-        self.policy = self._head(inputs, hidden, len(config.actions), output_gain=0.01)
-        self.value = self._head(inputs, hidden, 1, output_gain=1.0)
+        wide = [2 * hidden] if config.controller.layers == 2 else []
+        self.policy = self._head([inputs, *wide, hidden, len(config.actions)], output_gain=0.01)
+        self.value = self._head([inputs, hidden, 1], output_gain=1.0)
 
     @staticmethod
-    def _head(inputs: int, hidden: int, outputs: int, output_gain: float) -> nn.Sequential:
+    def _head(sizes: list[int], output_gain: float) -> nn.Sequential:
         """Orthogonal weights; a small last layer makes the first policy nearly uniform."""
-        layers = nn.Sequential(nn.Linear(inputs, hidden), nn.Tanh(), nn.Linear(hidden, outputs))
-        nn.init.orthogonal_(layers[0].weight, math.sqrt(2))
-        nn.init.orthogonal_(layers[2].weight, output_gain)
-        nn.init.zeros_(layers[0].bias)
-        nn.init.zeros_(layers[2].bias)
-        return layers
+        # With two hidden layers ReLU learns a teacher's labels faster (docs/experiments.md).
+        activation = nn.Tanh if len(sizes) == 3 else nn.ReLU
+        layers: list[nn.Module] = []
+        for inputs, outputs in itertools.pairwise(sizes):
+            linear, last = nn.Linear(inputs, outputs), len(layers) == 2 * (len(sizes) - 2)
+            nn.init.orthogonal_(linear.weight, output_gain if last else math.sqrt(2))
+            nn.init.zeros_(linear.bias)
+            layers += [linear] if last else [linear, activation()]
+        return nn.Sequential(*layers)
 
-    def forward(self, features: Features) -> tuple[torch.Tensor, torch.Tensor]:
-        """Log-probabilities of the actions (B, A) and values (B,) in units of scaled reward."""
-        parts = {"z": features.z, "h": features.h}
+    def forward(
+        self, features: Features, with_values: bool = True
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Log-probabilities of the actions (B, A) and values (B,) in units of scaled reward.
+
+        Without `with_values` the values are zeros.
+        """
+        parts = {"z": features.z, "h": features.h, "proprioception": features.proprioception}
         if "pixels" in self.features:
             parts["pixels"] = self._encode(features.frames)
         inputs = torch.cat([parts[feature] for feature in self.features], dim=1)
-        return self.policy(inputs).log_softmax(dim=1), self.value(inputs).squeeze(1)
+        log_probs = self.policy(inputs).log_softmax(dim=1)
+        if not with_values:
+            return log_probs, log_probs.new_zeros(len(log_probs))
+        return log_probs, self.value(inputs).squeeze(1)
 
     def _encode(self, frames: torch.Tensor) -> torch.Tensor:
         """Features (B, hidden) of frames, from C's own encoder."""

@@ -96,19 +96,21 @@ class Batch(ctypes.Structure):
         *((name, ctypes.c_void_p) for name in ("random", "rewards", "ground", "along")),
         *((name, ctypes.c_void_p) for name in ("scores", "lengths", "over", "repeated")),
         *((name, ctypes.c_uint32) for name in ("count", "sticky", "time_limit", "patience")),
+        ("clocks", ctypes.c_void_p),
+        ("view", ctypes.c_uint64),
     )
 
 
 @functools.cache
-def library() -> ctypes.CDLL:
-    """The library, compiled once per process.
+def library(frames: bool) -> ctypes.CDLL:
+    """The library, compiled once per process; with or without the drawing of frames.
 
     Raises:
         UsageError: gcc is not installed.
         BuildError: a compile error.
     """
     with tempfile.TemporaryDirectory() as folder:
-        loaded = ctypes.CDLL(str(toolchain.build_host_library(Path(folder))))
+        loaded = ctypes.CDLL(str(toolchain.build_host_library(Path(folder), frames=frames)))
     batch, number = ctypes.POINTER(Batch), ctypes.c_uint32
     loaded.slot_size.argtypes = (number,)
     loaded.slot_begin.argtypes = (batch, number)
@@ -118,7 +120,12 @@ def library() -> ctypes.CDLL:
     loaded.slot_levers.restype = ctypes.c_uint8
     address = ctypes.c_void_p
     loaded.batch_step.argtypes = (batch, address, address, ctypes.c_uint8, address)
-    loaded.batch_observe.argtypes = (batch, ctypes.c_void_p)
+    loaded.batch_observe.argtypes = (batch, address)
+    if frames:
+        loaded.slot_redraw.argtypes = (batch, number)
+        loaded.batch_draw.argtypes = (batch, address)
+        loaded.batch_draw_small.argtypes = (batch, address)
+        loaded.screen_start()
     return loaded
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pangolin_dash.compile import assets, ram
 from pangolin_dash.compile.errors import BuildError
+from pangolin_dash.levels.blocks import BLOCKS
 from pangolin_dash.levels.generator import PROGRESS, Act
 from pangolin_dash.levels.themes import HAZARD, LIQUID, SPECIAL, THEMES
 from retro_common.errors import UsageError
@@ -21,6 +22,7 @@ ROM_LIMIT = 1 << 20
 LOGIC = ("player", "terrain", "objects", "camera", "level")  # no hardware: built for both machines
 HARDWARE = ("main", "video", "draw")
 HOST = ("host", "guide", "observe")
+FRAMES = ("view", "screen", "tiles", "draw", "video")  # on top of HOST, where frames are wanted
 
 # -fno-jump-tables and friends: what a 68000 without an operating system and without libgcc needs.
 CROSS_FLAGS = [
@@ -202,11 +204,12 @@ def check_code(elf: Path) -> None:
         raise BuildError("accesses at odd addresses:\n" + "\n".join(odd))
 
 
-def build_host_library(folder: Path) -> Path:
+def build_host_library(folder: Path, *, frames: bool = False) -> Path:
     """Compile the game's logic for this machine; returns the shared library's path.
 
     Args:
         folder: an empty one, for the library and what it is made of. Levels are not part of it.
+        frames: with the art, and with what draws a world's picture.
 
     Raises:
         UsageError: gcc is not installed.
@@ -215,7 +218,14 @@ def build_host_library(folder: Path) -> Path:
     (folder / "vars.h").write_text(ram.header())
     (folder / "tables.c").write_text(_tables_source())
     library = folder / "libgame.so"
-    sources = [SOURCES / f"{name}.c" for name in (*LOGIC, *HOST)]
+    sources = [SOURCES / f"{name}.c" for name in (*LOGIC, *HOST, *(FRAMES if frames else ()))]
     sources += [folder / "tables.c"]
-    _run("gcc", *HOST_FLAGS, "-I", SOURCES, "-I", folder, *sources, "-o", library)
+    flags = list(HOST_FLAGS)
+    if frames:
+        pictures, art = assets.compile_art()
+        (folder / "pictures.h").write_text(pictures)
+        (folder / "art_data.c").write_text(art)
+        sources += [folder / "art_data.c"]
+        flags += ["-DFRAMES", f"-DBLOCK_COUNT={len(BLOCKS)}"]
+    _run("gcc", *flags, "-I", SOURCES, "-I", folder, *sources, "-o", library)
     return library

@@ -179,9 +179,11 @@ void draw_frame(void)
     const struct Level *level = &levels[world.level];
     s16 i, right = world.cam_x + SCREEN_W + 200;
     u8 under_water = P.in_liquid && zone_liquid[world.zone] == LIQUID_WATER;
+#ifndef HOST /* view.c moves plane A, in frames that are not drawn, too */
     if (world.jolt)
         plane_jump();
     plane_follow();
+#endif
     planes_scroll(world.cam_x, world.cam_y, world.cam_x, under_water ? sine : 0, world.frame);
     sprites_begin();
     draw_hud();
@@ -192,6 +194,8 @@ void draw_frame(void)
     draw_rings();
     sprites_end();
 }
+
+#ifndef HOST
 
 static s16 text_length(const char *s)
 {
@@ -236,3 +240,5 @@ void draw_title(u8 level, u16 count, u8 changed)
     sprite(PIC_PLAYER, 144, 36, HIGH);
     sprites_end();
 }
+
+#endif

@@ -9,6 +9,7 @@ static struct Slot *enter(const struct Batch *b, u32 i)
     struct Slot *slot = (struct Slot *)(b->slots + b->stride * i);
     current_levels = b->levels;
     current_world = &slot->game;
+    view_enter(b, slot);
     return slot;
 }
 
@@ -21,6 +22,14 @@ static const struct Route *route_of(const struct Batch *b)
 u32 slot_size(u32 columns)
 {
     return (u32)__builtin_offsetof(struct Slot, game.map) + columns * MAP_ROWS;
+}
+
+/* One frame of the game: what its picture needs, then the next state of the world. */
+static void advance(const struct Batch *b, u8 pad)
+{
+    view_frame(b, 0);
+    level_step(pad);
+    view_moved();
 }
 
 /* Begin an episode where the world is. */
@@ -43,7 +52,9 @@ void slot_load(const struct Batch *b, u32 i, u32 level)
     world.score = 0;
     level_load(level);
     publish();
-    level_step(0);
+    view_start();
+    view_frame(b, 1);
+    advance(b, 0);
     slot_begin(b, i);
 }
 
@@ -54,9 +65,18 @@ s32 slot_hold(const struct Batch *b, u32 i, u8 pad, s32 frames)
     s32 played;
     enter(b, i);
     for (played = 0; played < frames && !world.ended && !world.player.dead; played++)
-        level_step(pad);
+        advance(b, pad);
     publish();
+    view_frame(b, 1);
     return played;
+}
+
+/* Make the picture of a world whose memory came without one: it shows the world as it is. */
+void slot_redraw(const struct Batch *b, u32 i)
+{
+    enter(b, i);
+    view_start();
+    view_frame(b, 1);
 }
 
 /* How many levers are pulled: the map differs with them. */
@@ -77,7 +97,7 @@ static u32 draw(u64 *state)
 
 /* One timestep of the world that `slot` holds, as the contest's environment plays it: the emulator
    shows the numbers of a frame, then the game computes the next one. Returns the reward. */
-static double play(struct Slot *slot, u8 pad, u8 repeat)
+static double play(const struct Batch *b, struct Slot *slot, u8 pad, u8 repeat)
 {
     struct Vars *v = &world.vars;
     u32 progress = v->progress, time_left = v->time_left;
@@ -87,9 +107,12 @@ static double play(struct Slot *slot, u8 pad, u8 repeat)
         publish();
         if (v->level_end || v->lives < lives) {
             slot->over = v->level_end ? FINISHED : DIED;
+            view_frame(b, 1);
             break;
         }
-        level_step(i ? pad : first);
+        if (i == FRAME_SKIP - 1)
+            view_frame(b, 1);
+        advance(b, i ? pad : first);
     }
     slot->held = pad;
     slot->fresh = 0;
@@ -112,7 +135,7 @@ static void step(const struct Batch *b, u32 i, u8 pad, const u8 *repeats)
         return;
     if (!slot->fresh)
         repeat = repeats ? repeats[i] : draw(&b->random[i]) < b->sticky;
-    reward = play(slot, pad, repeat);
+    reward = play(b, slot, pad, repeat);
     slot->score += reward;
     slot->length++;
     slot->idle++;
@@ -155,7 +178,9 @@ void batch_step(const struct Batch *b, const u8 *pads, const u8 *repeats, u8 res
         if (restart && b->over[i]) {
             const struct Slot *start = (const struct Slot *)(b->starts + b->stride * i);
             u32 columns = b->levels[start->game.level].columns;
-            __builtin_memcpy(b->slots + b->stride * i, start, slot_size(columns));
+            u8 *to = b->slots + b->stride * i;
+            __builtin_memcpy(to, start, slot_size(columns));
+            __builtin_memcpy(to + b->view, (const u8 *)start + b->view, b->stride - b->view);
         }
         if (out)
             observe_one(b, i, out + (u64)size * i);

@@ -58,6 +58,9 @@ struct Batch {
     u32 count;
     u32 sticky; /* probability that the last pad is held for a frame longer, in 1/2^32 */
     u32 time_limit, patience; /* timesteps */
+    /* with frames */
+    const u16 *clocks; /* for each level: the animations' clock at its start */
+    u64 view;          /* where in a slot's row its View begins; `stride` without frames */
 };
 
 /* guide.c */
@@ -68,5 +71,18 @@ u8 levers_pulled(const struct Route *route);
 /* observe.c */
 u32 observation_size(void);
 void observe(const struct Route *route, const struct Slot *slot, u32 time_limit, float *out);
+
+/* view.c: with frames, the pictures follow the worlds */
+#ifdef FRAMES
+void view_enter(const struct Batch *b, struct Slot *slot);
+void view_start(void);
+void view_moved(void);
+void view_frame(const struct Batch *b, u8 shown);
+#else
+static inline void view_enter(const struct Batch *b, struct Slot *slot) { (void)b, (void)slot; }
+static inline void view_start(void) {}
+static inline void view_moved(void) {}
+static inline void view_frame(const struct Batch *b, u8 shown) { (void)b, (void)shown; }
+#endif
 
 #endif

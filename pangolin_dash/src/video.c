@@ -1,7 +1,39 @@
-/* The video chip (VDP): set-up, and everything sent to it in the vertical blank. */
+/* The video chip (VDP): set-up, and everything sent to it in the vertical blank.
+
+   For other machines (HOST) only that is compiled which fills the buffers. They lie in a world's view
+   there, and screen.c shows them. */
 #include "video.h"
 #include "world.h"
 #include "pictures.h"
+
+#define QUEUE 96
+#define WINDOW_COLUMNS 23
+#define WINDOW_ROWS 16
+#define REDRAW_COLUMNS 2 /* a frame, after a teleport */
+
+void plane_jump(void);
+
+#ifdef HOST
+#include "view.h"
+#define sprite_table current_view->sprite_table
+#define sprite_count current_view->sprite_count
+#define scroll current_view->scroll
+#define scroll_y current_view->scroll_y
+#define player_frame current_view->player_frame
+#define plane_left current_view->plane_left
+#define plane_top current_view->plane_top
+#define redraw_column current_view->redraw_column
+#define current_zone world.zone
+
+void plane_fill(u16 plane, u16 value)
+{
+    u16 i;
+    (void)plane;
+    for (i = 0; i < PLANE_BLOCKS; i++)
+        current_view->plane[i] = (u8)value;
+}
+
+#else
 
 #define DATA (*(volatile u16 *)0xC00000)
 #define DATA32 (*(volatile u32 *)0xC00000)
@@ -10,7 +42,6 @@
 #define HV_COUNTER (*(volatile u16 *)0xC00008)
 
 #define WRITE_VRAM(address) (0x40000000UL | ((u32)((address) & 0x3FFF) << 16) | ((u32)(address) >> 14))
-#define QUEUE 96
 
 volatile u16 vblank_count;
 
@@ -28,12 +59,7 @@ static const u16 (*zone_blocks)[4];
 static u16 animation_clock;
 
 static s16 plane_left, plane_top; /* the window of blocks that plane A holds: 23 x 16 */
-#define WINDOW_COLUMNS 23
-#define WINDOW_ROWS 16
-#define REDRAW_COLUMNS 2 /* a frame, after a teleport */
 static s16 redraw_column;
-
-void plane_jump(void);
 
 static void set_register(u16 index, u16 value)
 {
@@ -144,11 +170,19 @@ void text(s16 column, s16 row, const char *string)
     }
 }
 
+#endif
+
 /* ---- plane A: the level scrolls through it ---- */
 
 /* One block: its place in plane A (64 x 32 cells) and its four cells, as two longs. */
 static void queue_cells(u16 offset, u8 block)
 {
+#ifdef HOST
+    if (current_view->queued == QUEUE)
+        return;
+    current_view->queued++;
+    current_view->plane[(offset >> 8) * PLANE_COLUMNS + (offset >> 2 & 31)] = block;
+#else
     const u32 *cells = (const u32 *)zone_blocks[block];
     struct Queued *q = next;
     if (q == queue + QUEUE)
@@ -157,6 +191,7 @@ static void queue_cells(u16 offset, u8 block)
     q->top = cells[0];
     q->bottom = cells[1];
     next = q + 1;
+#endif
 }
 
 static u8 outside(s16 column)
@@ -189,6 +224,9 @@ static void queue_row(s16 row)
 
 static void send_queue(void)
 {
+#ifdef HOST
+    current_view->queued = 0;
+#else
     const struct Queued *q;
     for (q = queue; q != next; q++) {
         CONTROL32 = q->where;
@@ -197,6 +235,7 @@ static void send_queue(void)
         DATA32 = q->bottom;
     }
     next = queue;
+#endif
 }
 
 /* Draw the whole window at once, while the display is off. */
@@ -324,6 +363,9 @@ void player_picture(u16 frame)
 /* Everything that changed, while the beam is off the screen. */
 void video_send(void)
 {
+#ifdef HOST
+    send_queue();
+#else
     const struct ZoneArt *art = &zone_art[current_zone];
     u16 i;
     dma(sprite_table, SPRITES, sprite_count << 2);
@@ -345,4 +387,5 @@ void video_send(void)
     DATA = scroll_y[0];
     DATA = scroll_y[1];
     send_queue();
+#endif
 }

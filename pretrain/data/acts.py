@@ -25,6 +25,8 @@ TRAINING_SEED = 1001
 """first seed of the generated acts to train in; the seeds follow one another"""
 FRESH_SEED = 2001
 """first seed of generated acts to evaluate in, which nothing is trained in"""
+MOVIES = "movies"
+"""folder beside a teacher's file with the movies of generated acts"""
 EFFORT = 200_000
 """button presses to try in the search for a route through a generated act"""
 
@@ -75,6 +77,18 @@ def generated_acts(first: int, seeds: int, folder: Path | None) -> Iterator[Know
             if folder is not None:
                 movie = _movie(act, folder / str(seed) / f"{act.name}.json")
             yield Known(act, f"{seed}/{act.name}", movie)
+
+
+def known_acts(text: str, seeds: int, folder: Path) -> list[Known]:
+    """The acts of a track: those of a level set, then generated ones of so many training seeds.
+
+    Args:
+        folder: keeps the movies of the generated acts.
+
+    Raises:
+        UsageError: the set holds a level of another game; a stored movie is damaged.
+    """
+    return [*acts_of_levels(text), *generated_acts(TRAINING_SEED, seeds, folder)]
 
 
 def _movie(act: Act, path: Path) -> Movie | None:

@@ -40,13 +40,16 @@ class Starts:
         worlds: Worlds,
         along: Sequence[np.ndarray | None],
         rng: np.random.Generator,
+        guided: float = GUIDED,
     ) -> None:
         """Give every world an act and an episode.
 
         Args:
             worlds: they have routes where `along` has states.
             along: for each act save-states along its route, uint8 (T, bytes), or None.
+            guided: share of the episodes whose observations show the route, where there is one.
         """
+        self.share_guided = guided
         self.worlds, self.rng = worlds, rng
         self._routed = [states is not None for states in along]
         self._first = np.empty((len(along), worlds.slots.shape[1]), np.uint8)
@@ -91,7 +94,7 @@ class Starts:
             whole = True
             act = rng.integers(len(self._first))
             state = self._first[act]
-        guided = bool(self._routed[act] and rng.random() < GUIDED)
+        guided = bool(self._routed[act] and rng.random() < self.share_guided)
         self.worlds.starts[world] = state
         header = view(self.worlds.starts[world : world + 1])
         for name in ("score", "length", "idle", "held", "over"):

@@ -1,4 +1,9 @@
-"""The controller stage: train C by PPO on all training levels at once, then save the bundle."""
+"""The controller stage: train C by PPO on all training levels at once, then save the bundle.
+
+With a teacher C first learns on-policy distillation (arXiv 1511.06295, 2306.13649): C plays, the
+teacher says for each state that C comes to how likely it would choose each action, and C minimises
+KL(teacher || C). Then PPO goes on with the same loss as an anchor (kickstarting, arXiv 1803.03835).
+"""
 
 from __future__ import annotations
 
@@ -9,13 +14,17 @@ import numpy as np
 import torch
 
 from agent import bundle
-from agent.learning.ppo import PPO, Rollout
+from agent.learning.ppo import PPO, Rollout, UpdateOptions
 from agent.models.actor import Models
 from pretrain.config import PretrainConfig
+from pretrain.data import acts
+from pretrain.imitation import Imitation
 from pretrain.loop import Loop
+from pretrain.native import NativeSampler
 from pretrain.sampler import Sampler
 from pretrain.stage import Seeds, Stage, choose_device, seed_of
 from pretrain.stages import collect, memory, world_model
+from pretrain.teacher import Teacher
 from retro_common.config import to_dict
 from retro_common.provenance import provenance
 from retro_contest import levels
@@ -27,9 +36,13 @@ RECENT = 10
 def stage(config: PretrainConfig) -> Stage:
     agent = to_dict(config.agent)
     base, inputs = world_model.identity(config)
+    training = to_dict(config.controller)
+    if config.controller.teacher is not None:
+        training["teacher"] = Teacher.sha256(config.controller.teacher)
+        training["generated_acts"] = config.teacher.generated
     settings = {
         "agent": {"controller": agent["controller"], "reward": agent["reward"]},
-        "controller": to_dict(config.controller),
+        "controller": training,
         "seed": config.seed,
         **base,
     }
@@ -64,11 +77,20 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
     settings, device = config.controller, choose_device(config.device)
     training_levels = levels.find(config.levels)
     models = build(config).to(device)
+    teacher = None if settings.teacher is None else Teacher.load(settings.teacher)
     models.vision.to(memory_format=torch.channels_last)
     models.controller.to(memory_format=torch.channels_last)
     ppo = PPO(models.controller, settings.ppo, seed_of(config.seed, Seeds.CONTROLLER, 1), device)
     length = max(1, settings.ppo.rollout_length // settings.envs)
     rollout = Rollout.of(config.agent, length, settings.envs)
+    parts = {"model": models.controller, "optimizer": ppo.optimizer}
+    imitation = None
+    if teacher is not None:
+        rollout.labels = torch.zeros(length, settings.envs, len(config.agent.actions))
+        imitation = Imitation(
+            models.controller, settings.ppo, seed_of(config.seed, Seeds.CONTROLLER, 4)
+        )
+        parts["imitation"] = imitation.optimizer
     threads = torch.get_num_threads()
     # Of each level the last whole episodes: levels with short ones must not outweigh the others.
     recent = [deque[float](maxlen=RECENT) for _ in training_levels]
@@ -81,17 +103,14 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
         unit="timesteps",
         track=config.track,
         carried=carried,
-        model=models.controller,
-        optimizer=ppo.optimizer,
+        **parts,
     ) as loop:
         sampler = loop.enter_context(
-            Sampler(
+            open_sampler(
+                config,
                 models,
-                training_levels,
-                settings.envs,
+                teacher,
                 seed=seed_of(config.seed, Seeds.CONTROLLER, 2, loop.first),
-                device=device,
-                draw_all=config.draw_all,
                 timesteps_per_level=carried["timesteps_per_level"],
             )
         )
@@ -101,9 +120,16 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
             # the other cores; while C learns, the emulators pause.
             torch.set_num_threads(1)
             for level, reward in sampler.play(rollout):
-                recent[level].append(reward)
+                if level < len(recent):  # not of a generated act
+                    recent[level].append(reward)
             torch.set_num_threads(threads)
-            metrics = ppo.update(rollout, min(1.0, timesteps / settings.timesteps))
+            share = min(1.0, timesteps / settings.timesteps)
+            # Without a teacher there are no labels that it could weigh.
+            pull = (1 - share) / max(1 - settings.imitation, 1e-9)
+            if imitation is not None and share <= settings.imitation:
+                metrics = imitation.update(rollout, share / settings.imitation)
+            else:
+                metrics = ppo.update(rollout, share, UpdateOptions(anchor_weight=pull))
             carried["timesteps_per_level"] = sampler.timesteps_per_level()
 
             scalars = {f"losses/{name}": value for name, value in metrics.items()}
@@ -118,7 +144,7 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
             loop.log(
                 scalars, f"mean reward {mean:.0f}, entropy {metrics['entropy']:.2f}", timesteps
             )
-    origin = bundle_origin(config, loop.done, [level.name for level in training_levels])
+    origin = bundle_origin(config, loop.done, [level.name for level in training_levels], teacher)
     bundle.save(models, config.out / "bundle", origin)
     # Without an episode since the work went on there is no mean, which is not a failure.
     known = mean if any(recent) else None
@@ -126,9 +152,46 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
     print(f"controller: mean reward {mean:.0f}; the bundle is in {config.out / 'bundle'}")
 
 
-def bundle_origin(config: PretrainConfig, timesteps: int, names: list[str]) -> dict[str, Any]:
+def open_sampler(
+    config: PretrainConfig,
+    models: Models,
+    teacher: Teacher | None,
+    *,
+    seed: int,
+    timesteps_per_level: dict[str, int],
+) -> Sampler | NativeSampler:
+    """The environments that C learns in: emulators, or beside a teacher native worlds."""
+    settings, device = config.controller, choose_device(config.device)
+    if teacher is not None:
+        assert settings.teacher is not None
+        known = acts.known_acts(
+            config.levels, config.teacher.generated, settings.teacher.parent / acts.MOVIES
+        )
+        return NativeSampler(
+            models, known, settings.envs, teacher=teacher, seed=seed, device=device
+        )
+    return Sampler(
+        models,
+        levels.find(config.levels),
+        settings.envs,
+        seed=seed,
+        device=device,
+        draw_all=config.draw_all,
+        timesteps_per_level=timesteps_per_level,
+    )
+
+
+def bundle_origin(
+    config: PretrainConfig, timesteps: int, names: list[str], teacher: Teacher | None
+) -> dict[str, Any]:
     """The origin that the bundle records."""
     collected = world_model.rollout_timesteps(config) or collect.collected_timesteps(config)
+    taught = {}
+    if teacher is not None and config.controller.teacher is not None:
+        taught = {
+            "teacher": {"sha256": Teacher.sha256(config.controller.teacher), **teacher.origin},
+            "generated_seeds": [acts.TRAINING_SEED + i for i in range(config.teacher.generated)],
+        }
     return {
         **provenance(),
         "seed": config.seed,
@@ -138,6 +201,7 @@ def bundle_origin(config: PretrainConfig, timesteps: int, names: list[str]) -> d
             "collect": collected if config.needs_world_model else 0,
             "controller": timesteps,
         },
+        **taught,
         "base": None if config.base is None else str(config.base),
         "pretraining": {
             "collect": to_dict(config.collect),

@@ -53,10 +53,8 @@ def stage(config: PretrainConfig) -> Stage:
 
 def known_acts(config: PretrainConfig) -> list[data.Known]:
     """The acts of this run's track: those of its level set, then generated ones."""
-    known = data.acts_of_levels(config.levels)
-    folder = config.out / "teacher" / "movies"
-    generated = data.generated_acts(data.TRAINING_SEED, config.teacher.generated, folder)
-    return [*known, *generated]
+    folder = config.out / "teacher" / data.MOVIES
+    return data.known_acts(config.levels, config.teacher.generated, folder)
 
 
 @dataclass
@@ -150,7 +148,7 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
     stride = LENGTH * settings.worlds
     training = PPOConfig(**{**vars(TRAINING), "minibatches": max(1, stride // MINIBATCH)})
     ppo = PPO(teacher, training, seed_of(config.seed, Seeds.TEACHER, 1), torch.device("cpu"))
-    rollout = Rollout(LENGTH, settings.worlds, size, 0, keep_frames=False)
+    rollout = Rollout(LENGTH, settings.worlds, size, 0)
     with Loop(
         work,
         settings.timesteps,

@@ -46,7 +46,7 @@ def test_what_was_saved_plays_the_same(tmp_path: Path) -> None:
         for _ in range(5):
             features = player.observe(frames)
             decision = player.act(features)
-            player.remember(features, decision.actions, np.array([False]))
+            player.remember(features, decision.actions, np.ones(1), np.array([False]))
         decisions.append(decision)
     assert all(torch.equal(a, b) for a, b in zip(*decisions, strict=True))
 

@@ -17,7 +17,7 @@ from agent.config import (
 )
 from agent.learning.ppo import PPO, Rollout, UpdateOptions, gae
 from agent.models.actor import Actor, Decision, Models
-from agent.models.controller import Controller, Features
+from agent.models.controller import Controller, Features, Proprioception
 
 CONFIG = AgentConfig(
     actions=("", "RIGHT", "LEFT"),
@@ -50,6 +50,9 @@ def test_advantages_are_those_of_the_definition() -> None:
             assert found[t, n].item() == pytest.approx(expected, abs=1e-4)
 
 
+CPU = torch.device("cpu")
+
+
 def contextual_bandit(controller: Controller, rollout: Rollout, seed: int) -> float:
     """One rollout in which the sign of z[0] says which action is right; returns its reward."""
     generator = torch.Generator().manual_seed(seed)
@@ -73,7 +76,7 @@ def test_it_learns_which_action_is_right() -> None:
     controller = Controller(CONFIG)
     config = PPOConfig(learning_rate=3e-3, entropy=0.0)
     ppo = PPO(controller, config, seed=0, device=torch.device("cpu"))
-    rollout = Rollout(32, 8, latent=16, hidden=5, keep_frames=False)
+    rollout = Rollout(32, 8, latent=16, hidden=5)
     rewards = []
     for update in range(15):
         rewards.append(contextual_bandit(controller, rollout, seed=update))
@@ -86,7 +89,7 @@ def test_a_broken_rollout_does_not_break_the_weights() -> None:
     torch.manual_seed(0)
     controller = Controller(CONFIG)
     ppo = PPO(controller, PPOConfig(), seed=0, device=torch.device("cpu"))
-    rollout = Rollout(8, 2, latent=16, hidden=5, keep_frames=False)
+    rollout = Rollout(8, 2, latent=16, hidden=5)
     contextual_bandit(controller, rollout, seed=0)
     rollout.rewards[3, 1] = float("nan")
     before = {name: value.clone() for name, value in controller.state_dict().items()}
@@ -119,7 +122,7 @@ def test_own_encoder_starts_as_vs_and_gets_gradients() -> None:
         decision = player.act(features)
         ended = np.zeros(2, bool)
         rollout.store(t, features, frames, decision, rng.normal(size=2), ended)
-        player.remember(features, decision.actions, ended)
+        player.remember(features, decision.actions, np.ones(2), ended)
     ppo = PPO(models.controller, PPOConfig(), seed=0, device=torch.device("cpu"))
     before = weight.clone()
     metrics = ppo.update(rollout, progress=0.0)
@@ -134,13 +137,13 @@ def test_ended_episodes_leave_no_memory() -> None:
     player = Actor(Models.build(CONFIG), envs=2, seed=0)
     frames = np.full((2, 64, 64, 3), 128, np.uint8)
     features = player.observe(frames)
-    player.remember(features, torch.tensor([0, 1]), np.array([False, True]))
+    player.remember(features, torch.tensor([0, 1]), np.ones(2), np.array([False, True]))
     assert player.state.h[0].abs().sum() > 0
     assert player.state.h[1].abs().sum() == 0 and player.state.c[1].abs().sum() == 0
 
 
 def filled_rollout(controller: Controller) -> Rollout:
-    rollout = Rollout(32, 4, latent=16, hidden=5, keep_frames=False)
+    rollout = Rollout(32, 4, latent=16, hidden=5)
     contextual_bandit(controller, rollout, seed=0)
     return rollout
 
@@ -185,6 +188,35 @@ def test_an_anchor_holds_the_policy() -> None:
     assert distance[1.0] < 0.3 * distance[0.0]
 
 
+def test_proprioception_is_the_last_rewards_and_actions() -> None:
+    own = Proprioception(envs=2, actions=3)
+    assert own.features().shape == (2, Proprioception.size(3))
+    nobody = np.array([False, False])
+    own.remember(torch.tensor([1, 2]), np.array([10.0, -20.0]), nobody)
+    own.remember(torch.tensor([0, 2]), np.array([30.0, 1000.0]), nobody)
+    rewards, actions = own.features().split([Proprioception.PAST, Proprioception.PAST * 3], dim=1)
+    torch.testing.assert_close(rewards[:, :3], torch.tensor([[3.0, 1, 0], [5, -2, 0]]))
+    actions = actions.view(2, Proprioception.PAST, 3)
+    assert actions[0, 0].tolist() == [1, 0, 0] and actions[0, 1].tolist() == [0, 1, 0]
+    own.remember(torch.tensor([0, 0]), np.zeros(2), np.array([True, False]))
+    assert own.features()[0].abs().sum() == 0 and own.features()[1].abs().sum() > 0
+
+
+def test_labels_hold_the_policy_as_an_anchor_does() -> None:
+    torch.manual_seed(0)
+    controller = Controller(CONFIG)
+    features = (rollout := filled_rollout(controller)).features(torch.arange(128), CPU)
+    teacher = Controller(CONFIG)
+    with torch.no_grad():
+        rollout.labels = (5 * teacher(features)[0]).log_softmax(1).view(32, 4, -1)
+    rollout.rewards.zero_()
+    ppo = PPO(controller, PPOConfig(epochs=60, learning_rate=3e-3, clip=10.0), 0, CPU)
+    before = ppo.update(rollout, 1.0, UpdateOptions(anchor_weight=100.0))["anchor"]
+    ppo.update(rollout, 0.0, UpdateOptions(anchor_weight=100.0))
+    after = ppo.update(rollout, 1.0, UpdateOptions(anchor_weight=100.0))["anchor"]
+    assert after < 0.3 * before
+
+
 def moved_by_noise(least_spread: float) -> float:
     """Mean squared change of the policy's log-probabilities by a rollout of noise that follows
     rollouts with real rewards."""
@@ -192,7 +224,7 @@ def moved_by_noise(least_spread: float) -> float:
     controller = Controller(CONFIG)
     config = OnlineConfig(least_spread=least_spread, entropy=0.0, learning_rate=1e-3)
     ppo = PPO(controller, config, seed=0, device=torch.device("cpu"))
-    rollout = Rollout(32, 8, latent=16, hidden=5, keep_frames=False)
+    rollout = Rollout(32, 8, latent=16, hidden=5)
     for update in range(3):
         contextual_bandit(controller, rollout, seed=update)
         ppo.update(rollout, progress=0.0)

@@ -63,7 +63,7 @@ def test_m_watches_real_frames_first_as_the_player_does(models: Models) -> None:
     for frame, action in zip(FRAMES, [*actions, 0], strict=True):
         features = player.observe(frame[None])
         h = features.h
-        player.remember(features, torch.tensor([action]), np.array([False]))
+        player.remember(features, torch.tensor([action]), np.zeros(1), np.array([False]))
     torch.testing.assert_close(env.state.h, h, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(env.z, features.z, rtol=1e-5, atol=1e-6)
 

@@ -177,7 +177,7 @@ def sampled(length: int, envs: int) -> tuple[Models, Sampler, Rollout]:
     models = Models.build(AGENT)
     levels = contest_levels.find("pangolin-train")
     sampler = Sampler(models, levels, envs, seed=3, device=CPU)
-    rollout = Rollout(length, envs, 16, 5, keep_frames=False)
+    rollout = Rollout(length, envs, 16, 5)
     with sampler:
         sampler.play(rollout)
     return models, sampler, rollout

@@ -117,7 +117,7 @@ def test_rollouts_hold_what_the_teacher_saw_and_did(known: list[data.Known]) -> 
     size = course_.worlds.observation_size
     torch.manual_seed(0)
     teacher = Teacher(size, ("", "RIGHT", "RIGHT B"))
-    rollout = Rollout(stage.LENGTH, 8, size, 0, keep_frames=False)
+    rollout = Rollout(stage.LENGTH, 8, size, 0)
     stage.play(course_, teacher, rollout, torch.Generator().manual_seed(0))
     log_probs, values = teacher.label(rollout.z.flatten(0, 1).numpy())
     chosen = np.take_along_axis(log_probs, rollout.actions.reshape(-1, 1).numpy(), axis=1)
