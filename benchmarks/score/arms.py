@@ -13,7 +13,7 @@ import json
 import shlex
 import shutil
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pydantic
 import torch
@@ -27,6 +27,7 @@ from retro_common.errors import UsageError
 from retro_common.provenance import provenance
 
 PLACEHOLDER = "{bundle}"
+NUMBER = "{pretraining}"
 Name = Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]*$")]
 
 
@@ -42,6 +43,9 @@ class Arm:
     the same values as in `python -m retro_contest evaluate`"""
     bundle: Path | None = None
     """pretrained bundle; while it is missing, the arm is skipped"""
+    pretrainings: Positive = 1
+    """so many bundles, from one pretraining each: `{pretraining}` in `bundle` stands for 0, 1, ...,
+    and the run with seed s plays number s modulo this. Intervals then cover pretrainings, too"""
     untrained: AgentConfig | None = None
     """in place of `bundle`: an untrained one of this configuration, its weights drawn from the
     seed of each run"""
@@ -50,6 +54,9 @@ class Arm:
     variant_of: Name | None = None
     """the arm that this one differs from in one part and is compared with; a variant has a group of
     its own in the bar chart, and no learning curve"""
+    track: Literal["strict", "open", "both"] = "strict"
+    """pretrained on the 13 training acts only, or on generated ones, too; `both` for agents that
+    are not pretrained"""
     label: str | None = None
     """name in README.md's short table; without it the arm is not in that table"""
 
@@ -100,6 +107,8 @@ def check(config: ScoreConfig) -> None:
             raise UsageError(f"arms.{name}: `bundle` and `untrained` exclude each other")
         if arm.online and arm.bundle is None:
             raise UsageError(f"arms.{name}: `online` changes a `bundle`, and there is none")
+        if (arm.pretrainings > 1) != (NUMBER in str(arm.bundle)):
+            raise UsageError(f"arms.{name}: {NUMBER} in `bundle` and `pretrainings` go together")
         has_bundle = arm.bundle is not None or arm.untrained is not None
         if has_bundle != (PLACEHOLDER in arm.agent):
             raise UsageError(
@@ -107,9 +116,20 @@ def check(config: ScoreConfig) -> None:
             )
 
 
-def missing(arm: Arm) -> bool:
-    """Whether the arm needs a bundle that does not exist."""
-    return arm.bundle is not None and not (arm.bundle / bundle.CONFIG).exists()
+def bundle_of(arm: Arm, seed: int) -> Path | None:
+    """The bundle that the run with this seed plays."""
+    if arm.bundle is None:
+        return None
+    return Path(str(arm.bundle).replace(NUMBER, str(seed % arm.pretrainings)))
+
+
+def missing(arm: Arm) -> Path | None:
+    """The first bundle that the arm needs and that does not exist."""
+    for number in range(arm.pretrainings):
+        path = bundle_of(arm, number)
+        if path is not None and not (path / bundle.CONFIG).exists():
+            return path
+    return None
 
 
 def contestant(name: str, arm: Arm, seed: int, work: Path) -> Contestant:
@@ -119,17 +139,20 @@ def contestant(name: str, arm: Arm, seed: int, work: Path) -> Contestant:
         UsageError: the bundle is damaged, or a setting of `online` is invalid.
     """
     settings: dict[str, Any] = {"arm": name, "agent": arm.agent, "untrained": None, "bundle": None}
-    if arm.bundle is None and arm.untrained is None:
+    if arm.pretrainings > 1:
+        settings["pretrainings"] = arm.pretrainings
+    path = bundle_of(arm, seed)
+    if path is None and arm.untrained is None:
         return Contestant(name, arm.agent, settings, None)
     if arm.untrained is not None:
         settings["untrained"] = to_dict(arm.untrained)
         folder = _build(arm.untrained, seed, work / name / f"untrained-{seed}")
     else:
-        folder = _copy(arm.bundle, work / name, arm.online)
+        folder = _copy(path, work / name, arm.online)
     manifest = bundle.load(folder)[1]  # checks the weights, too
     settings["bundle"] = identity(folder)
     origin = {
-        "path": None if arm.bundle is None else arm.bundle.as_posix(),
+        "path": None if path is None else path.as_posix(),
         "weights": {part: weight.sha256 for part, weight in manifest.weights.items()},
         "agent": to_dict(manifest.agent),
         "commit": manifest.origin.get("commit"),

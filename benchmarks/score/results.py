@@ -166,8 +166,13 @@ def randomness(runs: Iterable[StoredRun]) -> str:
 def mixture(runs: Iterable[StoredRun]) -> str | None:
     """Why the runs of an arm are not of one and the same agent; None where they are."""
     first: dict[str, Any] | None = None
+    bundles: dict[int, str] = {}
     for run in runs:
         config = dict(run["config"])
+        if (pretrainings := config.get("pretrainings", 1)) > 1:
+            number, bundle_played = config["seed"] % pretrainings, config.pop("bundle")
+            if bundles.setdefault(number, bundle_played) != bundle_played:
+                return f"pretraining {number} was {bundles[number][:12]}, now {bundle_played[:12]}"
         for key in ("game", "rom_sha1", "state", "state_sha1", "seed"):
             config.pop(key)
         if config["untrained"] is not None:

@@ -58,8 +58,8 @@ def chosen_arms(names: str, config: ScoreConfig) -> list[str]:
             )
     playable = []
     for name in dict.fromkeys(wanted):
-        if missing(config.arms[name]):
-            print(f"skipped: {name}: no bundle in {config.arms[name].bundle}", flush=True)
+        if path := missing(config.arms[name]):
+            print(f"skipped: {name}: no bundle in {path}", flush=True)
         else:
             playable.append(name)
     return playable
@@ -130,7 +130,7 @@ def plan(
         for level in played_on:
             for name in arms:
                 arm = config.arms[name]
-                key = name, seed if arm.untrained is not None else 0
+                key = name, seed if arm.untrained is not None else seed % arm.pretrainings
                 if key not in known:
                     known[key] = contestant(name, arm, seed, work)
                 place = work / name / f"{level.state}-{seed}"

@@ -20,6 +20,8 @@ Runs = list[score_results.StoredRun]
 SUMMARY = "summary.json"
 EARLY = 150_000
 """first timesteps, in which an agent that learns is compared with itself without learning"""
+LENGTH_POINTS = 9000
+"""points for a level's whole length; its end pays a bonus for the time"""
 PARTS = 4
 """equal parts of the budget, or of its first EARLY timesteps, for that comparison"""
 
@@ -62,6 +64,7 @@ def summarise(results: Path, config: ScoreConfig) -> dict[str, Any]:
         "arms": {name: arms[name] for name in names},
         "comparisons": [comparisons[name] for name in names if name in comparisons],
         "by_timesteps": {str(timesteps): setting for timesteps, setting in settings.items()},
+        "tracks": {track: _track(settings, config, track) for track in ("strict", "open")},
         "mixed": mixed,
         "intervals": "95% stratified bootstrap, percentiles of "
         f"{statistics.RESAMPLES} resamples of the runs within each level",
@@ -116,7 +119,9 @@ def entry(runs: Runs, timesteps: int) -> dict[str, Any]:
         "iqm": float(statistics.interquartile_mean(arrays)),
         "iqm_ci95": statistics.interval(arrays, statistics.interquartile_mean),
         "per_level": {level: float(of.mean()) for level, of in scores.items()},
+        "finish_share": finish_share(runs),
         "runs": len(runs),
+        "pretrainings": len({run["config"]["bundle"] for run in runs if run["config"]["bundle"]}),
         "randomness": score_results.randomness(runs),
         "scores": {level: of.tolist() for level, of in scores.items()},
         "timesteps": timesteps,
@@ -139,6 +144,26 @@ def entry(runs: Runs, timesteps: int) -> dict[str, Any]:
         "played": [min(run["started"] for run in runs), max(run["started"] for run in runs)],
         "codes": sorted({run["code"] for run in runs}),
     }
+
+
+def finish_share(runs: Runs) -> float:
+    """Share of the episodes that reached the level's end: they have all points of its length."""
+    rewards = [reward for run in runs for reward in run["episodes"]["reward"]]
+    return float(np.mean([reward >= LENGTH_POINTS for reward in rewards])) if rewards else 0.0
+
+
+def _track(
+    settings: Mapping[int, dict[str, Any]], config: ScoreConfig, track: str
+) -> dict[str, dict[str, Any]]:
+    """The arms of a track by budget, without the track in their names."""
+    taken = ("mean", "ci95", "finish_share", "per_level", "runs", "pretrainings")
+    tables: dict[str, dict[str, Any]] = {}
+    for timesteps, setting in settings.items():
+        for name, value in setting["arms"].items():
+            if name in config.arms and config.arms[name].track in (track, "both"):
+                table = tables.setdefault(str(timesteps), {})
+                table[name.removesuffix(f"-{track}")] = {key: value[key] for key in taken}
+    return tables
 
 
 def by_level(runs: Iterable[dict[str, Any]]) -> dict[str, np.ndarray]:

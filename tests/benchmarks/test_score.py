@@ -197,6 +197,40 @@ def test_a_changed_bundle_is_refused_or_replayed_but_never_mixed(played, tmp_pat
     assert list(summary["arms"]) == ["hold-right"]
 
 
+def test_several_pretrainings_are_one_arm_and_a_row_of_its_track(tmp_path):
+    for number in (0, 1):
+        make_bundle(tmp_path / f"tiny-{number}", seed=number)
+    arms = {
+        "world-model-open": {
+            "agent": AGENT,
+            "bundle": str(tmp_path / "tiny-{pretraining}"),
+            "pretrainings": 2,
+            "track": "open",
+        },
+    }
+    args = arguments(tmp_path, arms)
+    assert run(dataclasses.replace(args, seeds=2)) == 0
+    lines = list(stored(tmp_path).values())
+    assert [line["seed"] for line in lines] == [0, 1]
+    paths = [Path(line["bundle"]["path"]).name for line in lines]
+    assert paths == ["tiny-0", "tiny-1"]
+    tracks = json.loads((tmp_path / "results/summary.json").read_text())["tracks"]
+    assert tracks["strict"] == {}
+    row = tracks["open"]["130"]["world-model"]
+    assert (row["runs"], row["pretrainings"]) == (2, 2)
+    assert 0 <= row["finish_share"] <= 1 and row["per_level"].keys() == {LEVEL}
+    # Another bundle in place of one of the two makes the arm a mixture, and is refused.
+    make_bundle(tmp_path / "tiny-1", seed=5)
+    with pytest.raises(UsageError, match="bundle was"):
+        run(dataclasses.replace(args, seeds=2))
+
+
+def test_pretrainings_without_a_number_are_refused(tmp_path):
+    arms = {"a": {"agent": AGENT, "bundle": str(tmp_path), "pretrainings": 2}}
+    with pytest.raises(UsageError, match=r"\{pretraining\} in `bundle` and `pretrainings`"):
+        run(arguments(tmp_path, arms))
+
+
 def test_an_untrained_bundle_is_drawn_from_the_seed_of_each_run(tmp_path):
     config = score.load(arguments(tmp_path, {"scratch": {"agent": AGENT, "untrained": UNTRAINED}}))
     arm = config.arms["scratch"]
