@@ -121,7 +121,7 @@ def entry(runs: Runs, timesteps: int) -> dict[str, Any]:
         "per_level": {level: float(of.mean()) for level, of in scores.items()},
         "finish_share": finish_share(runs),
         "runs": len(runs),
-        "pretrainings": len({run["config"]["bundle"] for run in runs if run["config"]["bundle"]}),
+        "pretrainings": _pretrainings(runs),
         "randomness": score_results.randomness(runs),
         "scores": {level: of.tolist() for level, of in scores.items()},
         "timesteps": timesteps,
@@ -144,6 +144,12 @@ def entry(runs: Runs, timesteps: int) -> dict[str, Any]:
         "played": [min(run["started"] for run in runs), max(run["started"] for run in runs)],
         "codes": sorted({run["code"] for run in runs}),
     }
+
+
+def _pretrainings(runs: Runs) -> int:
+    """How many pretrained bundles the runs played with."""
+    configs = [run["config"] for run in runs if run["config"]["untrained"] is None]
+    return len({config["bundle"] for config in configs if config["bundle"] is not None})
 
 
 def finish_share(runs: Runs) -> float:
