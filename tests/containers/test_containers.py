@@ -15,9 +15,9 @@ import pytest
 from container_kit import HERE, ROOT, docker, hostile, leftovers
 
 from retro_common.errors import UsageError
-from retro_contest.doctor.engine import examine
 from retro_contest.containers import engine
 from retro_contest.containers.runner import ContainerRunner
+from retro_contest.doctor.engine import examine
 from retro_contest.levels import find
 from retro_contest.rules import Rules
 from retro_contest.runs.evaluate import Evaluation, evaluate
