@@ -18,6 +18,8 @@ from retro_common.provenance import INSTALLED, ROOT, git_commit, versions
 from retro_contest.doctor.findings import Line, Needs, Problem, line
 from retro_contest.rom_files import own_roms
 
+CGROUP = Path("/sys/fs/cgroup")
+"""the control group of this process, as a container sees it"""
 SHARED_BYTES = 8 << 20
 """what a vector environment shares with its processes, and more"""
 
@@ -116,7 +118,7 @@ def free_memory() -> float | None:
 
 def _cgroup(name: str) -> str:
     try:
-        return Path("/sys/fs/cgroup", name).read_text().strip()
+        return (CGROUP / name).read_text().strip()
     except OSError:
         return ""
 
