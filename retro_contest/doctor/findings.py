@@ -34,7 +34,8 @@ class Needs:
 _TRAINING = ("torch", "safetensors", "zstandard", "tensorboard", "matplotlib")
 # Measured on 2 cores: the shipped agent with its server took 0.63 GB, PPO on pixels in 8 emulators
 # 0.94 GB; a recorded timestep takes 7.4 kB on the disk with its latents, and configs/pangolin.yaml
-# records 319,488. An agent's container may take 4 GB (`evaluate --memory`), two images and their layers 5 GB.
+# records 319,488. An agent's container may take 4 GB (`evaluate --memory`), two images and their
+# layers 5 GB.
 NEEDS: dict[str, Needs] = {
     "demo": Needs(memory=2, disk=1, cores=2, libraries=(*_TRAINING, "imageio_ffmpeg", "PIL")),
     "pretrain": Needs(memory=2, disk=4, cores=2, libraries=_TRAINING),

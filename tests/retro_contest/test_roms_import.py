@@ -6,11 +6,13 @@ import socket
 import struct
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from retro_common.errors import UsageError
 from retro_contest.cli.main import main
+from retro_contest.containers.options import of_server
 from retro_contest.emulator.game_files import GameFiles
 from retro_contest.levels import Level, check_playable, find, rom_file
 from retro_contest.rom_files import own_rom, own_roms, stable_retro_games
@@ -18,6 +20,8 @@ from retro_contest.roms import catalogue as known_roms
 from retro_contest.roms.catalogue import LOCKED_ON, LOWER, UPPER, catalogue
 from retro_contest.roms.importing import import_roms
 from retro_contest.roms.search import MOST_ROM, Search
+from retro_contest.rules import Rules
+from retro_contest.runs.match import Run
 from tests.retro_contest.rom_kit import integration, rom_of, sha1, smd, swapped, zipped
 
 ROM = rom_of("A GAME")
@@ -421,3 +425,20 @@ def test_every_game_of_the_level_sets_is_known():
             assert all(game in known.by_digest[digest] for digest in game.digests)
     for name in (LOWER, UPPER, LOCKED_ON, *known_roms.TITLES.values(), *known_roms.NEEDED):
         assert (stable_retro_games("stable") / name / "rom.sha").is_file()
+
+
+def test_a_container_gets_the_rom_from_wherever_it_lies(owner, level, tmp_path):
+    """The environment's image holds no ROM: the level's files are mounted, and no others."""
+    (owner / "rom").write_bytes(ROM)
+    (level.folder / "rom.md").write_bytes(rom_of("ANOTHER"))
+    assert sentences([owner], [level])[0][0] == "imported"
+    run = Run(level, 0, tmp_path / "results", Rules())
+    mounts = of_server(run, 1000, SimpleNamespace(name="volume"))["mounts"]
+    files = {mount["Target"]: mount for mount in mounts if mount["Target"].startswith("/levels/")}
+    assert set(files) == {
+        f"/levels/{level.game}/{name}"
+        for name in (f"{level.state}.state", "contest.json", "data.json", "metadata.json",
+                     "scenario.json", "rom.md")
+    }  # fmt: skip
+    rom = files[f"/levels/{level.game}/rom.md"]
+    assert rom["Source"] == str(own_rom(sha1(ROM), level.game)) and rom["ReadOnly"]
