@@ -20,8 +20,6 @@ class Readiness:
     """of the level set"""
     missing: tuple[str, ...]
     """games without a ROM, or with a wrong one"""
-    needed: int
-    """number of games"""
     mend: str
     """the command that helps; nothing where all is here"""
 
@@ -68,4 +66,4 @@ def _of(name: str, games: list[Game], known: Catalogue, option: str) -> Readines
         if not makeable:
             then = f", then {mend}" if any(game.changed for game in missing) else ""
             mend = f"retro-contest roms import PATH{option}{then}"
-    return Readiness(name, tuple(game.name for game in missing), len(games), mend)
+    return Readiness(name, tuple(game.name for game in missing), mend)
