@@ -61,7 +61,9 @@ def test_a_machine_that_can_evaluate(capsys, tmp_path):
     assert not own_roms().exists(), "nothing is changed"
 
 
-def test_a_machine_that_cannot_host_says_why(capsys, monkeypatch):
+def test_a_machine_that_cannot_host_says_why(capsys, monkeypatch, tmp_path):
+    (tmp_path / "torch.py").write_text("raise ImportError")  # hosts need none
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setenv("DOCKER_HOST", "")
     found = by_subject(check_engine("retro-contest-environment", "", needed=True))
     if not found["engine"].good:  # where an engine answers, tests/containers looks at it
@@ -177,17 +179,40 @@ def test_the_memory_and_cores_of_a_control_group(monkeypatch, tmp_path):
 # --- the GPU ---
 
 
-def test_torch_without_a_gpu_and_with_one_that_it_cannot_use(tmp_path, monkeypatch):
-    torch = pytest.importorskip("torch")
-    if torch.cuda.is_available():
-        assert "sees" in check_torch()
-        return
+TORCH = """
+__version__ = "9.9"
+class version: cuda = {cuda!r}
+class cuda:
+    device_count = lambda: {count}
+    get_device_name = lambda number: "A GPU"
+def ones(*_, **__): return ones
+ones.sum = lambda: ones
+ones.item = lambda: 8
+"""
+
+
+@pytest.mark.parametrize(
+    ("cuda", "count", "driver", "says"),
+    [
+        (None, 0, False, "torch 9.9, no GPU: networks train on the CPU"),
+        ("13.0", 1, True, "torch 9.9 sees A GPU"),
+        (None, 0, True, "this machine has NVIDIA's driver, but torch 9.9 is a build for the CPU"),
+        ("13.0", 0, True, "this machine has NVIDIA's driver, but torch 9.9 cannot use it"),
+    ],
+)
+def test_a_gpu_as_torch_sees_it(cuda, count, driver, says, tmp_path, monkeypatch):
+    """No machine of the tests has one: a small module stands in for torch."""
+    (tmp_path / "torch.py").write_text(TORCH.format(cuda=cuda, count=count))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert check_torch() == f"torch {torch.__version__}, no GPU: networks train on the CPU"
-    program(tmp_path, "nvidia-smi")
-    with pytest.raises(findings.Problem, match="has NVIDIA's driver, but torch") as problem:
-        check_torch()
-    assert "CUDA" in problem.value.mend
+    if driver:
+        program(tmp_path, "nvidia-smi")
+    if driver and not count:
+        with pytest.raises(findings.Problem) as problem:
+            check_torch()
+        assert str(problem.value) == says and "CUDA" in problem.value.mend
+    else:
+        assert check_torch() == says
 
 
 @pytest.mark.parametrize(
