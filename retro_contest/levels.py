@@ -2,7 +2,7 @@
 
 `levels.yaml` beside this file names the level sets and is the only place that knows which levels
 are for training and which are held out. A game's *integration folder* holds its save-states, its
-scenario and its ROM; it lies inside stable-retro, or in a custom folder.
+scenario and most often its ROM; it lies inside stable-retro, or in a custom folder.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import difflib
 import functools
 import hashlib
-import importlib.util
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -20,6 +19,15 @@ from typing import Any, NoReturn
 from retro_common.config import read_yaml
 from retro_common.errors import UsageError
 from retro_common.text import shown
+from retro_contest.rom_files import (
+    SOURCES,
+    digest,
+    find_rom,
+    is_changed,
+    sources,
+    stable_retro_games,
+    wanted,
+)
 
 LEVELS_FILE = Path(__file__).with_name("levels.yaml")
 SPLITS = ("train", "validation", "test")
@@ -77,15 +85,6 @@ class LevelSet:
     do"""
     benchmark: str = ""
     """name of the frozen benchmark that these hashes are; nothing if it is none"""
-
-
-def stable_retro_games(kind: str) -> Path:
-    """stable-retro's folder of integration folders; `kind` is `stable` or `contrib`."""
-    # Found without importing it: the import would load the emulator library, only to list names.
-    spec = importlib.util.find_spec("stable_retro")
-    if spec is None or spec.origin is None:
-        raise UsageError("stable-retro is not installed: pip install -r requirements.txt")
-    return Path(spec.origin).parent / "data" / kind
 
 
 def load_sets(path: Path = LEVELS_FILE) -> dict[str, LevelSet]:
@@ -148,34 +147,38 @@ def states(folder: Path) -> list[str]:
 
 
 def rom_file(level: Level) -> Path | None:
-    """The game's ROM, or None where it is missing."""
-    other = {".sha", ".delta", ".json"}
-    roms = [rom for rom in sorted(level.folder.glob("rom.*")) if rom.suffix not in other]
-    return roms[0] if roms else None
+    """The game's ROM, or None where it is missing; see `retro_contest.rom_files.find_rom`."""
+    return find_rom(level.folder)
 
 
 def check_playable(levels: Iterable[Level], path: Path = LEVELS_FILE) -> None:
-    """Raise UsageError for the first level whose files are missing or are others than they should.
+    """Raise UsageError if files of a level are missing or are others than they should.
 
     A ROM must be the one that the game's `rom.sha` names, if it has that file; the files of a level
     of a set with hashes must be those that the set was made with. For a missing ROM the message
-    says which one it is (name and SHA-1) and how to import it.
+    says which one it is (name and SHA-1) and how to get it here, and it names all games without.
 
     Args:
         path: the file with the level sets.
     """
     sets = _known_sets(path, path.stat().st_mtime_ns) if path.exists() else {}
+    missing: dict[str, Level] = {}
     for level in levels:
         if not (level.folder / f"{level.state}.state").is_file():
             _unknown_state(level.game, level.state, level.folder)
         rom = rom_file(level)
         if rom is None:
-            raise UsageError(_missing_rom(level))
-        _check_imported(level, rom)
+            missing.setdefault(level.game, level)
+            continue
+        check_rom(level, rom)
         for level_set in sets.values():
             hashes = dict(level_set.hashes).get(level.game)
             if hashes is not None and level in level_set.levels:
                 _check_hashes(level_set.name, level, hashes, rom)
+    if missing:
+        first, *others = missing.values()
+        also = f" (and no ROM for {', '.join(level.game for level in others)})" if others else ""
+        raise UsageError(missing_rom(first) + also)
 
 
 def hashes_of(levels: Iterable[Level]) -> dict[str, dict[str, object]]:
@@ -188,7 +191,7 @@ def hashes_of(levels: Iterable[Level]) -> dict[str, dict[str, object]]:
     for level in levels:
         rom = rom_file(level)
         if rom is None:
-            raise UsageError(_missing_rom(level))
+            raise UsageError(missing_rom(level))
         content = {"rom": sha256(rom), "rules": rules_hash(level.folder), "states": {}}
         game = found.setdefault(level.game, content)
         game["states"][level.state] = sha256(level.folder / f"{level.state}.state")
@@ -228,8 +231,7 @@ def sha256(file: Path) -> str:
         UsageError: the file cannot be read.
     """
     try:
-        status = file.stat()
-        return _digest("sha256", file, status.st_ino, status.st_size, status.st_mtime_ns)
+        return digest("sha256", file)
     except OSError as error:
         raise UsageError(f"cannot read {file}: {error.strerror}") from None
 
@@ -239,30 +241,23 @@ def sha1(file: Path) -> str:
     return hashlib.sha1(file.read_bytes()).hexdigest()
 
 
-@functools.lru_cache(maxsize=1024)
-def _digest(name: str, file: Path, *_identity: int) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, name).hexdigest()
-
-
 @functools.lru_cache(maxsize=8)
 def _known_sets(path: Path, _changed: int) -> dict[str, LevelSet]:
     return load_sets(path)
 
 
-def _check_imported(level: Level, rom: Path) -> None:
-    """The ROM must be the one that stable-retro's own hash file names."""
-    try:
-        wanted = (level.folder / "rom.sha").read_text().split()
-    except (OSError, UnicodeDecodeError):
-        return
-    status = rom.stat()
-    identity = status.st_ino, status.st_size, status.st_mtime_ns
+def check_rom(level: Level, rom: Path) -> None:
+    """The ROM must be the one that the game's `rom.sha` names, where it has that file.
+
+    Raises:
+        UsageError: it is another one.
+    """
+    known = wanted(level.folder)
     # stable-retro hashes ROMs of the NES without their header.
-    if wanted and rom.suffix != ".nes" and _digest("sha1", rom, *identity) not in wanted:
+    if known and rom.suffix != ".nes" and digest("sha1", rom) not in known:
         raise UsageError(
             f"{rom} is another ROM than that of {level.game}: its SHA-1 is "
-            f"{_digest('sha1', rom, *identity)}, that in rom.sha is {' or '.join(wanted)}"
+            f"{digest('sha1', rom)}, that in rom.sha is {' or '.join(known)}"
         )
 
 
@@ -274,11 +269,11 @@ def _check_hashes(name: str, level: Level, hashes: GameHashes, rom: Path) -> Non
         (state, sha256(state), dict(hashes.states)[level.state]),
         (level.folder / "*.json", rules_hash(level.folder), hashes.rules),
     ]
-    for file, found, wanted in checks:
-        if found != wanted:
+    for file, found, expected in checks:
+        if found != expected:
             raise UsageError(
                 f"level set {name}: {file} is not what the set was made with: its SHA-256 is "
-                f"{found[:16]}..., the set has {wanted[:16]}..."
+                f"{found[:16]}..., the set has {expected[:16]}..."
             )
 
 
@@ -340,8 +335,8 @@ def _parse_hashes(
         assert isinstance(of_game, dict)
         if of_game["states"].keys() != known:
             raise UsageError(f"{where_game}: key 'states' must have the states of the set")
-        for digest in (of_game["rom"], of_game["rules"], *of_game["states"].values()):
-            if not (isinstance(digest, str) and re.fullmatch(r"[0-9a-f]{64}", digest)):
+        for text in (of_game["rom"], of_game["rules"], *of_game["states"].values()):
+            if not (isinstance(text, str) and re.fullmatch(r"[0-9a-f]{64}", text)):
                 raise UsageError(f"{where_game}: a SHA-256 is 64 digits 0-9 and a-f, in quotes")
         hashes = GameHashes(of_game["rom"], of_game["rules"], tuple(of_game["states"].items()))
         parsed.append((game, hashes))
@@ -441,7 +436,7 @@ def _of_file(file: Path, name: str, shipped: dict[str, LevelSet]) -> list[Level]
             if hashes is not None:
                 rom = rom_file(level)
                 if rom is None:
-                    raise UsageError(_missing_rom(level))
+                    raise UsageError(missing_rom(level))
                 _check_hashes(level_set.name, level, hashes, rom)
     return levels
 
@@ -462,19 +457,23 @@ def did_you_mean(text: str, known: Iterable[str]) -> str:
     return f"; did you mean '{close[0]}'?" if close else ""
 
 
-def _missing_rom(level: Level) -> str:
-    try:
-        hashes = (level.folder / "rom.sha").read_text().split()
-    except OSError:
-        hashes = []
-    which = f" with SHA-1 {' or '.join(hashes)}" if hashes else ""
-    message = f"no ROM for {level.game}: it needs the ROM{which}; "
-    if (level.folder / "rom.delta").is_file():
-        # The 2018 contests' own levels are changes (VCDIFF) to a Sonic ROM.
-        return message + (
-            f"make it from the original game's ROM with xdelta3 -d -s ORIGINAL.md "
-            f"{level.folder / 'rom.delta'} DIR/custom.md, then python -m stable_retro.import DIR"
+def missing_rom(level: Level) -> str:
+    """One line about a game whose ROM is missing: which one it is, and how to get it here."""
+    known = wanted(level.folder)
+    which = f" with SHA-1 {' or '.join(known)}" if known else ""
+    message = f"no ROM for {level.game}: it needs the ROM{which}"
+    own = level.integrations not in (None, stable_retro_games("contrib"))
+    option = f" --levels {level.folder}" if own else ""
+    get = f"retro-contest roms import PATH{option}"
+    if is_changed(level.folder):
+        source = sources(level.folder)
+        name = f"the ROM of {SOURCES.get(level.game, 'the original game')}"
+        origin = f"{name}, SHA-1 {' or '.join(source)}" if source else name
+        return (
+            f"{message}, made from {origin}: {get} with the folder of the original, "
+            f"then retro-contest roms patch{option}"
         )
-    if level.integrations is None:
-        return message + "import the ROMs in a folder with python -m stable_retro.import DIR"
-    return message + f"put it into {level.folder} as rom.md"
+    if own:
+        by_hash = f", or {get} with the folder that holds it" if known else ""
+        return f"{message}; put it into {level.folder} as rom.md{by_hash}"
+    return f"{message}; {get} with the folder that holds it"

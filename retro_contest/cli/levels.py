@@ -40,14 +40,14 @@ class Levels:
         return 0
 
     def _missing(self) -> list[str]:
-        """For each game whose ROM is missing: how to get it."""
+        """For each game whose ROM is missing or wrong: which one it needs, and how to get it."""
         lines: dict[str, str] = {}
         for level in find(self.levels):
-            if rom_file(level) is None:
+            if level.game not in lines:
                 try:
                     check_playable([level])
                 except UsageError as error:
-                    lines.setdefault(level.game, str(error))
+                    lines[level.game] = str(error)
         return list(lines.values())
 
     def _sets(self) -> Table:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 PROGRAM = "retro-contest"
 COMMANDS = (
-    *("new", "levels", "serve", "evaluate", "submit", "board", "film", "publish"),
+    *("new", "levels", "roms", "serve", "evaluate", "submit", "board", "film", "publish"),
     *("environment", "clean", "doctor"),
 )
 OURS = ("gym_remote", "pangolin_dash", "retro_common", "retro_contest")

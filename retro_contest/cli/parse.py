@@ -19,6 +19,7 @@ from retro_contest.cli.film import Film
 from retro_contest.cli.levels import Levels
 from retro_contest.cli.new import New
 from retro_contest.cli.publish import Publish
+from retro_contest.cli.roms import Roms
 from retro_contest.cli.serve import Serve
 from retro_contest.cli.submit import Submit
 
@@ -28,6 +29,7 @@ BUILDING = ("submit", "environment")
 Command = (
     Annotated[New, subcommand(name="new")]
     | Annotated[Levels, subcommand(name="levels")]
+    | Annotated[Roms, subcommand(name="roms")]
     | Annotated[Serve, subcommand(name="serve")]
     | Annotated[Evaluate, subcommand(name="evaluate")]
     | Annotated[Submit, subcommand(name="submit")]

@@ -141,11 +141,12 @@ def of_agent(
 
 
 def _level_mounts(level: Level) -> Iterator[Mount]:
-    """The files of this level and of no other, read-only. Its ROM may be a link to elsewhere."""
+    """The files of this level and of no other, read-only. Its ROM may lie or point elsewhere."""
     rom = rom_file(level)
-    for file in sorted(level.folder.iterdir()):
+    files = [file for file in sorted(level.folder.iterdir()) if file.stem != "rom"]
+    for file in files if rom is None else [*files, rom]:
         another_state = file.suffix == ".state" and file.stem != level.state
-        if file.is_file() and not another_state and (file.stem != "rom" or file == rom):
+        if file.is_file() and not another_state:
             yield Mount(
                 f"/levels/{level.game}/{file.name}",
                 str(file.resolve()),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from retro_common.errors import UsageError
-from retro_contest.levels import Level, check_playable
+from retro_contest.levels import Level, check_playable, rom_file
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,8 @@ class GameFiles:
 
     folder: Path
     """the game's integration folder, as an absolute path"""
+    rom: Path
+    """its ROM, in that folder or in a folder of the same name elsewhere"""
 
     @classmethod
     def of(cls, level: Level) -> GameFiles:
@@ -31,12 +33,14 @@ class GameFiles:
         if not (level.folder / "data.json").is_file():
             raise UsageError(f"unknown game '{level.game}': there is no {level.folder}/data.json")
         check_playable([level])
-        return cls(level.folder.resolve())
+        rom = rom_file(level)
+        assert rom is not None  # check_playable has looked
+        return cls(level.folder.resolve(), rom.absolute())
 
     @property
     def paths(self) -> list[str]:
-        """The folders to search."""
-        return [str(self.folder.parent)]
+        """The folders to search, that of the ROM first; it may hold nothing but ROMs."""
+        return list(dict.fromkeys(map(str, (self.rom.parent.parent, self.folder.parent))))
 
     @property
     def scenario(self) -> str:

@@ -497,7 +497,7 @@ def test_a_server_that_is_killed_is_not_the_agents_fault(tmp_path):
         (["board", "/nowhere/at/all"], "no folder"),
         (["board"], "at least one"),
         (["evalute"], "no command 'evalute'; did you mean 'evaluate'?"),
-        (["zzz"], "no command 'zzz': it has new, levels, serve, evaluate, submit, board"),
+        (["zzz"], "no command 'zzz': it has new, levels, roms, serve, evaluate, submit, board"),
         (["evaluate", *arguments(Path("README.md"), "random", 10)], "README.md is a file"),
         (["serve", "airstriker", "--socket=x", "--results=x", "--seed=-1"], "--seed must be"),
         *(

@@ -171,10 +171,14 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_a_missing_rom_is_named_with_the_way_to_get_it(folder):
-    with pytest.raises(UsageError, match=r"SHA-1 69e102855d.*python -m stable_retro\.import DIR"):
+    with pytest.raises(UsageError, match=r"SHA-1 69e102855d.*retro-contest roms import PATH"):
         check_playable(find("SonicTheHedgehog-Genesis-v0/GreenHillZone.Act1"))
-    with pytest.raises(UsageError, match=r"xdelta3 -d -s .*rom\.delta"):
+    with pytest.raises(UsageError) as error:
         check_playable(find("sonic-final-2018"))
+    text = str(error.value)
+    assert "made from the ROM of SonicTheHedgehog-Genesis-v0, SHA-1 69e102855d" in text
+    assert "then retro-contest roms patch (and no ROM for SonicTheHedgehogCustomCathy-Gen" in text
+    assert text.count("Genesis") == 5, "every game without a ROM is named"
     levels = find("mine", folder / "levels.yaml")
     with pytest.raises(UsageError, match=rf"put it into {levels[0].folder} as rom\.md"):
         check_playable(levels)

@@ -1,0 +1,1 @@
+"""`retro-contest doctor`: whether this machine can do what a person wants, and what mends it."""

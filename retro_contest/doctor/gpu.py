@@ -1,0 +1,57 @@
+"""The GPU as torch sees it. In a process of its own: nothing of the contest imports torch."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+
+from retro_contest.doctor.findings import Problem
+
+TIMEOUT = 120.0
+"""seconds; torch takes some to load"""
+PROGRAM = """
+import json, torch
+gpus = [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())]
+if gpus:
+    torch.ones(8, device="cuda").sum().item()
+print(json.dumps({"version": torch.__version__, "cuda": torch.version.cuda, "gpus": gpus}))
+"""
+
+
+def check_torch() -> str:
+    """torch's version and GPUs, in words.
+
+    Raises:
+        Problem: torch is missing or broken, or does not see the GPU that is there.
+    """
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=TIMEOUT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise Problem(f"torch takes longer than {TIMEOUT:g} s to load") from None
+    if done.returncode:
+        lines = done.stderr.split("\n")
+        why = next((words for words in reversed(lines) if words.strip()), "without a word")
+        if "No module named 'torch'" in why:
+            raise Problem("torch is not installed", "pip install -r requirements.txt")
+        raise Problem(f"torch cannot be used: {why}", "pip install --force-reinstall torch")
+    found = json.loads(done.stdout.splitlines()[-1])
+    text = f"torch {found['version']}"
+    if found["gpus"]:
+        return f"{text} sees {', '.join(found['gpus'])}"
+    if shutil.which("nvidia-smi"):
+        why = "is a build for the CPU" if found["cuda"] is None else "cannot use it"
+        raise Problem(
+            f"this machine has NVIDIA's driver, but {text} {why}",
+            "install the build of torch for CUDA (its site has the command), or update the driver",
+        )
+    return f"{text}, no GPU: networks train on the CPU"
