@@ -186,8 +186,9 @@ def bundle_origin(
 ) -> dict[str, Any]:
     """The origin that the bundle records."""
     collected = world_model.rollout_timesteps(config) or collect.collected_timesteps(config)
-    taught = {}
+    taught, taught_for = {}, {}
     if teacher is not None and config.controller.teacher is not None:
+        taught_for = {"teacher": int(teacher.origin.get("timesteps", 0))}
         taught = {
             "teacher": {"sha256": Teacher.sha256(config.controller.teacher), **teacher.origin},
             "generated_seeds": [acts.TRAINING_SEED + i for i in range(config.teacher.generated)],
@@ -200,6 +201,7 @@ def bundle_origin(
         "pretraining_timesteps": {
             "collect": collected if config.needs_world_model else 0,
             "controller": timesteps,
+            **taught_for,
         },
         **taught,
         "base": None if config.base is None else str(config.base),

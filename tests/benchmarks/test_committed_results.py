@@ -17,8 +17,6 @@ ARMS = [
     "world-model-zero-shot",
     "untrained-memory",
     "untrained-memory-zero-shot",
-    "world-model-open",
-    "world-model-open-zero-shot",
     "joint-ppo-pixels",
     "jerk",
     "ppo-scratch-sb3",
