@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from retro_contest.server.accounts import Accounts
-from retro_contest.server.images import LocalAgents, NoRegistry, Registry
+from retro_contest.server.images import LocalAgents, Registry
 from retro_contest.server.jobs import Jobs
 from retro_contest.server.phases import Phases
+from retro_contest.server.registry.images import DockerRegistry
 from retro_contest.server.settings import Places, Settings, read_settings
 from retro_contest.server.standings import Standings
 from retro_contest.server.store import Store
@@ -75,9 +76,11 @@ def open_contest(data: Path, registry: Registry | None = None) -> Contest:
         jobs=jobs,
         phases=phases,
         standings=Standings(jobs, places),
-        registry=registry or _registry(settings),
+        registry=registry or _registry(settings, store, places),
     )
 
 
-def _registry(settings: Settings) -> Registry:
-    return LocalAgents(settings.agents) if settings.agents else NoRegistry()
+def _registry(settings: Settings, store: Store, places: Places) -> Registry:
+    if settings.agents:
+        return LocalAgents(settings.agents)
+    return DockerRegistry(store, places.registry, settings.address)

@@ -88,18 +88,3 @@ class LocalAgents:
             known = ", ".join(self._agents)
             raise UsageError(f"this trial contest has no agent {shown(tag)} (it has: {known})")
         return self._agents[name]
-
-
-class NoRegistry:
-    """A contest that has nothing to push to: accounts and board work, nothing is submitted."""
-
-    def credentials(self, account: Account) -> dict[str, str]:
-        raise UsageError(self.WHY)
-
-    def resolve(self, account: Account, tag: str) -> str:
-        raise UsageError(self.WHY)
-
-    def source(self, account: Account, tag: str, digest: str) -> Source:
-        raise UsageError(self.WHY)
-
-    WHY = "this contest has no registry that images can be pushed to: ask its host"

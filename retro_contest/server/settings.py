@@ -16,6 +16,7 @@ from retro_contest.rules import Rules
 from retro_contest.runs.results import make_folder
 
 Few = Annotated[int, pydantic.Field(ge=1, le=1000)]
+ADDRESS = r"^([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?)?$"
 AGENT_NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
 
 OPEN, FINAL = "open", "final"
@@ -25,6 +26,7 @@ DEFAULT = """\
 # The settings of this contest. The server reads them when it starts.
 # All keys: docs/host.md of the kit.
 name: Retro contest
+address: ""                 # HOST or HOST:PORT of the server for entrants; empty: where it listens
 open:                       # everybody sees these levels, scores and ranks
   levels: pangolin-test
   seeds: 2                  # runs per level: a rank needs two
@@ -76,6 +78,9 @@ class Settings:
 
     name: Annotated[str, pydantic.Field(min_length=1, max_length=200)] = "Retro contest"
     """of the contest, on its pages"""
+    address: Annotated[str, pydantic.Field(pattern=ADDRESS)] = ""
+    """`HOST` or `HOST:PORT` under which entrants reach the server, also to push images; empty for
+    the address that it listens at"""
     open: Phase = Phase("pangolin-test")
     """the phase whose scores everybody sees at once"""
     final: Phase = Phase(seeds=3)
@@ -147,6 +152,16 @@ class Places:
     def secret_levels(self) -> Path:
         """The game of unseen acts that `retro-contest admin secret-levels` builds."""
         return self.data / "secret"
+
+    @property
+    def registry(self) -> Path:
+        """The registry: images, key, log."""
+        return self.data / "registry"
+
+    @property
+    def sites(self) -> Path:
+        """The board's pages as they were last written."""
+        return self.data / "sites"
 
     def results(self, phase: str, job: int) -> Path:
         """Results folder of a job."""

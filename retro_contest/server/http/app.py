@@ -20,11 +20,10 @@ from retro_contest.server.http import api, rest
 from retro_contest.server.http.web import PASSWORDS_AT_ONCE, Application, Service
 
 POLICY = (
-    "default-src 'none'; img-src 'self' data:; media-src 'self'; style-src 'self' 'unsafe-inline';"
-    " script-src 'self'; connect-src 'self'; font-src 'self'; form-action 'self';"
-    " base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'self'; script-src 'self';"
+    " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-"""what a page may load: nothing of another site; the board's bars have their widths in `style`"""
+"""what a page may load: nothing of another site, nothing that is written into the page itself"""
 HEADERS = {
     b"x-content-type-options": b"nosniff",
     b"x-frame-options": b"DENY",

@@ -196,7 +196,7 @@ def _answer(
     service: Service, request: Request, content: dict[str, Any], handler: Handler
 ) -> Response:
     try:
-        visitor = _visitor(service.contest, request)
+        visitor = visitor_of(service.contest, request)
         return handler(Call(service, request, content, visitor))
     except Problem as problem:
         return problem.response()
@@ -212,7 +212,7 @@ def _answer(
         return Problem(503, "the server is busy", {"Retry-After": "5"}).response()
 
 
-def _visitor(contest: Contest, request: Request) -> Account | None:
+def visitor_of(contest: Contest, request: Request) -> Account | None:
     """Who asks: by a token in the header, else by the cookie of a session."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
@@ -220,12 +220,12 @@ def _visitor(contest: Contest, request: Request) -> Account | None:
     cookie = request.cookies.get(COOKIE)
     if not cookie:
         return None
-    if request.method in UNSAFE and _is_foreign(request):
+    if request.method in UNSAFE and is_foreign(request):
         raise Problem(403, "a page of another site has sent this")
     return contest.accounts.of_session(cookie)
 
 
-def _is_foreign(request: Request) -> bool:
+def is_foreign(request: Request) -> bool:
     """Whether a page of another site has sent a request. Browsers say so, other programs do not."""
     origin = request.headers.get("origin")
     if origin is not None:

@@ -58,8 +58,6 @@ def page_routes(contest: Contest) -> list[BaseRoute]:
         get("/jobs/{id:int}/live", show_one_job_live),
         post("/jobs/{id:int}/cancel", cancel),
         post("/jobs/{id:int}/restart", restart),
-        get("/jobs/{id:int}/logs/{game}/{state}/{run}/{name}", files.log),
-        get("/jobs/{id:int}/films/{game}/{name}", files.film),
         get("/{path:path}", files.board),
     ]
 
@@ -69,7 +67,7 @@ def page_routes(contest: Contest) -> list[BaseRoute]:
 
 def show_contest(visit: Visit) -> Response:
     """The phases, their limits, and what is played now."""
-    contest = visit.contest
+    contest = visit.call.contest
     revealed = contest.phases.revealed
     return visit.page(
         "contest.html",
@@ -86,7 +84,7 @@ def show_contest(visit: Visit) -> Response:
 
 def show_now(visit: Visit) -> Response:
     """What is played now, as a part of a page."""
-    return HTMLResponse(visit.text("contest_live.html", **_now(visit.contest)))
+    return HTMLResponse(visit.text("contest_live.html", **_now(visit.call.contest)))
 
 
 def _now(contest: Contest) -> dict[str, Any]:
@@ -120,8 +118,8 @@ def _phase(contest: Contest, name: str) -> dict[str, Any] | None:
 
 def ask_login(visit: Visit) -> Response:
     """The form to log in."""
-    after = _after(visit.request.query_params.get("next", ""))
-    if visit.visitor is not None:
+    after = _after(visit.call.request.query_params.get("next", ""))
+    if visit.call.visitor is not None:
         return RedirectResponse(after, 303)
     return _login_page(visit, after)
 
@@ -130,8 +128,8 @@ def log_in(visit: Visit) -> Response:
     """Log in, and go on to the page that asked for it."""
     after = _after(visit.form.get("next", ""))
     try:
-        account = visit.service.log_in(
-            visit.place, visit.form.get("name"), visit.form.get("password")
+        account = visit.call.service.log_in(
+            visit.call.place, visit.form.get("name"), visit.form.get("password")
         )
     except Problem as problem:
         response = _login_page(visit, after, str(problem), problem.status)
@@ -148,13 +146,13 @@ def _login_page(visit: Visit, after: str, error: str = "", status: int = 200) ->
         next=after,
         name=visit.form.get("name", ""),
         error=error,
-        invitation=visit.contest.settings.registration == "invitation",
+        invitation=visit.call.contest.settings.registration == "invitation",
     )
 
 
 def log_out(visit: Visit) -> Response:
     """End the session."""
-    visit.contest.accounts.end_session(visit.cookie)
+    visit.call.contest.accounts.end_session(visit.cookie)
     response = RedirectResponse("/", 303)
     response.delete_cookie(COOKIE)
     return response
@@ -163,7 +161,11 @@ def log_out(visit: Visit) -> Response:
 def ask_registration(visit: Visit) -> Response:
     """The form to make an account with an invitation."""
     _check_registration(visit)
-    form = {"invitation": visit.request.query_params.get("invitation", ""), "name": "", "email": ""}
+    form = {
+        "invitation": visit.call.request.query_params.get("invitation", ""),
+        "name": "",
+        "email": "",
+    }
     return visit.page("register.html", form=form)
 
 
@@ -173,24 +175,32 @@ def register(visit: Visit) -> Response:
     names = ("invitation", "name", "email", "password")
     form = {name: visit.form.get(name, "") for name in names}
     try:
-        account = visit.service.register(
-            visit.place, form["invitation"], form["name"], form["password"], form["email"]
-        )
+        account = _make_account(visit, form)
     except (UsageError, Problem) as error:
         status = error.status if isinstance(error, Problem) else 400
         return visit.page("register.html", status=status, form=form, error=str(error))
     return _begin_session(visit, account, "/submit")
 
 
+def _make_account(visit: Visit, form: dict[str, str]) -> Account:
+    failures, place = visit.call.service.place_failures, visit.call.place
+    if failures.wait(place) > 0:
+        raise Problem(429, "too many failures: wait some minutes")
+    failures.note(place)
+    return visit.call.contest.accounts.register(
+        form["invitation"], form["name"], form["password"], form["email"]
+    )
+
+
 def _check_registration(visit: Visit) -> None:
-    if visit.contest.settings.registration != "invitation":
+    if visit.call.contest.settings.registration != "invitation":
         raise Problem(404, "accounts are made by the host of this contest")
 
 
 def _begin_session(visit: Visit, account: Account, after: str) -> Response:
     if visit.cookie:
-        visit.contest.accounts.end_session(visit.cookie)
-    return with_session(visit.request, visit.contest, account, RedirectResponse(after, 303))
+        visit.call.contest.accounts.end_session(visit.cookie)
+    return with_session(visit.call, account, RedirectResponse(after, 303))
 
 
 def _after(path: str) -> str:
@@ -210,9 +220,9 @@ def ask_submission(visit: Visit) -> Response:
 
 def take_submission(visit: Visit) -> Response:
     """Submit an image, and go on to the page of its job."""
-    account, tag = visit.account, visit.form.get("tag", "").strip()
+    account, tag = visit.call.account, visit.form.get("tag", "").strip()
     try:
-        job = submit(visit.service, account, tag)
+        job = submit(visit.call.service, account, tag)
     except (UsageError, Problem) as error:
         status = error.status if isinstance(error, Problem) else 400
         return _submission_page(visit, str(error), status, tag)
@@ -220,7 +230,7 @@ def take_submission(visit: Visit) -> Response:
 
 
 def _submission_page(visit: Visit, error: str = "", status: int = 200, tag: str = "") -> Response:
-    contest, account = visit.contest, visit.visitor
+    contest, account = visit.call.contest, visit.call.visitor
     registry, why = None, ""
     agents = list(contest.settings.agents) if isinstance(contest.registry, LocalAgents) else []
     if account is not None and not agents:
@@ -239,7 +249,7 @@ def _submission_page(visit: Visit, error: str = "", status: int = 200, tag: str 
         no_registry=why,
         limits=contest.settings.limits,
         left_today=contest.jobs.left_today(account) if account else 0,
-        server=str(visit.request.base_url).rstrip("/"),
+        server=str(visit.call.request.base_url).rstrip("/"),
     )
 
 
@@ -249,20 +259,20 @@ def show_jobs(visit: Visit) -> Response:
     return visit.page(
         "jobs.html",
         here="/jobs",
-        jobs=[show_job(visit.contest, job) for job in jobs[:SHOWN]],
+        jobs=[show_job(visit.call.contest, job) for job in jobs[:SHOWN]],
         history=_history(jobs),
     )
 
 
 def show_jobs_live(visit: Visit) -> Response:
     """The same as a part of a page."""
-    jobs = [show_job(visit.contest, job) for job in _jobs(visit)[:SHOWN]]
+    jobs = [show_job(visit.call.contest, job) for job in _jobs(visit)[:SHOWN]]
     return HTMLResponse(visit.text("jobs_live.html", jobs=jobs))
 
 
 def _jobs(visit: Visit) -> list[Job]:
     """The visitor's jobs, the latest first."""
-    account, jobs = visit.account, visit.contest.jobs
+    account, jobs = visit.call.account, visit.call.contest.jobs
     found = [*jobs.of(account, OPEN), *jobs.of(account, FINAL)]
     return sorted(found, key=lambda job: job.id, reverse=True)
 
@@ -283,39 +293,41 @@ def _history(jobs: list[Job]) -> Any:
 
 def show_one_job(visit: Visit) -> Response:
     """A submission, for its owner."""
-    job = visit.own_job()
-    films = [] if visit.contest.phases.is_hidden(job) else files.films(visit.contest, job)
+    job = visit.call.own_job()
+    films = [] if visit.call.contest.phases.is_hidden(job) else files.films(visit.call.contest, job)
     return visit.page("job.html", here="/jobs", films=films, **_one_job(visit, job))
 
 
 def show_one_job_live(visit: Visit) -> Response:
     """The same as a part of a page."""
-    job = visit.own_job()
+    job = visit.call.own_job()
     headers = {} if job.is_active else {"X-Ended": "1"}
     return HTMLResponse(visit.text("job_live.html", **_one_job(visit, job)), headers=headers)
 
 
 def _one_job(visit: Visit, job: Job) -> dict[str, Any]:
-    contest = visit.contest
+    contest = visit.call.contest
     runs = [] if contest.phases.is_hidden(job) else contest.jobs.runs(job)
     return {
         "job": show_job(contest, job),
-        "runs": [show_run(run) | {"logs": files.logs(contest, job, run)} for run in runs],
+        "runs": [show_run(run) | {"logs": files.logs(job, run)} for run in runs],
         "several": len({run.seed for run in runs}) > 1,
-        "left_today": contest.jobs.left_today(visit.account),
+        "left_today": contest.jobs.left_today(visit.call.account),
     }
 
 
 def cancel(visit: Visit) -> Response:
     """Cancel a submission."""
-    job = visit.own_job()
-    visit.contest.jobs.cancel(job)
+    job = visit.call.own_job()
+    if job.phase == FINAL:
+        raise Problem(409, "the jobs of the final are the host's")
+    visit.call.contest.jobs.cancel(job)
     return RedirectResponse(f"/jobs/{job.id}", 303)
 
 
 def restart(visit: Visit) -> Response:
     """Play a submission again, as a new one."""
-    job = visit.own_job()
-    visit.service.count_submit(visit.account)
-    again = visit.contest.jobs.restart(visit.account, job)
+    job = visit.call.own_job()
+    visit.call.service.count_submit(visit.call.account)
+    again = visit.call.contest.jobs.restart(visit.call.account, job)
     return RedirectResponse(f"/jobs/{again.id}", 303)

@@ -17,7 +17,7 @@ import shutil
 from pathlib import Path
 
 import httpx2
-from starlette.routing import Mount
+from starlette.routing import BaseRoute, Mount
 
 from retro_common.errors import UsageError
 from retro_common.files import read_plain
@@ -28,6 +28,7 @@ from retro_contest.server.registry.front import Front, Visitor
 from retro_contest.server.registry.program import RegistryProgram
 from retro_contest.server.store import Store
 
+ADDRESS = "registry.address"  # fact with the server's address for the programs of its own machine
 EXECUTOR = "@executor"
 """user name of the executor; no account can have it"""
 ROOM = 8 << 30
@@ -47,7 +48,7 @@ _MANIFESTS = ", ".join(
 
 
 class Keys:
-    """User names and passwords of the registry, and the names of images in it."""
+    """User names and passwords of the registry."""
 
     def __init__(self, store: Store, folder: Path) -> None:
         """
@@ -61,11 +62,16 @@ class Keys:
         self._store = store
         self._key = _key(folder)
 
-    def login(self, account: Account) -> tuple[str, str]:
+    def entrant(self, account: Account) -> tuple[str, str]:
         """User name and password of an account."""
         row = self._store.one("SELECT password FROM accounts WHERE id = ?", account.id)
         assert row is not None
         return account.username, self._password(f"{account.id} {row['password']}")
+
+    @property
+    def executor(self) -> tuple[str, str]:
+        """User name and password of the executor."""
+        return EXECUTOR, self._password(EXECUTOR)
 
     def visitor(self, username: str, password: str) -> Visitor | None:
         """Whose credentials these are; None if they are wrong, or of an account that is banned."""
@@ -79,56 +85,61 @@ class Keys:
             return None
         return Visitor(name_space(row["id"]))
 
-    def source(self, account: Account, tag: str, digest: str, address: str) -> Source:
-        """Where the executor's engine pulls an image from.
-
-        Args:
-            account: whose image it is.
-            tag: the image as its owner named it.
-            digest: its digest.
-            address: HOST:PORT of the server for that engine.
-        """
-        repository, _ = split(tag)
-        reference = f"{address}/{name_space(account.id)}/{repository}@{digest}"
-        return Source(reference, EXECUTOR, self._password(EXECUTOR))
-
     def _password(self, text: str) -> str:
         return hmac.new(self._key, f"registry {text}".encode(), hashlib.sha256).hexdigest()[:40]
 
 
-class Registry:
-    """The registry of a server: our own program behind an authenticating front."""
+class DockerRegistry:
+    """The registry of a contest: our own program behind an authenticating front.
 
-    def __init__(self, store: Store, folder: Path, address: str, engine_address: str) -> None:
-        """Start it.
+    The server starts it. The executor, another process, pulls from it and needs `source` only.
+    """
 
+    def __init__(self, store: Store, folder: Path, address: str) -> None:
+        """
         Args:
             store: knows the accounts.
             folder: for images, key and log; it is made.
-            address: HOST:PORT under which entrants reach the server.
-            engine_address: the same for the engine of the executor's machine.
+            address: HOST or HOST:PORT under which entrants reach the server; empty for the one that
+                it is started with.
+
+        Raises:
+            UsageError: the folder cannot be used.
+        """
+        self._store = store
+        self._folder = folder
+        self._address = address
+        self._keys = Keys(store, folder)
+        self._program: RegistryProgram | None = None
+
+    def start(self, address: str) -> list[BaseRoute]:
+        """Start it; its routes in the server.
+
+        Args:
+            address: HOST:PORT of the server for the programs of its own machine.
 
         Raises:
             UsageError: there is no registry on this machine, or it does not start.
         """
-        self._address = address
-        self._engine_address = engine_address
-        self._keys = Keys(store, folder)
-        self._folder = folder
-        self._program = RegistryProgram(folder)
+        program = self._program = RegistryProgram(self._folder)
+        with self._store.write() as connection:
+            connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (ADDRESS, address))
         behind = httpx2.AsyncClient(
-            transport=httpx2.AsyncHTTPTransport(uds=str(self._program.socket), limits=_UNLIMITED),
+            transport=httpx2.AsyncHTTPTransport(uds=str(program.socket), limits=_UNLIMITED),
             base_url="http://registry",
             timeout=httpx2.Timeout(UPLOAD_SECONDS, connect=ANSWER_SECONDS),
         )
-        front = Front(behind, self._keys.visitor, self._has_room)
-        self.routes = [Mount("/v2", app=front)]
-        """the registry's own paths in the server"""
+        return [Mount("/v2", app=Front(behind, self._keys.visitor, self._has_room))]
+
+    def stop(self) -> None:
+        """End it, if it was started."""
+        if self._program is not None:
+            self._program.stop()
 
     def credentials(self, account: Account) -> dict[str, str]:
         """What an entrant needs for `docker login`: `url`, `username`, `password`."""
-        username, password = self._keys.login(account)
-        return {"url": self._address, "username": username, "password": password}
+        username, password = self._keys.entrant(account)
+        return {"url": self._address or self._own, "username": username, "password": password}
 
     def resolve(self, account: Account, tag: str) -> str:
         """The digest that a tag of an account has now, `sha256:...`.
@@ -140,6 +151,8 @@ class Registry:
         Raises:
             UsageError: the account has no such image, or the registry does not answer.
         """
+        if self._program is None:
+            raise UsageError("the registry runs in the server alone")
         repository, version = split(tag)
         transport = httpx2.HTTPTransport(uds=str(self._program.socket))
         path = f"/v2/{name_space(account.id)}/{repository}/manifests/{version}"
@@ -150,8 +163,8 @@ class Registry:
             raise UsageError("the registry does not answer: try again in a minute") from None
         if answer.status_code == 404:
             raise UsageError(
-                f"you have no image {repository}:{version} in {self._address}: push it first; if "
-                "you did, the push has failed"
+                f"you have no image {repository}:{version} in this contest's registry: push it "
+                "first; if you did, the push has failed"
             )
         digest = answer.headers.get("docker-content-digest", "")
         if answer.status_code != 200 or not digest:
@@ -159,12 +172,21 @@ class Registry:
         return digest
 
     def source(self, account: Account, tag: str, digest: str) -> Source:
-        """Where the executor's engine pulls an image from, see `Keys.source`."""
-        return self._keys.source(account, tag, digest, self._engine_address)
+        """Where the engine of the server's machine pulls an image from.
 
-    def stop(self) -> None:
-        """End it."""
-        self._program.stop()
+        Args:
+            account: whose image it is.
+            tag: the image as its owner named it.
+            digest: its digest.
+        """
+        repository, _ = split(tag)
+        reference = f"{self._own}/{name_space(account.id)}/{repository}@{digest}"
+        return Source(reference, *self._keys.executor)
+
+    @property
+    def _own(self) -> str:
+        """HOST:PORT of the server for the programs of its own machine."""
+        return self._store.fact(ADDRESS) or ""
 
     def _has_room(self) -> bool:
         return shutil.disk_usage(self._folder).free > ROOM
