@@ -1,8 +1,8 @@
 """Pages and forms: who asks, what a form holds, how a mistake is shown.
 
-As `retro_contest.server.http.web` does for programs: a handler gets a `Visit`, runs in a thread, and
-returns a response. Every form of a visitor who has logged in carries a mark that follows from the
-cookie of the session: another site cannot know it, whatever a browser says of where a form is from.
+As `retro_contest.server.http.web` does for programs: a handler gets a `Visit`, runs in a thread,
+and returns a response. Every form of a visitor who has logged in carries a mark that follows from
+the cookie of the session: another site cannot know it, whatever a browser says of a form's origin.
 """
 
 from __future__ import annotations
