@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import ipaddress
 import os
+import signal
 import socket
 import sys
 from collections.abc import Iterator
@@ -104,10 +105,26 @@ def _serve(contest: Contest, listen: Listen, server_socket: socket.socket) -> No
     watch = Watch(contest)
     watch.start()
     try:
-        uvicorn.Server(config).run(sockets=[server_socket])
+        _Server(config).run(sockets=[server_socket])
     finally:
         print("stopping: jobs that are played are queued again", flush=True)
         watch.stop()
+
+
+class _Server(uvicorn.Server):
+    """A server that ends in good order at a signal. uvicorn's own sends it to the process again."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        before = {
+            number: signal.signal(number, self.handle_exit)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def _bound(listen: Listen) -> socket.socket:
