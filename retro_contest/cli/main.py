@@ -15,6 +15,7 @@ from collections.abc import Sequence
 PROGRAM = "retro-contest"
 COMMANDS = (
     *("new", "levels", "serve", "evaluate", "submit", "board", "film", "publish"),
+    *("login", "logout", "status", "cancel", "restart", "logs", "host", "admin"),
     *("environment", "clean", "doctor"),
 )
 OURS = ("gym_remote", "pangolin_dash", "retro_common", "retro_contest")

@@ -16,7 +16,6 @@ from retro_contest.server.standings import Standings
 from retro_contest.server.store import Store
 
 BEAT = "executor.beat"
-ALIVE = 30.0  # seconds since an executor's last sign of life
 
 
 @dataclass(frozen=True)
@@ -40,10 +39,10 @@ class Contest:
     registry: Registry
     """where its entrants push images"""
 
-    def executor_is_alive(self) -> bool:
-        """Whether an executor has shown a sign of life within half a minute."""
+    def executor_is_alive(self, seconds: float = 30.0) -> bool:
+        """Whether an executor has shown a sign of life within some seconds."""
         beat = self.store.fact(BEAT)
-        return beat is not None and abs(time.time() - float(beat)) < ALIVE
+        return beat is not None and abs(time.time() - float(beat)) < seconds
 
     def beat(self) -> None:
         """A sign of life of the executor."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -266,13 +266,6 @@ class Jobs:
                 return None
             return _job(connection.execute(f"{SELECT} WHERE jobs.id = ?", (row[0],)).fetchone())
 
-    def begin_runs(self, job: Job, executor: str, runs: Sequence[RunState]) -> None:
-        """Write down all runs of a job as they are when its executor begins."""
-        with self._store.write() as connection:
-            if self._is_ours(connection, job.id, executor):
-                connection.execute("DELETE FROM runs WHERE job = ?", (job.id,))
-                _write_runs(connection, job.id, enumerate(runs))
-
     def beat(
         self,
         job: Job,
@@ -334,10 +327,10 @@ class Jobs:
             return done.rowcount > 0
 
     def give_back(self, job: Job, executor: str) -> None:
-        """Queue a running job again: its executor ends."""
+        """Queue a running job again: its executor ends, or could not play it now."""
         with self._store.write() as connection:
             connection.execute(
-                "UPDATE jobs SET state = 'queued', executor = NULL, attempts = 0"
+                "UPDATE jobs SET state = 'queued', executor = NULL"
                 " WHERE id = ? AND state = 'running' AND executor = ?",
                 (job.id, executor),
             )

@@ -1,15 +1,17 @@
 """The final: a secret set of levels, played by everybody's latest submission, revealed at the end.
 
-At its making the contest draws a *secret of the final*, 128 bits, and publishes its SHA-256. From it
-follow the randomness of every evaluation of the final, and the seed of the secret acts:
-`HMAC-SHA256(secret, "job N")` and `HMAC-SHA256(secret, "levels")`. When the final is revealed, the
-secret is published, so that everybody can build the acts and check the randomness.
+When it is made, a contest draws a *secret of the final*, 128 bits, and publishes its SHA-256. From
+it follow the randomness of every evaluation of the final, the first 128 bits of
+`HMAC-SHA256(secret, "job N")`, and the seed of the secret acts, the first 31 bits of
+`HMAC-SHA256(secret, "levels")`. When the final is revealed, the secret is published, so that
+everybody can build the acts and check the randomness.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import time
 
 from retro_common.errors import UsageError
@@ -19,7 +21,7 @@ from retro_contest.server.jobs import Job, Jobs
 from retro_contest.server.settings import FINAL, OPEN, Phase, Places, Settings
 from retro_contest.server.store import Store
 
-SECRET, REVEALED = "final.secret", "final.revealed"
+SECRET, REVEALED, ACTS = "final.secret", "final.revealed", "final.acts"
 LEVEL_SEED_BITS = 31
 
 
@@ -55,7 +57,19 @@ class Phases:
         """The secret and what follows from it, for everybody; None before the final is revealed."""
         if self.revealed is None:
             return None
-        return {"secret": self._secret, "level_seed": self.level_seed}
+        acts = self._store.fact(ACTS)
+        return {
+            "secret": self._secret,
+            "level_seed": self.level_seed,
+            "acts": None if acts is None else json.loads(acts),
+        }
+
+    def built(self, acts: dict[str, object]) -> None:
+        """Note with which options the secret acts were built."""
+        with self._store.write() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO facts VALUES (?, ?)", (ACTS, json.dumps(acts))
+            )
 
     def is_hidden(self, job: Job) -> bool:
         """Whether nobody may see yet what is played in a job, and what comes of it."""

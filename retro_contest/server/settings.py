@@ -54,7 +54,7 @@ class Phase:
     """level set, GAME/STATE, DIR/GAME, FILE.yaml, or several with commas, as for `evaluate`"""
     seeds: Few = 2
     """runs per level"""
-    rules: Rules = Rules()
+    rules: Rules = field(default_factory=Rules)
     """budget and time-outs of a run; `record` writes movies, from which films are made"""
 
     __pydantic_config__ = FORBID_UNKNOWN
