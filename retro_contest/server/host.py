@@ -8,17 +8,19 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
+from starlette.routing import BaseRoute
 
 from retro_common.errors import UsageError
 from retro_contest.levels import check_playable
 from retro_contest.server.contest import Contest, open_contest
 from retro_contest.server.http.app import create_app
+from retro_contest.server.parts import running_parts
 from retro_contest.server.settings import OPEN, Places, prepare
 from retro_contest.server.work.watch import Watch
 
@@ -90,9 +92,23 @@ def host(data: Path, listen: Listen) -> int:
 
 
 def _serve(contest: Contest, listen: Listen, server_socket: socket.socket) -> None:
-    """Serve until SIGTERM or Ctrl-C."""
+    """Serve until SIGTERM or Ctrl-C.
+
+    Raises:
+        UsageError: there is no registry on this machine, or it does not start.
+    """
+    with running_parts(contest, _own_address(listen, server_socket)) as routes:
+        _serve_routes(contest, routes, listen, server_socket)
+
+
+def _serve_routes(
+    contest: Contest,
+    routes: Sequence[BaseRoute],
+    listen: Listen,
+    server_socket: socket.socket,
+) -> None:
     config = uvicorn.Config(
-        create_app(contest),
+        create_app(contest, routes),
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -145,6 +161,14 @@ def _address(listen: Listen, server_socket: socket.socket) -> str:
     scheme = "http" if listen.certificate is None else "https"
     name = f"[{listen.host}]" if ":" in listen.host else listen.host
     return f"{scheme}://{name}:{server_socket.getsockname()[1]}"
+
+
+def _own_address(listen: Listen, server_socket: socket.socket) -> str:
+    """HOST:PORT for the programs of this machine: Docker trusts 127.0.0.1 without TLS."""
+    everywhere = listen.host in ("0.0.0.0", "::", "localhost")
+    host = "127.0.0.1" if everywhere else listen.host
+    name = f"[{host}]" if ":" in host else host
+    return f"{name}:{server_socket.getsockname()[1]}"
 
 
 @contextmanager

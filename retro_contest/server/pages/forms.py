@@ -23,6 +23,7 @@ from starlette.routing import Route
 
 from retro_common.errors import UsageError
 from retro_contest.server.http.web import COOKIE, Call, Problem, is_foreign, visitor_of
+from retro_contest.server.jobs import Conflict, LimitReached
 
 FORM_BYTES = 16 << 10
 FORM_SECONDS = 20.0
@@ -77,7 +78,7 @@ def page(
     templates: jinja2.Environment,
     method: str = "GET",
     *,
-    slow: bool = False,
+    login: bool = False,
 ) -> Route:
     """The route of a page, or of a form.
 
@@ -86,11 +87,12 @@ def page(
         handler: answers.
         templates: of the pages.
         method: GET for a page, POST for a form.
-        slow: whether the handler hashes a password: few such run at once.
+        login: whether the form begins a session: then it needs no mark of one, and hashes a
+            password, which few do at once.
     """
 
     async def endpoint(request: Request) -> Response:
-        limiter = request.app.state.passwords if slow else None
+        limiter = request.app.state.passwords if login else None
         form: dict[str, str] = {}
         wrong: Problem | None = None
         if method == "POST":
@@ -99,7 +101,7 @@ def page(
             except Problem as problem:
                 wrong = problem
         return await anyio.to_thread.run_sync(
-            _answer, request, templates, form, wrong, handler, limiter=limiter
+            _answer, request, templates, form, wrong, handler, login, limiter=limiter
         )
 
     return Route(path, endpoint, methods=[method])
@@ -111,6 +113,7 @@ def _answer(
     form: dict[str, str],
     wrong: Problem | None,
     handler: Handler,
+    login: bool,
 ) -> Response:
     service = request.app.state.service
     visit = Visit(Call(service, request, {}, None), templates, form)
@@ -119,29 +122,31 @@ def _answer(
             raise wrong
         visitor = visitor_of(service.contest, request)
         visit = Visit(Call(service, request, {}, visitor), templates, form)
-        if request.method == "POST":
-            _check_origin(visit)
+        if request.method == "POST" and is_foreign(request):
+            raise Problem(403, "a page of another site has sent this form")
+        if request.method == "POST" and visitor is not None and not login:
+            _check_mark(visit)
         return handler(visit)
     except Problem as problem:
         if problem.status == 401 and request.method == "GET":
             return _to_login(request)
         return _sorry(visit, problem)
+    except LimitReached as error:
+        return _sorry(visit, Problem(429, str(error)))
+    except Conflict as error:
+        return _sorry(visit, Problem(409, str(error)))
     except UsageError as error:
         return _sorry(visit, Problem(400, str(error)))
 
 
-def _check_origin(visit: Visit) -> None:
+def _check_mark(visit: Visit) -> None:
     """Refuse a form that another site has made a visitor's browser send.
 
     Raises:
         Problem: it is one.
     """
-    if is_foreign(visit.call.request):
-        raise Problem(403, "a page of another site has sent this form")
-    known = mark(visit.cookie).encode()
-    if visit.call.visitor is not None and not hmac.compare_digest(
-        visit.form.get(MARK, "").encode(errors="surrogatepass"), known
-    ):
+    given = visit.form.get(MARK, "").encode(errors="surrogatepass")
+    if not hmac.compare_digest(given, mark(visit.cookie).encode()):
         raise Problem(403, "this form is too old: load its page again, and repeat")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
+from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute
 
@@ -33,23 +34,24 @@ def page_routes(contest: Contest) -> list[BaseRoute]:
     """The routes of all pages. The last one takes every path that no other takes."""
     templates = page_environment(TEMPLATES, Path(__file__).with_name("templates"))
     templates.filters["duration"] = duration
+    templates.filters["breakable"] = _breakable
     templates.filters["state_of"] = lambda level: level.name.partition("/")[2]
     templates.globals |= {"contest": contest.settings.name, "root": "/"}
 
     def get(path: str, handler: Any) -> BaseRoute:
         return page(path, handler, templates)
 
-    def post(path: str, handler: Any, slow: bool = False) -> BaseRoute:
-        return page(path, handler, templates, "POST", slow=slow)
+    def post(path: str, handler: Any, login: bool = False) -> BaseRoute:
+        return page(path, handler, templates, "POST", login=login)
 
     return [
         get("/contest", show_contest),
         get("/contest/live", show_now),
         get("/login", ask_login),
-        post("/login", log_in, slow=True),
+        post("/login", log_in, login=True),
         post("/logout", log_out),
         get("/register", ask_registration),
-        post("/register", register, slow=True),
+        post("/register", register, login=True),
         get("/submit", ask_submission),
         post("/submit", take_submission),
         get("/jobs", show_jobs),
@@ -60,6 +62,11 @@ def page_routes(contest: Contest) -> list[BaseRoute]:
         post("/jobs/{id:int}/restart", restart),
         get("/{path:path}", files.board),
     ]
+
+
+def _breakable(text: str) -> Markup:
+    """A name that may go on in the next line after a point."""
+    return Markup(escape(text).replace(".", Markup(".<wbr>")))
 
 
 # --- the contest, for everybody ---
@@ -110,7 +117,9 @@ def _phase(contest: Contest, name: str) -> dict[str, Any] | None:
         if name == FINAL:
             return None
         words, levels = contest.phases.settings(name).levels, []
-    return {"words": words, "levels": levels, "settings": contest.phases.settings(name)}
+    # Several levels that have no name together: the page lists them.
+    title = "" if "," in words or "/" in words else words
+    return {"title": title, "levels": levels, "settings": contest.phases.settings(name)}
 
 
 # --- accounts ---
