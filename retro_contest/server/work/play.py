@@ -158,13 +158,14 @@ def _failed_runs(summary: dict[str, Any]) -> bool:
 
 def _outcome(summary: dict[str, Any]) -> Outcome:
     lines = failures(summary)
-    if summary["complete"]:
-        more = f" (and {len(lines) - 1} more runs)" if len(lines) > 1 else ""
-        return Outcome(FINISHED, summary["score"], f"{lines[0]}{more}" if lines else "")
-    if _failed_runs(summary):
+    if {run["verdict"] for run in summary["levels"]} <= {verdicts.NEVER_CONNECTED}:
+        # The other runs were not played: it would fail in the same way in all of them.
+        why = lines[0] if lines else "no run has a score"
+        return Outcome(FAILED, reason=f"the agent never connected: {why}")
+    if not summary["complete"]:
         return Outcome(FAILED, reason="the contest's side failed: ask the host", charged=False)
-    why = lines[0] if lines else "no run has a score"
-    return Outcome(FAILED, reason=f"the agent exits without connecting: {why}")
+    more = f" (and {len(lines) - 1} more runs)" if len(lines) > 1 else ""
+    return Outcome(FINISHED, summary["score"], f"{lines[0]}{more}" if lines else "")
 
 
 def cancelled(job: Job) -> Outcome:
