@@ -35,8 +35,8 @@ open:
   rules: {{timesteps: 200, wallclock: 300}}
 final:
   levels: {LEVEL}
-  seeds: 2
-  rules: {{timesteps: 100, wallclock: 300}}
+  seeds: 1
+  rules: {{timesteps: 60, wallclock: 300}}
 limits: {{jobs_per_day: 100, active_jobs: 1}}
 registration: invitation
 """
