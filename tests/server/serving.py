@@ -1,4 +1,4 @@
-"""A contest that is served on this machine by real uvicorn, for tests."""
+"""A contest with all its parts, registry and pages, behind a real socket, without an executor."""
 
 from __future__ import annotations
 
@@ -6,21 +6,19 @@ import contextlib
 import shutil
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import uvicorn
+from server_kit import PASSWORD, contest_in, wait_for
 
-from retro_contest.server.contest import Contest, open_contest
+from retro_contest.server.contest import Contest
 from retro_contest.server.http.app import create_app
 from retro_contest.server.parts import running_parts
 from retro_contest.server.registry.program import PROGRAMS
-from retro_contest.server.settings import prepare
 
-PASSWORD = "correct horse"
 needs_registry = pytest.mark.skipif(
     not any(map(shutil.which, PROGRAMS)), reason="needs Debian's docker-registry"
 )
@@ -47,7 +45,7 @@ class Served:
 
 
 @contextlib.contextmanager
-def serving(data: Path, settings: str = "", accounts: tuple[str, ...] = ()) -> Iterator[Served]:
+def serving(data: Path, settings: str = "{}", accounts: tuple[str, ...] = ()) -> Iterator[Served]:
     """Serve the contest in a data folder.
 
     Args:
@@ -55,10 +53,7 @@ def serving(data: Path, settings: str = "", accounts: tuple[str, ...] = ()) -> I
         settings: its contest.yaml.
         accounts: names of accounts to make, with `PASSWORD`.
     """
-    places = prepare(data)
-    if settings:
-        places.settings.write_text(settings)
-    contest = open_contest(data)
+    contest = contest_in(data, settings)
     for name in accounts:
         if contest.accounts.find(name) is None:
             contest.accounts.add(name, PASSWORD)
@@ -71,8 +66,7 @@ def serving(data: Path, settings: str = "", accounts: tuple[str, ...] = ()) -> I
             thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
             thread.start()
             try:
-                while not server.started and thread.is_alive():
-                    time.sleep(0.01)
+                wait_for(lambda: server.started, 20, "the web server")
                 yield Served(contest, address)
             finally:
                 server.should_exit = True

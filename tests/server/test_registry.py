@@ -18,7 +18,8 @@ import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from serving import PASSWORD, Served, needs_registry, serving
+from server_kit import PASSWORD
+from serving import Served, needs_registry, serving
 
 from retro_common.errors import UsageError
 from retro_contest.server.registry import front, images, names

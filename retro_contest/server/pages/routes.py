@@ -258,8 +258,14 @@ def _submission_page(visit: Visit, error: str = "", status: int = 200, tag: str 
         no_registry=why,
         limits=contest.settings.limits,
         left_today=contest.jobs.left_today(account) if account else 0,
-        server=str(visit.call.request.base_url).rstrip("/"),
+        server=_server(visit),
     )
+
+
+def _server(visit: Visit) -> str:
+    """The server's address for programs."""
+    url = visit.call.request.url
+    return f"{url.scheme}://{visit.call.contest.settings.address or url.netloc}"
 
 
 def show_jobs(visit: Visit) -> Response:
