@@ -15,7 +15,7 @@ from collections import Counter
 from pathlib import Path
 
 import requests
-from server_kit import SETTINGS, SLOW, Hosted
+from server_kit import SETTINGS, SLOW, Hosted, wait_for
 
 from retro_contest.board.boards import load_boards
 
@@ -42,9 +42,13 @@ def kill(data: Path, kills: int, jobs: int, seed: int, seconds: float = 600.0) -
     deadline = time.monotonic() + seconds
     try:
         for number in range(kills):
-            while len(submitted) * kills < jobs * (number + 1):
+            while len(submitted) * kills < jobs * (number + 1) or not any(
+                job.is_active for job in host.contest.jobs.all()
+            ):
                 submitted |= _submit(host)
-            time.sleep(chance.uniform(0.2, 4.0))
+            if chance.random() < 0.75:  # the others may hit a start
+                wait_for(lambda: _plays(host), 300, "a job that is played")
+            time.sleep(chance.uniform(0.0, 4.0))
             victim = chance.choice(["server", "executor", "both"])
             counts[victim] += 1
             _kill(host, victim)
@@ -55,6 +59,10 @@ def kill(data: Path, kills: int, jobs: int, seed: int, seconds: float = 600.0) -
         assert host.stop() == 0
     _check(host, submitted)
     return counts
+
+
+def _plays(host: Hosted) -> bool:
+    return any(job.state == "running" for job in host.contest.jobs.all())
 
 
 def _submit(host: Hosted) -> set[int]:
