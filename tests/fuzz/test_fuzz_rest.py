@@ -94,7 +94,7 @@ def bodies(draw: st.DrawFn) -> tuple[str, bytes]:
     return path, draw(st.just(text) | damaged(text) | st.binary(max_size=200))
 
 
-@examples(120)
+@examples(40)
 @given(bodies())
 @example(("/rest/login", b'{"email": "\\ud800", "password": "\\ud800"}'))
 @example(("/rest/login", b'{"email": {"$ne": ""}, "password": ["x"]}'))
@@ -129,7 +129,7 @@ def requests(draw: st.DrawFn) -> tuple[str, str, dict[str, str]]:
     return method, f"{quote(path, safe='/')}?{words}", headers
 
 
-@examples(120)
+@examples(40)
 @given(requests(), st.booleans())
 @example(("GET", f"/rest/job/status/{10**30}?", {}), True)
 @example(("GET", "/api/v1/jobs/1/films/..%2f..%2fsecret.json?", {}), True)

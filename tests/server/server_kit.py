@@ -138,6 +138,14 @@ class Hosted:
         self.url = ""
         self.process: subprocess.Popen[str] | None = None
 
+    def __enter__(self) -> Hosted:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process is not None and self.process.poll() is None:
+            assert self.stop() == 0
+
     def start(self) -> None:
         """Start it and wait until it listens."""
         self.process = subprocess.Popen(
