@@ -15,9 +15,10 @@ from collections import Counter
 from pathlib import Path
 
 import requests
-from server_kit import SETTINGS, SLOW, Hosted
+from server_kit import SETTINGS, SLOW, Hosted, wait_for
 
 from retro_contest.board.boards import load_boards
+from retro_contest.server.jobs import Job
 
 AGENT = f'"python {SLOW} 0.01"'
 KILL_SETTINGS = (
@@ -35,26 +36,32 @@ def kill(data: Path, kills: int, jobs: int, seed: int, seconds: float = 600.0) -
         AssertionError: a job was lost, ended twice, or has no whole results.
     """
     chance = random.Random(seed)
-    host = Hosted(data, KILL_SETTINGS)
-    host.start()
     counts: Counter[str] = Counter()
     submitted: set[int] = set()
     deadline = time.monotonic() + seconds
-    try:
+    with Hosted(data, KILL_SETTINGS) as host:
         for number in range(kills):
-            while len(submitted) * kills < jobs * (number + 1):
+            while len(submitted) * kills < jobs * (number + 1) or not _active(host):
                 submitted |= _submit(host)
-            time.sleep(chance.uniform(0.2, 4.0))
+            if chance.random() < 0.75:  # the others may hit a start
+                wait_for(lambda: _plays(host), 300, "a job that is played")
+            time.sleep(chance.uniform(0.0, 4.0))
             victim = chance.choice(["server", "executor", "both"])
             counts[victim] += 1
             _kill(host, victim)
-        while active := [job for job in host.contest.jobs.all() if job.is_active]:
+        while active := _active(host):
             assert time.monotonic() < deadline, f"never ended: {active}"
             time.sleep(0.5)
-    finally:
-        assert host.stop() == 0
     _check(host, submitted)
     return counts
+
+
+def _active(host: Hosted) -> list[Job]:
+    return [job for job in host.contest.jobs.all() if job.is_active]
+
+
+def _plays(host: Hosted) -> bool:
+    return any(job.state == "running" for job in host.contest.jobs.all())
 
 
 def _submit(host: Hosted) -> set[int]:

@@ -18,6 +18,8 @@ import uvicorn
 
 from retro_contest.server.contest import Contest, open_contest
 from retro_contest.server.http.app import create_app
+from retro_contest.server.http.web import Service
+from retro_contest.server.limits import RateLimit
 from retro_contest.server.settings import prepare
 
 LEVEL = "Airstriker-Genesis-v0/Level1"
@@ -103,9 +105,18 @@ def wait_for(condition: Callable[[], Any], seconds: float = 60.0, what: str = ""
 
 
 @contextlib.contextmanager
-def served(contest: Contest) -> Iterator[str]:
-    """A contest's web server in a thread, without an executor; its address."""
-    config = uvicorn.Config(create_app(contest), port=0, log_level="error", lifespan="off")
+def served(contest: Contest, *, limited: bool = True) -> Iterator[str]:
+    """A contest's web server in a thread, without an executor; its address.
+
+    Args:
+        contest: the contest.
+        limited: whether failed logins and submissions are limited.
+    """
+    app = create_app(contest)
+    if not limited:
+        none = RateLimit(1 << 30, 1.0)
+        app.state.service = Service(contest, none, none, none)
+    config = uvicorn.Config(app, port=0, log_level="error", lifespan="off")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -126,6 +137,14 @@ class Hosted:
         self.contest = contest_in(data, settings)
         self.url = ""
         self.process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Hosted:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process is not None and self.process.poll() is None:
+            assert self.stop() == 0
 
     def start(self) -> None:
         """Start it and wait until it listens."""

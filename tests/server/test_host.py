@@ -191,19 +191,17 @@ def test_the_hosts_commands(hosted, capsys, monkeypatch):
 
 
 def test_a_stop_gives_jobs_back_and_another_start_goes_on_with_them(tmp_path):
-    host = Hosted(tmp_path)
-    host.start()
-    client = host.client("alice")
-    job = submit(client, "slow")
-    client.wait(job, "running")
-    wait_for(lambda: client.get(f"/api/v1/jobs/{job}").json()["runs"], 60, "its runs")
-    assert main(["host", "--data", str(tmp_path), "--listen", "127.0.0.1:0"]) == 2  # it runs
-    assert host.stop() == 0
-    assert host.contest.jobs.get(job).state == "queued"
-    host.start()
-    client = host.client("alice")
-    assert client.wait(job, "finished")["score"] is not None
-    assert host.stop() == 0
+    with Hosted(tmp_path) as host:
+        client = host.client("alice")
+        job = submit(client, "slow")
+        client.wait(job, "running")
+        wait_for(lambda: client.get(f"/api/v1/jobs/{job}").json()["runs"], 60, "its runs")
+        assert main(["host", "--data", str(tmp_path), "--listen", "127.0.0.1:0"]) == 2  # it runs
+        assert host.stop() == 0
+        assert host.contest.jobs.get(job).state == "queued"
+        host.start()
+        client = host.client("alice")
+        assert client.wait(job, "finished")["score"] is not None
 
 
 @pytest.mark.parametrize(

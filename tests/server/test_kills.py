@@ -4,12 +4,8 @@ import pytest
 from kills import kill
 
 
-def test_jobs_survive_kills_of_server_and_executor(tmp_path):
-    assert kill(tmp_path, kills=3, jobs=2, seed=2).total() == 3
-
-
 @pytest.mark.slow
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(1800)
 def test_jobs_survive_twenty_kills(tmp_path):
-    counts = kill(tmp_path, kills=20, jobs=8, seed=1, seconds=1200)
+    counts = kill(tmp_path, kills=20, jobs=8, seed=1, seconds=1500)
     assert counts.total() == 20 and set(counts) == {"server", "executor", "both"}

@@ -7,13 +7,16 @@ an evaluation never is; that of the final is published when it is revealed.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import stat
 import tarfile
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
+import anyio
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 
 from retro_common.files import UnreadableFile, open_plain
@@ -82,12 +85,7 @@ def film(call: Call) -> Response:
 def results(call: Call) -> Response:
     """GET results.tar: the whole results folder, without its secret."""
     job, folder = _folder(call)
-    name = f"job-{job.id}"
-    return StreamingResponse(
-        _tar(folder, name),
-        media_type="application/x-tar",
-        headers={"Content-Disposition": f'attachment; filename="{name}.tar"'},
-    )
+    return _Archive(folder, f"job-{job.id}")
 
 
 def _folder(call: Call) -> tuple[Job, Path]:
@@ -104,15 +102,29 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def _tar(folder: Path, name: str) -> Iterator[bytes]:
-    """A tar archive of the plain files in a folder, in parts as a thread writes it."""
-    end, begin = os.pipe()
-    writer = threading.Thread(target=_write_tar, args=(begin, folder, name), daemon=True)
-    writer.start()
-    with open(end, "rb", buffering=0) as archive:  # closed when the reader has gone: EPIPE
-        while part := archive.read(CHUNK):
-            yield part
-    writer.join()
+class _Archive(StreamingResponse):
+    """A tar archive of the plain files in a folder, in parts as a thread writes it to a pipe."""
+
+    media_type = "application/x-tar"
+
+    def __init__(self, folder: Path, name: str) -> None:
+        headers = {"Content-Disposition": f'attachment; filename="{name}.tar"'}
+        super().__init__((), headers=headers)
+        self._folder, self._name = folder, name
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        end, begin = os.pipe()
+        # Closed also when the client has gone in the middle: then the writer gets EPIPE, and ends.
+        with open(end, "rb", buffering=0) as archive:
+            arguments = (begin, self._folder, self._name)
+            threading.Thread(target=_write_tar, args=arguments, daemon=True).start()
+            self.body_iterator = _parts(archive)
+            await super().__call__(scope, receive, send)
+
+
+async def _parts(archive: io.RawIOBase) -> AsyncIterator[bytes]:
+    while part := await anyio.to_thread.run_sync(archive.read, CHUNK):
+        yield part
 
 
 def _write_tar(descriptor: int, folder: Path, name: str) -> None:

@@ -229,7 +229,10 @@ def is_foreign(request: Request) -> bool:
     """Whether a page of another site has sent a request. Browsers say so, other programs do not."""
     origin = request.headers.get("origin")
     if origin is not None:
-        return urlsplit(origin).netloc != request.headers.get("host", "")
+        try:
+            return urlsplit(origin).netloc != request.headers.get("host", "")
+        except ValueError:  # no address at all
+            return True
     return request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
 
 

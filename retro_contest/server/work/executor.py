@@ -35,6 +35,8 @@ MOST_ATTEMPTS = 30  # starts of a job without a run that ends, after which it fa
 HOST_ATTEMPTS = 8  # the same, where the contest's side said why it could not play it
 MOST_WAIT = 60.0  # seconds before a job is tried again
 
+NICE = 5  # the web server answers also where the runs take every core
+
 BUSY = 3  # exit code: another executor has this folder
 HUNG = 4  # exit code: a job could not be stopped
 
@@ -226,6 +228,7 @@ def main(data: Path) -> int:
         return 2
     if take_lock(contest.places.executor_lock) is None:
         return BUSY
+    os.nice(NICE)
     executor = Executor(contest)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, executor.stop)
