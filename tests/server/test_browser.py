@@ -17,15 +17,16 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium"),
     pytest.mark.slow,
+    pytest.mark.timeout(600),
 ]
 SETTINGS = f"""
 name: Winter cup
 agents: {{slow: "python {SLOW} 0.04"}}
-open: {{levels: FernHollow.Act3, seeds: 2, rules: {{timesteps: 200, wallclock: 300, record: true}}}}
+open: {{levels: FernHollow.Act3, seeds: 2, rules: {{timesteps: 120, wallclock: 300, record: true}}}}
 final: {{levels: FrostPeak.Act1, rules: {{timesteps: 60, wallclock: 300}}}}
 limits: {{jobs_per_day: 9, active_jobs: 3}}
 """
-LONG = 120_000  # milliseconds for what takes a job
+LONG = 240_000  # milliseconds for what takes a job
 
 
 @pytest.fixture(scope="module")
