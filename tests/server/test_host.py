@@ -5,6 +5,8 @@ import hmac
 import io
 import json
 import stat
+import subprocess
+import sys
 import tarfile
 
 import pytest
@@ -202,6 +204,16 @@ def test_a_stop_gives_jobs_back_and_another_start_goes_on_with_them(tmp_path):
         host.start()
         client = host.client("alice")
         assert client.wait(job, "finished")["score"] is not None
+
+
+def test_a_missing_library_of_the_host_is_one_line(tmp_path):
+    words = ["host", "--data", str(tmp_path / "contest")]
+    code = "import sys; sys.modules['argon2'] = None\nfrom retro_contest.cli.main import main\n"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}sys.exit(main({words!r}))"], capture_output=True, text=True
+    )
+    assert done.returncode == 2 and "retro-contest-kit[host]" in done.stderr
+    assert done.stderr.count("\n") == 1 and not (tmp_path / "contest").exists()
 
 
 @pytest.mark.parametrize(
