@@ -18,11 +18,13 @@ from retro_contest.server.jobs import Job, RunState
 from retro_contest.server.pages.forms import Visit
 from retro_contest.server.pages.publisher import site_folder
 
+HERE = Path(__file__).parent
 OURS = {
-    "style.css": TEMPLATES,
-    "board.js": TEMPLATES,
-    "live.js": Path(__file__).parent,
-    "icon.svg": Path(__file__).parent,
+    "style.css": TEMPLATES / "style.css",
+    "board.js": TEMPLATES / "board.js",
+    "live.js": HERE / "live.js",
+    "icon.svg": HERE / "icon.svg",
+    "favicon.ico": HERE / "icon.svg",  # asked for beside a log, which names no icon
 }
 """files of the kit itself, which are there before a board is"""
 KINDS = {
@@ -41,7 +43,7 @@ def board(visit: Visit) -> Response:
     """A page or a file of the board."""
     path = visit.call.request.path_params["path"] or "index.html"
     if path in OURS:
-        return _file(OURS[path] / path)
+        return _file(OURS[path])
     site = site_folder(visit.call.contest.places)
     if site is not None:
         return _file(_inside(site, path))
