@@ -1,4 +1,4 @@
-"""The registry of a contest's server with a real Docker engine: push, pull, somebody else's images."""
+"""The registry of a contest's server and a real Docker engine: push, pull, images of others."""
 
 import contextlib
 import io

@@ -268,11 +268,14 @@ def test_a_hidden_final_shows_that_it_is_played_and_nothing_else(
     mark = {"mark": mark_of(alice, "/submit")}
     for path in ("cancel", "restart"):
         assert alice.post(f"/jobs/{job.id}/{path}", data=mark).status_code == 409
+    acts = {"name": "Secret", "seed": 5, "zones": ["FrostPeak"], "acts": 2, "hard": 0.6}
+    served.contest.phases.built(acts)
     jobs.end(job, "test", "finished", score=77.25)
     assert "77.25" not in alice.get("/jobs").text + alice.get(f"/jobs/{job.id}").text
     served.contest.phases.reveal()
     assert "One.Act1" in alice.get(f"/jobs/{job.id}").text
-    assert "FrostPeak" in alice.get("/contest").text
+    contest = alice.get("/contest").text
+    assert "FrostPeak" in contest and "--seed 5 --zones FrostPeak --acts 2" in contest
 
 
 def test_an_account_is_made_with_an_invitation(served: Served, visitor: httpx2.Client) -> None:
