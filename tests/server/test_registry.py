@@ -250,7 +250,7 @@ def test_a_pinned_image_stays(served: Served) -> None:
 
 @needs_registry
 def test_a_big_layer_passes_in_little_memory(served: Served) -> None:
-    piece, count = os.urandom(1 << 20), 192
+    piece, count = os.urandom(1 << 20), 128
     whole = hashlib.sha256()
     for _ in range(count):
         whole.update(piece)

@@ -30,7 +30,7 @@ from retro_contest.server.settings import FINAL, OPEN, Places
 PAUSE = 1.0  # seconds between two looks at the jobs
 AFTER_FAILURE = 30.0  # seconds until a site that could not be written is tried again
 SECONDS = 600.0  # that writing may take
-NICE = 5  # less than that of runs: a board that nobody sees is worth nothing
+NICE = 3  # between the web server and the runs, which have 5
 NOW = "now"  # link in the folder of sites to the one that is shown
 
 
