@@ -16,13 +16,22 @@ from retro_contest.board.boards import Board, Boards, Submission
 
 def write(found: Boards, folder: Path) -> None:
     """Write both files into a folder; OSError if they cannot be written."""
+    (folder / "board.json").write_text(as_json(found))
+    (folder / "board.csv").write_text(as_csv(found))
+
+
+def as_json(found: Boards) -> str:
+    """The content of `board.json`."""
     content = {
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
         "boards": [_record(board) for board in found.boards],
     }
-    text = json.dumps(content, indent=1, allow_nan=False)
-    (folder / "board.json").write_text(text)
-    (folder / "board.csv").write_text(_csv(found.boards))
+    return json.dumps(content, indent=1, allow_nan=False)
+
+
+def as_csv(found: Boards) -> str:
+    """The content of `board.csv`: a line for each run of each evaluation."""
+    return _csv(found.boards)
 
 
 def _record(board: Board) -> dict[str, Any]:
@@ -76,7 +85,6 @@ def _figures(submission: Submission) -> dict[str, Any]:
 
 
 def _csv(boards: Iterable[Board]) -> str:
-    """A line for each run of each evaluation."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     head = ("board", "timesteps", "rank", "name", "time", "level", "seed", "score", "verdict")

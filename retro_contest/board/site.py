@@ -53,13 +53,18 @@ class Film(NamedTuple):
     """the same of its still picture"""
 
 
-def write_site(found: Boards, out: Path, snapshot: Callable[[str, Path], bool]) -> None:
+def write_site(
+    found: Boards, out: Path, snapshot: Callable[[str, Path], bool], contest: str = ""
+) -> None:
     """Write the site of some boards.
 
     Args:
         found: the boards.
         out: its folder; other files in it stay.
         snapshot: writes a picture of the start of `GAME/STATE` to a file; whether it could.
+        contest: name of the contest whose server shows the pages. Then they have its navigation,
+            and none of the things that only a submission's owner may see: films, configurations,
+            reasons of verdicts (an agent's last words), folders of this machine.
 
     Raises:
         UsageError: it cannot be written.
@@ -69,31 +74,27 @@ def write_site(found: Boards, out: Path, snapshot: Callable[[str, Path], bool]) 
             (out / name).mkdir(parents=True, exist_ok=True)
         for name in ASSETS:
             shutil.copyfile(TEMPLATES / name, out / name)
-        _Site(found, out, snapshot).write()
+        _Site(found, out, snapshot, contest).write()
     except OSError as error:
         raise UsageError(f"cannot write to {out}: {error.strerror}") from error
 
 
 class _Site:
-    def __init__(self, found: Boards, out: Path, snapshot: Callable[[str, Path], bool]) -> None:
+    def __init__(
+        self, found: Boards, out: Path, snapshot: Callable[[str, Path], bool], contest: str
+    ) -> None:
         self._found = found
         self._out = out
         self._snapshot = snapshot
+        self._contest = contest
         self._pages: dict[int, str] = {}  # of each submission
         self._taken: set[str] = set()
-        self._environment = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(TEMPLATES),
-            autoescape=True,
-            finalize=_fit,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            undefined=jinja2.StrictUndefined,
-        )
-        self._environment.filters |= {"number": number, "interval": _interval, "day": _day}
+        self._environment = page_environment(TEMPLATES)
         self._environment.globals |= {
+            "contest": contest,
+            "here": "/",
             "page_of": self._page_of,
             "level_page": _level_page,
-            "state_of": lambda level: level.partition("/")[2],
             "bar": charts.interval_bar,
             "line_of": line_of,
             "is_reference": lambda line: isinstance(line, Reference),
@@ -103,12 +104,13 @@ class _Site:
 
     def write(self) -> None:
         boards = [_Context(board) for board in self._found.boards]
-        self._render("index.html", "index.html", boards=boards, notes=self._found.notes)
+        notes = [] if self._contest else self._found.notes
+        self._render("index.html", "index.html", boards=boards, notes=notes)
         for context in boards:
             films: dict[str, list[tuple[Submission, Film]]] = {}
             for row in context.board.rows:
                 for submission in (*row.history, row.submission):
-                    shown = _copy_films(submission, self._out, self._stem(submission))
+                    shown = self._films(submission)
                     for film in shown:
                         films.setdefault(film.level, []).append((submission, film))
                     self._write_submission(context, row, submission, shown)
@@ -116,12 +118,17 @@ class _Site:
                 self._write_level(context, level, films.get(level, []))
         export.write(self._found, self._out)
 
+    def _films(self, submission: Submission) -> list[Film]:
+        if self._contest:
+            return []
+        return _copy_films(submission, self._out, self._stem(submission))
+
     def _write_submission(
         self, context: _Context, row: Row, submission: Submission, films: list[Film]
     ) -> None:
         record = submission.results.record
         config = None
-        if record is not None and record.config is not None:
+        if record is not None and record.config is not None and not self._contest:
             text = yaml.safe_dump(record.config, sort_keys=False, allow_unicode=True)
             config = escape(clean_lines(text, CONFIG))
         evaluations = (*row.history, row.submission)
@@ -183,6 +190,21 @@ class _Site:
             self._taken.add(stem.lower())
             self._pages[id(submission)] = stem
         return self._pages[id(submission)]
+
+
+def page_environment(*folders: Path) -> jinja2.Environment:
+    """Templates of some folders: they escape, and clean, all text that they are given."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folders),
+        autoescape=True,
+        finalize=_fit,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters |= {"number": number, "interval": _interval, "day": _day}
+    environment.globals["state_of"] = lambda level: level.partition("/")[2]
+    return environment
 
 
 class _Context:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from rich.console import Group
 from rich.text import Text
 
@@ -19,6 +22,41 @@ def rank_tables(found: Boards) -> Group:
             parts.append(_by_level(board))
     parts += [Text(note) for note in found.notes]
     return Group(*parts)
+
+
+def tables_of_server(boards: Sequence[Mapping[str, Any]]) -> Group:
+    """The same rankings from a `board.json`.
+
+    Args:
+        boards: its list of boards.
+    """
+    columns = [
+        Column("", right=True),
+        Column("submission"),
+        Column("score", right=True),
+        Column("95% interval", right=True, drop=2),
+        Column("submitted", drop=1),
+    ]
+    tables = []
+    for board in boards:
+        lines = [(row, str(row["rank"] or "")) for row in board["rows"]]
+        lines += [(reference, "") for reference in board["references"]]
+        lines.sort(key=lambda line: (line[0]["score"] is None, -(line[0]["score"] or 0.0)))
+        rows = []
+        for line, rank in lines:
+            remark = line.get("remark") if "rank" in line else "reference"
+            rows.append(
+                [
+                    rank,
+                    f"{line['name']} ({remark})" if remark else line["name"],
+                    number(line["score"]),
+                    "–" if not line["ci95"] else " to ".join(number(end) for end in line["ci95"]),
+                    line.get("time", ""),
+                ]
+            )
+        title = f"{board['name']}: {board['timesteps']:,} timesteps per run"
+        tables.append(FittedTable(title, columns, rows))
+    return Group(*tables)
 
 
 def _interval(submission: Submission | Reference) -> str:

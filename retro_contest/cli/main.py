@@ -15,8 +15,11 @@ from collections.abc import Sequence
 PROGRAM = "retro-contest"
 COMMANDS = (
     *("new", "levels", "roms", "serve", "evaluate", "submit", "board", "film", "publish"),
+    *("login", "logout", "status", "cancel", "restart", "logs", "host", "admin"),
     *("environment", "clean", "doctor"),
 )
+OF_HOST = ("anyio", "argon2", "starlette", "uvicorn")
+"""libraries of the extra `host`"""
 OURS = ("gym_remote", "pangolin_dash", "retro_common", "retro_contest")
 
 
@@ -36,6 +39,13 @@ def main(words: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in OURS:
             raise
+        if error.name in OF_HOST:
+            return _fail(
+                f"a contest's host needs the library {error.name}: "
+                "pip install 'retro-contest-kit[host]' "
+                "(in a checkout: pip install -r requirements.txt)",
+                2,
+            )
         return _fail(
             f"{sys.executable} lacks the library '{error.name}': activate the environment that "
             "this was installed into (in a checkout, after make demo or make test: "

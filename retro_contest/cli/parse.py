@@ -10,13 +10,17 @@ import tyro
 from tyro.conf import OmitArgPrefixes, subcommand
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
+from retro_contest.cli.admin import Admin
 from retro_contest.cli.board import Board
 from retro_contest.cli.clean import Clean
 from retro_contest.cli.doctor import Doctor
 from retro_contest.cli.environment import Environment
 from retro_contest.cli.evaluate import Evaluate
 from retro_contest.cli.film import Film
+from retro_contest.cli.host import Host
+from retro_contest.cli.jobs import Cancel, Logs, Restart, Status
 from retro_contest.cli.levels import Levels
+from retro_contest.cli.login import Login, Logout
 from retro_contest.cli.new import New
 from retro_contest.cli.publish import Publish
 from retro_contest.cli.roms import Roms
@@ -34,8 +38,16 @@ Command = (
     | Annotated[Evaluate, subcommand(name="evaluate")]
     | Annotated[Submit, subcommand(name="submit")]
     | Annotated[Board, subcommand(name="board")]
+    | Annotated[Login, subcommand(name="login")]
+    | Annotated[Logout, subcommand(name="logout")]
+    | Annotated[Status, subcommand(name="status")]
+    | Annotated[Cancel, subcommand(name="cancel")]
+    | Annotated[Restart, subcommand(name="restart")]
+    | Annotated[Logs, subcommand(name="logs")]
     | Annotated[Film, subcommand(name="film")]
     | Annotated[Publish, subcommand(name="publish")]
+    | Annotated[Host, subcommand(name="host")]
+    | Annotated[Admin, subcommand(name="admin")]
     | Annotated[Environment, subcommand(name="environment")]
     | Annotated[Clean, subcommand(name="clean")]
     | Annotated[Doctor, subcommand(name="doctor")]

@@ -20,6 +20,7 @@ from retro_contest.rules import Rules
 if TYPE_CHECKING:
     from docker import DockerClient
 
+    from retro_contest.entry.remote import Remote
     from retro_contest.entry.submission import Submission
 
 LEVELS = "PangolinDash-Genesis-v0/FernHollow.Act1,PangolinDash-Genesis-v0/AmberDunes.Act1"
@@ -28,6 +29,9 @@ LEVELS = "PangolinDash-Genesis-v0/FernHollow.Act1,PangolinDash-Genesis-v0/AmberD
 @dataclass(frozen=True)
 class Submit:
     """Submit an agent: build its image, check that it can play, push it, and write a record of it.
+
+    With --server it is pushed to one's own name space of a contest that somebody hosts, and played
+    there: retro-contest login first, retro-contest status afterwards.
 
     The image plays a short evaluation in containers. One that fails this check is not pushed. The
     record, submission.json beside the check's results, is what the board reads.
@@ -49,6 +53,10 @@ class Submit:
     """An image that is built already, instead of a folder."""
     registry: Annotated[str, arg(metavar="HOST/REPO")] = ""
     """Where to push it (without: it stays on this machine)."""
+    server: Annotated[str, arg(metavar="URL")] = ""
+    """A contest's server to submit it to, instead of --registry."""
+    pushed: Annotated[str, arg(metavar="REPOSITORY:TAG")] = ""
+    """With --server: an image that is in its registry already; nothing is built or checked."""
     tag: str = ""
     """Its tag, and its name on the board (default: made of the agent's name and the commit,
     or of the kit's version and the commit for its own agent)."""
@@ -70,6 +78,8 @@ class Submit:
 
         from retro_contest.entry.build import StepFailed
 
+        if self.pushed:
+            return self._start(self._remote(), self.pushed)
         rules = Rules(self.timesteps)
         check_playable(find(self.levels))
         try:
@@ -86,11 +96,14 @@ class Submit:
 
         if self.image and (self.folder or self.build):
             raise UsageError("--image takes an image that is built: no FOLDER and no -- beside it")
+        remote = self._remote() if self.server else None
+        login = {} if remote is None else remote.get("registry")
+        registry = self.registry if remote is None else f"{login['url']}/{self._repository()}"
         if self.image:
-            planned = submission.of_image(self.image, self.registry, self.tag, self.bundle)
+            planned = submission.of_image(self.image, registry, self.tag, self.bundle)
         else:
             planned = submission.of_folder(
-                Path(self.folder or "."), self.registry, self.tag, self.bundle, Options(self.build)
+                Path(self.folder or "."), registry, self.tag, self.bundle, Options(self.build)
             )
         results = self.results or Path("results/submissions") / planned.tag
         submission.check_writable(results)
@@ -100,20 +113,43 @@ class Submit:
             for line in planned.steps():
                 print(line)
             print(f"would check it on {self.levels}, {rules.timesteps:,} timesteps each")
-            print(f"would {'push ' + planned.image if self.registry else 'push nothing'}")
+            print(f"would {'push ' + planned.image if registry else 'push nothing'}")
             print(f"would write {results / submission.RECORD_FILE}")
             print("nothing was done")
             return 0
 
         client = submission.prepare(planned, results)
         self._check(client, planned, rules, results)
-        digest = self._push(client, planned) if self.registry else ""
+        digest = self._push(client, planned, registry, login) if registry else ""
         for line in submission.write(client, planned, results, digest):
             print(line)
         if digest:
-            print(f"submitted {self.registry}@{digest}")
+            print(f"submitted {registry}@{digest}")
         else:
             print(f"checked {planned.source}; --registry HOST/REPO pushes it")
+        if remote is not None:
+            return self._start(remote, f"{self._repository()}:{planned.tag}")
+        return 0
+
+    def _remote(self) -> Remote:
+        """The contest's server, where this user has logged in."""
+        from retro_contest.entry.remote import connect
+
+        if not self.server or self.registry:
+            raise UsageError("give --server URL, and no --registry beside it")
+        return connect(self.server)
+
+    def _repository(self) -> str:
+        """The image's name in one's own name space."""
+        from retro_contest.entry.new import image_name
+
+        name = self.image.split("@")[0].split("/")[-1].split(":")[0]
+        return image_name(name or Path(self.folder or ".").resolve().name)
+
+    def _start(self, remote: Remote, tag: str) -> int:
+        """Have the server play an image that was pushed."""
+        job = remote.post("jobs", tag=tag)
+        print(f"job {job['id']} is {job['state']}: retro-contest status --follow")
         return 0
 
     def _check(
@@ -139,7 +175,9 @@ class Submit:
         if submission.image_id(client, planned) != before:
             raise StepFailed(f"{planned.source} became another image meanwhile")
 
-    def _push(self, client: DockerClient, planned: Submission) -> str:
+    def _push(
+        self, client: DockerClient, planned: Submission, registry: str, login: dict[str, str]
+    ) -> str:
         from retro_contest.entry.push import push
         from retro_contest.runs.progress import LINE_INTERVAL
 
@@ -156,4 +194,4 @@ class Submit:
                     printed = time.monotonic()
                     print(f"pushing: {line}", flush=True)
 
-            return push(client, self.registry, planned.tag, progress=show)
+            return push(client, registry, planned.tag, login=login, progress=show)

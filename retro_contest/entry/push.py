@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from docker.errors import DockerException, NotFound
@@ -31,6 +31,7 @@ def push(
     repository: str,
     tag: str,
     *,
+    login: Mapping[str, str] | None = None,
     silence: float = SILENCE,
     progress: Callable[[str], object] = lambda line: None,
 ) -> str:
@@ -39,6 +40,7 @@ def push(
     Args:
         repository: where to, as HOST/REPOSITORY.
         tag: the image's tag.
+        login: `username` and `password`; None for those that `docker login` has stored.
         silence: seconds without any news after which it is given up.
         progress: is given a line now and then.
 
@@ -49,7 +51,8 @@ def push(
     digest = ""
     try:
         sent: dict[str, tuple[int, int]] = {}  # of each layer: bytes, and of how many
-        for event in client.images.push(repository, tag=tag, stream=True, decode=True):
+        more = {"auth_config": dict(login)} if login else {}
+        for event in client.images.push(repository, tag=tag, stream=True, decode=True, **more):
             if "error" in event:
                 raise StepFailed(_refusal(str(event["error"]), repository))
             digest = (event.get("aux") or {}).get("Digest") or digest

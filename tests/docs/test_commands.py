@@ -1,4 +1,4 @@
-"""The commands and sample agents of README.md and docs/compete.md work.
+"""The commands and sample agents of README.md and docs/compete.md work; those of the server exist.
 
 A comment above each fenced `sh` and `python` block of these pages says how it is tested:
 
@@ -21,6 +21,7 @@ from pages import ROOT, Block, blocks
 
 PAGES = [ROOT / "README.md", ROOT / "docs/compete.md"]
 IDS = [page.name for page in PAGES]
+HOST = ROOT / "docs/host.md"  # most of its commands need a machine of their own
 
 SHORTER = {"pangolin-test": "airstriker"}
 TIMESTEPS = "150"
@@ -138,7 +139,7 @@ def test_the_front_pages_agent_runs_unchanged_under_serve(folder: Path) -> None:
     assert status["timesteps"] == int(TIMESTEPS) and status["episodes"] >= 1
 
 
-@pytest.mark.parametrize("page", PAGES, ids=IDS)
+@pytest.mark.parametrize("page", [*PAGES, HOST], ids=[*IDS, HOST.name])
 def test_what_takes_hours_is_a_command_with_a_help(page: Path) -> None:
     for block in marked(page, "help"):
         for line in block.commands():

@@ -566,7 +566,8 @@ def test_a_list_with_missing_roms_says_how_to_get_them():
     assert done.stdout.count("no ROM for SonicTheHedgehog-Genesis-v0") == 1, "once for each game"
 
 
-COMMANDS = ["", "new", "levels", "serve", "evaluate", "submit", "board", "environment"]
+COMMANDS = ["", "new", "levels", "serve", "evaluate", "submit", "board", "environment", "host"]
+COMMANDS += ["login", "logout", "status", "cancel", "restart", "logs", "admin", "admin add-user"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

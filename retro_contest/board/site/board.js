@@ -19,7 +19,7 @@ function sort(table, column, descending) {
   body.append(...rows.map(([, row]) => row));
 }
 
-for (const table of document.querySelectorAll("table.sortable")) {
+function makeSortable(table) {
   const heads = [...table.tHead.rows[0].cells];
   heads.forEach((head, column) => {
     if ("nosort" in head.dataset) return;
@@ -47,7 +47,13 @@ function show(table) {
   }
 }
 
-for (const input of document.querySelectorAll("[data-filter], [data-references]")) {
-  const table = document.getElementById(input.dataset.filter ?? input.dataset.references);
-  input.addEventListener("input", () => show(table));
+// For a part of the page that has just come.
+function equip(part) {
+  part.querySelectorAll("table.sortable").forEach(makeSortable);
+  for (const input of part.querySelectorAll("[data-filter], [data-references]")) {
+    const table = document.getElementById(input.dataset.filter ?? input.dataset.references);
+    input.addEventListener("input", () => show(table));
+  }
 }
+
+equip(document);

@@ -1,0 +1,1 @@
+"""Playing the jobs: the executor process, and the server that watches over it."""
