@@ -124,8 +124,8 @@ class MemoryTraining:
 class JointTraining:
     """How V and M are trained together after each was trained alone; see `pretrain.stages.joint`.
 
-    The weights are of losses per latent unit; they should fall in the order in which the parts
-    depend on each other.
+    The weights are of losses per latent unit, against V's with weight 1; they should fall in the
+    order in which the parts depend on each other.
     """
 
     steps: Annotated[int, pydantic.Field(ge=0)] = 0
@@ -136,8 +136,6 @@ class JointTraining:
     """timesteps through which gradients flow; M's state is carried on beyond them"""
     learning_rate: Rate = 1e-4
     """Adam's step size; falls to a tenth along a cosine"""
-    vision_weight: Rate = 1.0
-    """weight of V's loss"""
     memory_weight: Rate = 0.3
     """weight of the NLL of the next latent"""
     head_weight: NotNegative = 0.1
@@ -169,9 +167,6 @@ class ControllerTraining:
     teacher: Path | None = None
     """file of a teacher (stage `teacher`) that C imitates first. C then plays Pangolin Dash's own
     logic and picture, without the emulator, in the acts of `levels` and `teacher.generated`"""
-    imitation: Fraction = 0.75
-    """share of the timesteps in which C only imitates the teacher; in the rest PPO goes on, and the
-    pull towards the teacher falls to 0"""
     untrained_memory: bool = False
     """an ablation: use an M of random weights instead of the trained one"""
     encoder_from_vision: bool = True

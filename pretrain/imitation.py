@@ -15,6 +15,9 @@ from agent.config import PPOConfig
 from agent.learning.ppo import MAX_GRAD_NORM, VALUE_WEIGHT, Rollout, gae
 from agent.models.controller import Controller, Features
 
+SHARE = 0.75
+"""share of the controller's timesteps in which it only imitates; in the rest PPO goes on, and the
+pull towards the teacher falls to 0"""
 REUSE = 4
 """gradient steps that use a timestep, on average"""
 VALUES_EVERY = 3

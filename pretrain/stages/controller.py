@@ -18,7 +18,7 @@ from agent.learning.ppo import PPO, Rollout, UpdateOptions
 from agent.models.actor import Models
 from pretrain.config import PretrainConfig
 from pretrain.data import acts
-from pretrain.imitation import Imitation
+from pretrain.imitation import SHARE, Imitation
 from pretrain.loop import Loop
 from pretrain.native import NativeSampler
 from pretrain.sampler import Sampler
@@ -125,9 +125,9 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
             torch.set_num_threads(threads)
             share = min(1.0, timesteps / settings.timesteps)
             # Without a teacher there are no labels that it could weigh.
-            pull = (1 - share) / max(1 - settings.imitation, 1e-9)
-            if imitation is not None and share <= settings.imitation:
-                metrics = imitation.update(rollout, share / settings.imitation)
+            pull = (1 - share) / (1 - SHARE)
+            if imitation is not None and share <= SHARE:
+                metrics = imitation.update(rollout, share / SHARE)
             else:
                 metrics = ppo.update(rollout, share, UpdateOptions(anchor_weight=pull))
             carried["timesteps_per_level"] = sampler.timesteps_per_level()

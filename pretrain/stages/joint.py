@@ -243,7 +243,7 @@ def joint_loss(
     right = (logits.argmax(dim=-1) == sequences.actions).float()
 
     loss = (
-        settings.vision_weight * vision_part / z.shape[1]
+        vision_part / z.shape[1]
         + settings.memory_weight * memory_part
         + settings.inverse_weight * inverse
     )
