@@ -112,6 +112,9 @@ def judge(ending: Ending) -> Verdict:
         # With an agent connected this is the agent's, whatever it did: not a try that is repeated.
         word = HUNG if ending.connected else SERVER_FAILED
         return Verdict(word, f"the server did not end when its time was up, {played}")
+    if ending.stopped == AGENT_GONE and ending.timesteps >= ending.budget:
+        # On a busy machine the server may take longer to end than the agent did.
+        return Verdict(COMPLETED, f"all {ending.budget:,} timesteps played{_then(ending)}")
     if ending.stopped == AGENT_GONE:
         return _agent_gone(ending, played)
     match ending.server_ended:

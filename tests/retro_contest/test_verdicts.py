@@ -20,6 +20,9 @@ ENDING = Ending(
 )
 
 
+GONE = {"stopped": verdicts.AGENT_GONE, "timesteps": 500}
+
+
 @pytest.mark.parametrize(
     ("change", "word", "says"),
     [
@@ -37,8 +40,9 @@ ENDING = Ending(
         ({"stopped": verdicts.OVERDUE}, "hung", "did not end when its time was up"),
         ({"stopped": verdicts.OVERDUE, "connected": False}, "server failed", "time was up"),
         ({"stopped": verdicts.INTERRUPT}, "interrupted", "after 1,000 of 1,000"),
-        ({"stopped": verdicts.AGENT_GONE, "agent_code": 2, "agent_line": "x"}, "crashed", "2: x"),
-        ({"stopped": verdicts.AGENT_GONE, "connected": False}, "never connected", "code 0"),
+        (GONE | {"agent_code": 2, "agent_line": "x"}, "crashed", "2: x"),
+        (GONE | {"timesteps": 0, "connected": False}, "never connected", "code 0"),
+        (GONE | {"timesteps": 1000}, "completed", "all 1,000 timesteps"),
     ],
 )
 def test_judge(change, word, says):

@@ -68,6 +68,10 @@ def test_another_site_cannot_act_with_a_visitors_cookie(hosted):
     for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
         response = carol.post("/rest/job/start", json={"tag": "random"}, headers=headers)
         assert response.status_code == 403
+        # Nor can it log a visitor in as somebody else.
+        url = hosted.url + "/rest/login"
+        answer = requests.post(url, json=login, headers=headers, timeout=60)
+        assert answer.status_code == 403 and not answer.cookies
     assert carol.get("/rest/job/status/all").json() == []
     same = {"Origin": hosted.url, "Sec-Fetch-Site": "same-origin"}
     assert carol.post("/rest/job/kill", headers=same).status_code == 404  # allowed: there is none

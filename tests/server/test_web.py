@@ -180,4 +180,4 @@ def test_a_reader_that_leaves_a_download_costs_no_thread(contest, url, alice):
 
     assert writers(), "200 MB are not in the pipe yet"
     response.close()
-    wait_for(lambda: not writers(), 30, "the end of the thread that writes the archive")
+    wait_for(lambda: not writers(), 120, "the end of the thread that writes the archive")

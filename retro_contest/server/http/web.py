@@ -196,6 +196,9 @@ def _answer(
     service: Service, request: Request, content: dict[str, Any], handler: Handler
 ) -> Response:
     try:
+        # Without a cookie, too: a page of another site must not log its visitors in.
+        if request.method in UNSAFE and is_foreign(request):
+            raise Problem(403, "a page of another site has sent this")
         visitor = visitor_of(service.contest, request)
         return handler(Call(service, request, content, visitor))
     except Problem as problem:
@@ -220,8 +223,6 @@ def visitor_of(contest: Contest, request: Request) -> Account | None:
     cookie = request.cookies.get(COOKIE)
     if not cookie:
         return None
-    if request.method in UNSAFE and is_foreign(request):
-        raise Problem(403, "a page of another site has sent this")
     return contest.accounts.of_session(cookie)
 
 
