@@ -158,6 +158,7 @@ def test_the_contest_s_wheel_holds_all_sources_and_data(contest):
                 ".html",
                 ".css",
                 ".js",
+                ".svg",
                 ".json",
                 ".yaml",
                 ".c",
