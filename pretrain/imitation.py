@@ -31,7 +31,10 @@ CAPACITY = 400_000
 
 
 class Imitation:
-    """Minimises KL(teacher || C) on the labels of the last timesteps, and the values' error."""
+    """Minimises KL(teacher || C) on the labels of the last timesteps, and the values' error.
+
+    What is kept is no part of a checkpoint: a run that goes on begins with an empty store.
+    """
 
     def __init__(self, controller: Controller, config: PPOConfig, seed: int):
         """

@@ -34,7 +34,7 @@ class NativeSampler(ExitStack):
         known: Sequence[data.Known],
         worlds: int,
         *,
-        teacher: Teacher | None,
+        teacher: Teacher,
         seed: int,
         device: torch.device,
     ):
@@ -46,7 +46,8 @@ class NativeSampler(ExitStack):
             teacher: labels every state.
 
         Raises:
-            UsageError: gcc is not installed; or the teacher reads another simulator's memory.
+            UsageError: gcc is not installed; or the teacher has other actions, or reads another
+                simulator's memory.
         """
         super().__init__()
         config = models.config
@@ -59,8 +60,7 @@ class NativeSampler(ExitStack):
             patience=PATIENCE,
             frames=True,
         )
-        if teacher is not None:
-            teacher.check(self.worlds)
+        teacher.check(self.worlds, config.actions)
         self.teacher = teacher
         along = [trace and trace[1] for trace in traces]
         rng = np.random.default_rng(seed_of(seed, 1))
@@ -86,9 +86,8 @@ class NativeSampler(ExitStack):
         for t in range(len(rollout.rewards)):
             if t % EVERY == 0:
                 self.starts.look()
-            if self.teacher is not None:
-                log_probs, _ = self.teacher.label(worlds.observe())
-                rollout.labels[t] = torch.from_numpy(log_probs)
+            log_probs, _ = self.teacher.label(worlds.observe())
+            rollout.labels[t] = torch.from_numpy(log_probs)
             decision = self.actor.act(self.features)
             worlds.step(self.pads[decision.actions.cpu().numpy()])
             ended = worlds.over > 0

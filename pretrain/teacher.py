@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -140,12 +141,20 @@ class Teacher(nn.Module):
             raise UsageError(f"{path}: damaged: weights are not finite")
         return teacher
 
-    def check(self, worlds: Worlds) -> None:
+    def check(self, worlds: Worlds, actions: Sequence[str] | None = None) -> None:
         """Refuse worlds whose observations this teacher does not know.
 
+        Args:
+            actions: those of the agent that learns from it; its labels mean nothing for others.
+
         Raises:
-            UsageError: it was trained with another version of the simulator.
+            UsageError: it was trained with another version of the simulator, or other actions.
         """
+        if actions is not None and tuple(actions) != self.actions:
+            raise UsageError(
+                f"agent.actions: the teacher chooses from {shown(list(self.actions))}:"
+                " give the agent the same actions, in the same order"
+            )
         if worlds.observation_size != self.observation_size:
             raise UsageError(
                 f"the teacher reads observations of {shown(self.observation_size)} numbers, the"

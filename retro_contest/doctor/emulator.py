@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
 
 from retro_common.provenance import INSTALLED, ROOT
-from retro_common.text import clean
+from retro_contest.doctor.child import ChildFailed, ask
 from retro_contest.doctor.findings import Line, Problem, line
 from retro_contest.levels import Level
 
 TIMESTEPS = 100
-TIMEOUT = 120.0
-"""seconds; it takes two, and at the first time a level is proved for fast stepping"""
 
 
 def check_emulator(level: Level) -> Iterator[Line]:
@@ -39,27 +36,12 @@ def _play(level: Level) -> dict[str, object]:
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), path]))
     name = level.name if level.integrations is None else str(level.folder / level.state)
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "retro_contest.doctor.emulator", name],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            env=environment,
-            timeout=TIMEOUT,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise Problem(f"{TIMESTEPS} timesteps take longer than {TIMEOUT:g} s") from None
-    if done.returncode:
-        lines = [words for words in done.stderr.splitlines() if words.strip()]
-        why = clean(lines[-1], 300) if lines else "without a word"
-        ended = f"signal {-done.returncode}" if done.returncode < 0 else f"code {done.returncode}"
+        return ask(["-m", "retro_contest.doctor.emulator", name], environment)
+    except ChildFailed as failed:
         raise Problem(
-            f"its process ended with {ended}: {why}",
+            f"its process ended with {failed.ended}: {failed}",
             "pip install --force-reinstall -r retro_contest/requirements.txt",
-        )
-    return json.loads(done.stdout.splitlines()[-1])
+        ) from None
 
 
 def _fast(difference: str) -> str:

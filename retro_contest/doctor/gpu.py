@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import subprocess
-import sys
 
+from retro_contest.doctor.child import ChildFailed, ask
 from retro_contest.doctor.findings import Problem
 
-TIMEOUT = 120.0
-"""seconds; torch takes some to load"""
 PROGRAM = """
 import json, torch
 gpus = [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())]
@@ -27,24 +23,14 @@ def check_torch() -> str:
         Problem: torch is missing or broken, or does not see the GPU that is there.
     """
     try:
-        done = subprocess.run(
-            [sys.executable, "-c", PROGRAM],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=TIMEOUT,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise Problem(f"torch takes longer than {TIMEOUT:g} s to load") from None
-    if done.returncode:
-        lines = done.stderr.split("\n")
-        why = next((words for words in reversed(lines) if words.strip()), "without a word")
-        if "No module named 'torch'" in why:
-            raise Problem("torch is not installed", "pip install -r requirements.txt")
-        raise Problem(f"torch cannot be used: {why}", "pip install --force-reinstall torch")
-    found = json.loads(done.stdout.splitlines()[-1])
+        found = ask(["-c", PROGRAM])
+    except ChildFailed as failed:
+        if "No module named 'torch'" in str(failed):
+            raise Problem("torch is not installed", "pip install -r requirements.txt") from None
+        raise Problem(
+            f"torch cannot be used: {failed} ({failed.ended})",
+            "pip install --force-reinstall torch",
+        ) from None
     text = f"torch {found['version']}"
     if found["gpus"]:
         return f"{text} sees {', '.join(found['gpus'])}"

@@ -90,7 +90,10 @@ def test_a_seed_gives_the_same_rollout(known: list[data.Known], teacher: Path) -
 
 def test_a_teacher_of_another_simulator_is_refused(known: list[data.Known]) -> None:
     models = Models.build(AGENT)
+    of_another = Teacher(8, AGENT.actions)
     with pytest.raises(UsageError, match="observations of 8 numbers"):
+        NativeSampler(models, known, 2, teacher=of_another, seed=0, device=CPU)
+    with pytest.raises(UsageError, match=r"agent\.actions: the teacher chooses from"):
         NativeSampler(models, known, 2, teacher=Teacher(8, ("B",)), seed=0, device=CPU)
 
 
