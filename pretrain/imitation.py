@@ -42,6 +42,7 @@ class Imitation:
             config: discount and lambda of the returns that the value head learns.
         """
         self.controller, self.config = controller, config
+        self.device = next(controller.parameters()).device
         self.optimizer = torch.optim.Adam(controller.parameters(), lr=RATE, eps=1e-5)
         self.generator = torch.Generator().manual_seed(seed)
         self.kept: dict[str, torch.Tensor] = {}
@@ -97,7 +98,7 @@ class Imitation:
         for step in range(steps):
             known = min(self.added, CAPACITY)
             rows = torch.randint(known, (BATCH,), generator=self.generator)
-            part = {name: value[rows].float() for name, value in self.kept.items()}
+            part = {name: value[rows].to(self.device).float() for name, value in self.kept.items()}
             features = Features(part["z"], part["h"], part.get("proprioception"))
             both = step % VALUES_EVERY == 0
             log_probs, values = self.controller(features, with_values=both)
