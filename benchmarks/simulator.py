@@ -62,7 +62,6 @@ def worlds_along_movies(*, frames: bool) -> Worlds:
         states = traces[world % len(acts)][1]
         worlds.restore(world, states[rng.integers(len(states) - 15)])
         worlds.begin(world)
-    worlds.state["guided"] = 1
     worlds.starts[:] = worlds.slots
     return worlds
 

@@ -10,7 +10,6 @@ set. The standard error is over all episodes of all acts.
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,8 +37,6 @@ class Args:
     """play generated acts of so many fresh seeds instead"""
     episodes: int = 20
     """episodes of each act"""
-    guided: bool = False
-    """show the routes of the acts' movies; those of generated acts are searched first"""
     seed: int = 0
     """of the actions and of the stickiness"""
     json: Path | None = None
@@ -47,25 +44,17 @@ class Args:
 
 
 def play(
-    teacher: Teacher,
-    acts: Sequence[Act],
-    routes: Sequence[np.ndarray | None],
-    episodes: int,
-    seed: int,
+    teacher: Teacher, acts: Sequence[Act], episodes: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Play whole episodes, side by side, each act as often.
-
-    Args:
-        routes: for each act the route that the teacher sees, or None.
 
     Returns:
         Scores, float64, and how the episodes ended, uint8, both (acts, episodes).
     """
-    worlds = Worlds(acts, len(acts) * episodes, routes=routes, seed=seed)
+    worlds = Worlds(acts, len(acts) * episodes, seed=seed)
     teacher.check(worlds)
     for world in range(worlds.count):
         worlds.load(world, world // episodes)
-    worlds.state["guided"] = 1
     generator = torch.Generator().manual_seed(seed)
     observations = worlds.observe()
     while not worlds.state["over"].all():
@@ -85,16 +74,11 @@ def main() -> None:
     torch.set_num_threads(1)
     teacher = Teacher.load(options.teacher)
     if options.seeds:
-        with tempfile.TemporaryDirectory() as folder:
-            movies = Path(folder) if options.guided else None
-            known = list(data.generated_acts(data.FRESH_SEED, options.seeds, movies))
+        known = list(data.generated_acts(data.FRESH_SEED, options.seeds, None))
     else:
         known = data.acts_of_levels(options.levels)
     acts = [each.act for each in known]
-    routes = [trace and trace[0] for trace in data.traces(known)]
-    if not options.guided:
-        routes = [None] * len(acts)
-    scores, ends = play(teacher, acts, routes, options.episodes, options.seed)
+    scores, ends = play(teacher, acts, options.episodes, options.seed)
     finished = ends == FINISHED
     rows: list[list] = [["act", "finished", "score"]]
     for each, score, done in zip(known, scores, finished, strict=True):
@@ -106,7 +90,6 @@ def main() -> None:
         "levels": f"{options.seeds} fresh seeds" if options.seeds else options.levels,
         "acts": len(acts),
         "episodes": options.episodes,
-        "guided": options.guided,
         "seed": options.seed,
         "finish_share": round(float(finished.mean()), 4),
         "score": round(float(scores.mean()), 1),

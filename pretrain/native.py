@@ -64,7 +64,7 @@ class NativeSampler(ExitStack):
         self.teacher = teacher
         along = [trace and trace[1] for trace in traces]
         rng = np.random.default_rng(seed_of(seed, 1))
-        self.starts = Starts(self.worlds, along, rng, guided=0.0)
+        self.starts = Starts(self.worlds, along, rng)
         self.actor = Actor(models, worlds, seed=seed_of(seed, 2), device=device)
         self.shaper = RewardShaper(config.reward, worlds)
         self.pads = np.array([pad_of(each.split()) for each in config.actions], np.uint8)

@@ -35,8 +35,7 @@ SLOT = np.dtype(
         ("held", "u1"),
         ("fresh", "u1"),
         ("over", "u1"),
-        ("guided", "u1"),
-        ("unused", "V2"),
+        ("unused", "V3"),
         ("variables", VARIABLES),
     ]
 )

@@ -162,7 +162,7 @@ static void step(const struct Batch *b, u32 i, u8 pad, const u8 *repeats)
 static void observe_one(const struct Batch *b, u32 i, float *out)
 {
     const struct Slot *slot = enter(b, i);
-    observe(route_of(b), slot, b->time_limit, out);
+    observe(slot, b->time_limit, out);
 }
 
 /* One timestep in every world.

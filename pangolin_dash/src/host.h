@@ -38,7 +38,6 @@ struct Slot {
     u8 held;       /* pad of the last timestep */
     u8 fresh;      /* no timestep was played: nothing is held */
     u8 over;       /* how the episode ended */
-    u8 guided;     /* the observation shows the route */
     struct World game;
 };
 
@@ -70,7 +69,7 @@ u8 levers_pulled(const struct Route *route);
 
 /* observe.c */
 u32 observation_size(void);
-void observe(const struct Route *route, const struct Slot *slot, u32 time_limit, float *out);
+void observe(const struct Slot *slot, u32 time_limit, float *out);
 
 /* view.c: with frames, the pictures follow the worlds */
 #ifdef FRAMES

@@ -1,8 +1,8 @@
 /* What a player who reads the game's memory knows, as numbers of about -3 to 3, for learning.
 
    In this order: the player and the episode (OWN), the blocks around (TILES, EXTRAS), the floor to both
-   sides (PROFILE, EDGES), the nearest objects of each type (OBJECTS, RINGS), the route (ROUTE). Places
-   are relative to the player. */
+   sides (PROFILE, EDGES), the nearest objects of each type (OBJECTS, RINGS). Places are relative to the
+   player. */
 #include "host.h"
 
 #define P world.player
@@ -21,7 +21,6 @@
 #define PROFILE_COLUMNS 30
 #define EDGES 5
 #define RING_SLOTS 2
-#define ROUTE 26
 
 #define TYPES 10
 #define MOST 4 /* slots of a type */
@@ -42,7 +41,7 @@ static float px(s32 distance)
 u32 observation_size(void)
 {
     u32 type, size = OWN + TILE_COLUMNS * TILE_ROWS + EXTRA_COLUMNS * EXTRA_ROWS
-                   + 2 * PROFILE_COLUMNS + EDGES + 3 * RING_SLOTS + ROUTE;
+                   + 2 * PROFILE_COLUMNS + EDGES + 3 * RING_SLOTS;
     for (type = 0; type < TYPES; type++)
         size += SLOTS[type] * (3 + MORE[type]);
     return size;
@@ -346,48 +345,12 @@ static float *rings(float *o)
     return o;
 }
 
-/* Where the route goes on from the point that was reached, and what it presses there. */
-static float *route_ahead(const struct Route *route, const struct Slot *slot, float *o)
-{
-    static const u8 AHEAD[5] = {0, 3, 8, 20, 50}; /* timesteps */
-    const struct RoutePoint *p;
-    u32 i, at;
-    u8 levers;
-    if (!route->count || !slot->guided) {
-        for (i = 0; i < ROUTE; i++)
-            *o++ = 0;
-        return o;
-    }
-    levers = levers_pulled(route);
-    *o++ = 1;
-    for (i = 0; i < 5; i++) {
-        at = slot->reached + AHEAD[i];
-        p = &route->points[at < route->count ? at : (u32)route->count - 1];
-        *o++ = px(p->x - INT(P.x));
-        *o++ = px(p->y - INT(P.y));
-    }
-    for (i = 0; i < 2; i++) {
-        at = slot->reached + 3 * i;
-        p = &route->points[at < route->count ? at : (u32)route->count - 1];
-        *o++ = (float)p->vx / 256 / 8;
-        *o++ = (float)p->vy / 256 / 8;
-        *o++ = p->on_ground;
-        *o++ = (p->pad & PAD_RIGHT) != 0;
-        *o++ = (p->pad & PAD_LEFT) != 0;
-        *o++ = (p->pad & PAD_DOWN) != 0;
-        *o++ = (p->pad & PAD_JUMP) != 0;
-    }
-    *o++ = p->levers > levers;
-    return o;
-}
-
-void observe(const struct Route *route, const struct Slot *slot, u32 time_limit, float *out)
+void observe(const struct Slot *slot, u32 time_limit, float *out)
 {
     float *o = own(slot, time_limit, out);
     o = tiles(o);
     o = profile(o);
     o = edges(o);
     o = objects(o);
-    o = rings(o);
-    route_ahead(route, slot, o);
+    rings(o);
 }

@@ -14,9 +14,7 @@ from pangolin_dash.simulator import DIED, NO_NEW_GROUND, Worlds, view
 
 SHARE = 0.5
 """share of the episodes that begin within an act"""
-GUIDED = 0.5
-"""share of the episodes whose observations show the route, where there is one"""
-ALONG = 16
+ALONG = 64
 """places along each route where episodes can begin"""
 ARCHIVE = 1024
 """states before the last deaths and times without new ground"""
@@ -32,7 +30,6 @@ class Starts:
     Attributes:
         act: int64 (N,), the act that each world plays.
         whole: bool (N,), whether its episode began at the act's start.
-        guided: bool (N,), whether its observations show the route.
     """
 
     def __init__(
@@ -40,18 +37,14 @@ class Starts:
         worlds: Worlds,
         along: Sequence[np.ndarray | None],
         rng: np.random.Generator,
-        guided: float = GUIDED,
     ) -> None:
         """Give every world an act and an episode.
 
         Args:
             worlds: they have routes where `along` has states.
             along: for each act save-states along its route, uint8 (T, bytes), or None.
-            guided: share of the episodes whose observations show the route, where there is one.
         """
-        self.share_guided = guided
         self.worlds, self.rng = worlds, rng
-        self._routed = [states is not None for states in along]
         self._first = np.empty((len(along), worlds.slots.shape[1]), np.uint8)
         places, acts = [], []
         for act, states in enumerate(along):
@@ -73,8 +66,8 @@ class Starts:
         self._ages: list[int] = []  # timesteps since each look, the latest first
         self._latest = 0
         self.act = np.zeros(worlds.count, np.int64)
-        self.whole, self.guided = np.zeros((2, worlds.count), bool)
-        self._next = [(0, False, False)] * worlds.count
+        self.whole = np.zeros(worlds.count, bool)
+        self._next = [(0, False)] * worlds.count
         for world in range(worlds.count):
             self._choose(world)
             worlds.restore(world, worlds.starts[world])
@@ -94,17 +87,16 @@ class Starts:
             whole = True
             act = rng.integers(len(self._first))
             state = self._first[act]
-        guided = bool(self._routed[act] and rng.random() < self.share_guided)
         self.worlds.starts[world] = state
         header = view(self.worlds.starts[world : world + 1])
         for name in ("score", "length", "idle", "held", "over"):
             header[name] = 0
-        header["fresh"], header["guided"] = 1, guided
-        self._next[world] = (int(act), whole, guided)
+        header["fresh"] = 1
+        self._next[world] = (int(act), whole)
 
     def _begun(self, world: int) -> None:
         """The world is at its start: choose the next one."""
-        self.act[world], self.whole[world], self.guided[world] = self._next[world]
+        self.act[world], self.whole[world] = self._next[world]
         self._choose(world)
 
     def look(self) -> None:
@@ -125,7 +117,7 @@ class Starts:
     def after_step(self) -> None:
         """Archive what led to failures, and choose anew for the worlds that began again.
 
-        `act`, `whole` and `guided` then belong to the new episodes.
+        `act` and `whole` then belong to the new episodes.
         """
         over = self.worlds.over
         self._ages = [age + 1 for age in self._ages]

@@ -2,8 +2,7 @@
 
 The reward is not the contest's: only new ground pays, half of it along x and half along the act's
 route, where it has one, and the time bonus at the level's end. Going back to a lever then costs
-nothing, and pays where the route goes there. Half of the episodes show the route's next points,
-half do not: one network plays with and without them.
+nothing, and pays where the route goes there.
 """
 
 from __future__ import annotations
@@ -37,6 +36,7 @@ PATIENCE = 300
 TRAINING = PPOConfig(
     epochs=2, learning_rate=5e-4, gamma=GAMMA, gae_lambda=0.95, clip=0.2, entropy=0.005
 )
+"""the entropy's weight is that of the first timesteps; it falls linearly to a tenth"""
 RECENT = 400
 """episodes in the means that are shown"""
 
@@ -90,9 +90,8 @@ class Course:
         worlds.step(pads)
         rewards = training_rewards(worlds)
         for world in np.flatnonzero((worlds.over > 0) & starts.whole):
-            set_of_acts = "levels" if starts.act[world] < self.shipped else "generated"
-            view = "guided" if starts.guided[world] else "alone"
-            recent = self.episodes.setdefault(f"{set_of_acts}_{view}", deque(maxlen=RECENT))
+            group = "levels" if starts.act[world] < self.shipped else "generated"
+            recent = self.episodes.setdefault(group, deque(maxlen=RECENT))
             recent.append((bool(worlds.over[world] == FINISHED), float(worlds.scores[world])))
         ended = worlds.over > 0
         starts.after_step()
@@ -162,8 +161,10 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
         generator = torch.Generator().manual_seed(seed)
         for before in loop:
             timesteps = before + stride
+            progress = min(1.0, timesteps / settings.timesteps)
+            training.entropy = TRAINING.entropy * (1 - 0.9 * progress)
             play(course, teacher, rollout, generator)
-            metrics = ppo.update(rollout, min(1.0, timesteps / settings.timesteps))
+            metrics = ppo.update(rollout, progress)
             means = course.means()
             scalars = {f"losses/{name}": value for name, value in metrics.items()}
             scalars["charts/timesteps_per_second"] = loop.meter.rate()

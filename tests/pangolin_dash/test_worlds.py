@@ -168,17 +168,13 @@ def test_more_than_256_acts() -> None:
     assert worlds.state["variables"]["zone"][0] == 4
 
 
-def test_observations_are_finite_small_and_show_the_route_where_asked(acts: list[Act]) -> None:
+def test_observations_are_finite_and_small(acts: list[Act]) -> None:
     traces = [traced(acts, number) for number in range(18)]
     worlds = Worlds(acts, 18, routes=[route for route, _ in traces], patience=100)
     for number in range(18):
         worlds.load(number, number)
-    hidden = worlds.observe()
-    worlds.state["guided"] = 1
-    shown = worlds.observe()
-    assert hidden.shape == (18, worlds.observation_size)
-    route_part = (hidden != shown).any(axis=0)
-    assert 10 < route_part.sum() <= 26 and route_part[-26:].any() and not hidden[:, -26:].any()
+    first = worlds.observe()
+    assert first.shape == (18, worlds.observation_size)
     rng = np.random.default_rng(2)
     seen = np.zeros(worlds.observation_size, bool)
     for t in range(600):
@@ -186,7 +182,7 @@ def test_observations_are_finite_small_and_show_the_route_where_asked(acts: list
         worlds.step(np.where(rng.random(18) < 0.9, along, rng.choice(PADS, 18)))
         observation = worlds.observe()
         assert np.isfinite(observation).all() and abs(observation).max() <= 12
-        seen |= (observation != hidden).any(axis=0)
+        seen |= (observation != first).any(axis=0)
     assert seen.mean() > 0.9
 
 

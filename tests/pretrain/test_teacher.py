@@ -73,8 +73,6 @@ def test_episodes_begin_at_the_start_along_the_route_and_before_deaths(
     assert len(places) > 10
     whole = worlds.state["variables"]["x"][starts.whole]
     assert 5 < len(whole) < 27 and set(whole.tolist()) <= {known[i].act.start[0] for i in range(3)}
-    assert 5 < starts.guided.sum() < 27
-    assert (worlds.state["guided"] == starts.guided).all()
     for t in range(300):
         if t % EVERY == 0:
             starts.look()
@@ -108,15 +106,14 @@ def test_what_pays(known: list[data.Known]) -> None:
             break
     assert ended[0] and least == 0
     assert total == pytest.approx(known[0].movie.reward * SCALE, abs=0.2)
-    (group,) = course_.episodes
-    assert group.startswith("levels") and course_.episodes[group][0][0]
+    assert list(course_.episodes) == ["levels"] and course_.episodes["levels"][0][0]
 
 
 def test_rollouts_hold_what_the_teacher_saw_and_did(known: list[data.Known]) -> None:
     course_ = course(known, worlds=8)
     size = course_.worlds.observation_size
     torch.manual_seed(0)
-    teacher = Teacher(size, ("", "RIGHT", "RIGHT B"))
+    teacher = Teacher(size, ("", "RIGHT", "RIGHT B")).eval()
     rollout = Rollout(stage.LENGTH, 8, size, 0)
     stage.play(course_, teacher, rollout, torch.Generator().manual_seed(0))
     log_probs, values = teacher.label(rollout.z.flatten(0, 1).numpy())
