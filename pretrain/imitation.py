@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from agent.config import PPOConfig
 from agent.learning.ppo import MAX_GRAD_NORM, VALUE_WEIGHT, Rollout, gae
 from agent.models.controller import Controller, Features
+from agent.models.vision import to_input
 
 SHARE = 0.75
 """share of the controller's timesteps in which it only imitates; in the rest PPO goes on, and the
@@ -27,7 +28,9 @@ BATCH = 512
 RATE = 1e-3
 """Adam's step size at the start; it falls linearly to a twentieth"""
 CAPACITY = 400_000
-"""timesteps that are kept: 0.7 GB with 836 features"""
+"""timesteps that are kept, if they fit into `MAX_BYTES`"""
+MAX_BYTES = 3 << 30
+"""bytes that they may take; a timestep of z and h takes 1.7 kB, one of a frame 12 kB"""
 
 
 class Imitation:
@@ -46,7 +49,7 @@ class Imitation:
         self.optimizer = torch.optim.Adam(controller.parameters(), lr=RATE, eps=1e-5)
         self.generator = torch.Generator().manual_seed(seed)
         self.kept: dict[str, torch.Tensor] = {}
-        self.added = 0
+        self.added, self.capacity = 0, 0
 
     def _add(self, rollout: Rollout) -> int:
         """Keep a rollout's timesteps, over the oldest ones; returns how many they are."""
@@ -66,14 +69,18 @@ class Imitation:
         }
         if rollout.proprioception is not None:
             fields["proprioception"] = rollout.proprioception
+        if rollout.frames is not None:
+            fields["frames"] = torch.from_numpy(rollout.frames)
         flat = {name: value.flatten(0, 1) for name, value in fields.items()}
         count = len(flat["z"])
         if not self.kept:
+            size = sum(value[0].nbytes for value in flat.values())
+            self.capacity = max(count, min(CAPACITY, MAX_BYTES // size))
             self.kept = {
-                name: torch.empty(CAPACITY, *value.shape[1:], dtype=value.dtype)
+                name: torch.empty(self.capacity, *value.shape[1:], dtype=value.dtype)
                 for name, value in flat.items()
             }
-        rows = (self.added + torch.arange(count)) % CAPACITY
+        rows = (self.added + torch.arange(count)) % self.capacity
         for name, value in flat.items():
             self.kept[name][rows] = value
         self.added += count
@@ -96,10 +103,16 @@ class Imitation:
             group["lr"] = RATE * (1 - 0.95 * progress)
         distances, errors, entropies = [], [], []
         for step in range(steps):
-            known = min(self.added, CAPACITY)
+            known = min(self.added, self.capacity)
             rows = torch.randint(known, (BATCH,), generator=self.generator)
-            part = {name: value[rows].to(self.device).float() for name, value in self.kept.items()}
-            features = Features(part["z"], part["h"], part.get("proprioception"))
+            part = {name: value[rows].to(self.device) for name, value in self.kept.items()}
+            frames = part.get("frames")
+            features = Features(
+                part["z"].float(),
+                part["h"].float(),
+                part.get("proprioception"),
+                None if frames is None else to_input(frames),
+            )
             both = step % VALUES_EVERY == 0
             log_probs, values = self.controller(features, with_values=both)
             distance = F.kl_div(log_probs, part["labels"], reduction="batchmean", log_target=True)

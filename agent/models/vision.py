@@ -25,13 +25,16 @@ SUMMARY = 64
 """units of the decoder's summary of all cells"""
 
 
-def to_input(frames: np.ndarray, device: torch.device | str = "cpu") -> torch.Tensor:
+def to_input(
+    frames: np.ndarray | torch.Tensor, device: torch.device | str | None = None
+) -> torch.Tensor:
     """Shrunk uint8 frames (B, 64, 64, 3) as floats (B, 3, 64, 64) in 0..1, channels last in memory.
 
-    Bytes travel to the device; the conversion happens there.
+    Bytes travel to the device, if one is given; the conversion happens there.
     """
-    tensor = torch.from_numpy(np.ascontiguousarray(frames)).to(device)
-    return tensor.permute(0, 3, 1, 2).float().div_(255)
+    if isinstance(frames, np.ndarray):
+        frames = torch.from_numpy(np.ascontiguousarray(frames))
+    return frames.to(device).permute(0, 3, 1, 2).float().div_(255)
 
 
 class Residual(nn.Module):

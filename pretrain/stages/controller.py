@@ -26,7 +26,6 @@ from pretrain.stage import Seeds, Stage, choose_device, seed_of
 from pretrain.stages import collect, memory, world_model
 from pretrain.teacher import Teacher
 from retro_common.config import to_dict
-from retro_common.errors import UsageError
 from retro_common.provenance import provenance
 from retro_contest import levels
 
@@ -79,8 +78,6 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
     training_levels = levels.find(config.levels)
     models = build(config).to(device)
     teacher = None if settings.teacher is None else Teacher.load(settings.teacher)
-    if teacher is not None and "pixels" in config.agent.controller.features:
-        raise UsageError("controller.teacher: a C that sees pixels cannot imitate a teacher yet")
     models.vision.to(memory_format=torch.channels_last)
     models.controller.to(memory_format=torch.channels_last)
     ppo = PPO(models.controller, settings.ppo, seed_of(config.seed, Seeds.CONTROLLER, 1), device)

@@ -107,11 +107,15 @@ def test_c_learns_the_labels(known: list[data.Known], teacher: Path) -> None:
     assert distances[-1] < 0.5 * distances[0]
 
 
-def test_the_stage_trains_beside_a_teacher(teacher: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("features", [["z", "h", "proprioception"], ["pixels", "proprioception"]])
+def test_the_stage_trains_beside_a_teacher(
+    teacher: Path, tmp_path: Path, features: list[str]
+) -> None:
     torch.manual_seed(0)
     base = tmp_path / "base"
     bundle.save(Models.build(AGENT), base, {"pretraining_timesteps": {"collect": 64}})
     agent = {key: to_dict(AGENT)[key] for key in ("actions", "vision", "memory", "controller")}
+    agent["controller"]["features"] = features
     text = {
         "out": str(tmp_path / "run"),
         "levels": "pangolin-train",
@@ -128,6 +132,6 @@ def test_the_stage_trains_beside_a_teacher(teacher: Path, tmp_path: Path) -> Non
     config.write_text(yaml.safe_dump(text))
     assert command.main(["controller", "--config", str(config)]) == 0
     models, manifest = bundle.load(tmp_path / "run" / "bundle")
-    assert models.config.controller.features == ("z", "h", "proprioception")
+    assert models.config.controller.features == tuple(features)
     assert manifest.origin["pretraining_timesteps"]["controller"] == 512
     assert manifest.origin["teacher"]["sha256"] == Teacher.sha256(teacher)
