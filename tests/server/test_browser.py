@@ -110,8 +110,13 @@ def test_a_film_plays_for_its_owner(browser: Browser, contest: Hosted, job: str)
     with visit(browser, contest) as page:
         log_in(page)
         page.goto(job)
-        page.locator("video").evaluate("video => { video.muted = true; return video.play(); }")
-        page.wait_for_function("document.querySelector('video').currentTime > 0.1")
+        video = page.locator("video")
+        video.evaluate("video => { video.muted = true; return video.play(); }")
+        # Not `wait_for_function`: it evaluates a string, which the server's pages forbid.
+        video.evaluate(
+            "video => new Promise(done => { const look = () => video.currentTime > 0.1"
+            " ? done() : setTimeout(look, 50); look(); })"
+        )
         page.get_by_role("link", name="server").first.click()
         assert "serving" in page.inner_text("body")
 
