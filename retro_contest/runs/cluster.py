@@ -1,0 +1,422 @@
+"""Runs of an evaluation on a Ray cluster (https://docs.ray.io), one task per run.
+
+A task plays a run as `retro_contest.runs.match` does, both sides on one node, because they share a
+socket. Its files come back to the *head*, the machine of the evaluation, which writes them as if it
+had played the run itself. A run whose node is lost is played again; one that has a verdict never.
+Ray is imported only where somebody asks for a cluster.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from gym_remote import __version__
+from retro_common.errors import UsageError
+from retro_common.files import remove_tree, write_json
+from retro_common.provenance import ROOT, git_commit, versions
+from retro_common.text import clean
+from retro_contest.containers.outputs import walk
+from retro_contest.levels import Level
+from retro_contest.runs.agent_files import digest
+from retro_contest.runs.lease import TemporaryFolder
+from retro_contest.runs.match import Run, Runner, play, settings
+from retro_contest.runs.results import RESULT_FILE
+from retro_contest.runs.serve import Status
+
+if TYPE_CHECKING:
+    from ray import ObjectRef
+    from ray.actor import ActorHandle
+
+LOCAL = "local"
+"""the address of a cluster that is started on this machine alone, and ends with the evaluation"""
+STORE_BYTES = 256 << 20
+"""size of a local cluster's object store; what passes through it are files of runs"""
+LOST = 5
+"""nodes that one run may lose before the evaluation gives up"""
+REPORT_SECONDS = 1.0
+"""between two reports of a run to the head"""
+UNEVEN = 1.1
+"""ratio of the speeds of two nodes from which on they count as different"""
+
+log = logging.getLogger(__name__)
+_connecting = threading.Lock()
+
+
+# --- the cluster ---
+
+
+def connect(address: str) -> None:
+    """Connect this process to a cluster, unless it is connected already.
+
+    Args:
+        address: `HOST:PORT` of a cluster that this machine belongs to, or `local`.
+
+    Raises:
+        UsageError: Ray is not installed, nothing answers there, this machine does not belong to the
+            cluster, or the cluster has other versions of Ray or Python.
+    """
+    try:
+        import ray
+    except ImportError:
+        raise UsageError("--cluster needs Ray: pip install 'retro-contest-kit[cluster]'") from None
+    options: dict[str, Any] = {}
+    if address == LOCAL:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        options = {"num_cpus": os.cpu_count(), "object_store_memory": STORE_BYTES}
+        options["include_dashboard"] = False
+    else:
+        _check_answers(address)
+    with _connecting:
+        if ray.is_initialized():
+            return
+        from ray.exceptions import AuthenticationError
+
+        try:
+            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
+        except (RuntimeError, ConnectionError, ValueError, AuthenticationError) as error:
+            raise UsageError(f"--cluster {address}: {clean(error, 400)}") from None
+
+
+def disconnect() -> None:
+    """Leave the cluster; a local one ends."""
+    import ray
+
+    ray.shutdown()
+
+
+def _check_answers(address: str) -> None:
+    """Raise a UsageError where nothing listens. Ray itself would wait for minutes."""
+    host, _, port = address.rpartition(":")
+    if not (host and port.isascii() and port.isdecimal() and 0 < int(port[:6]) < 65536):
+        raise UsageError(f"--cluster '{clean(address)}' is neither HOST:PORT nor '{LOCAL}'")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as error:
+        raise UsageError(
+            f"--cluster {address}: nothing answers there ({error}): "
+            "is the head started (ray start --head), and its port open?"
+        ) from None
+
+
+def processors() -> list[float]:
+    """The processors of each node that lives."""
+    import ray
+
+    return [node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"]]
+
+
+def fetch(reference: ObjectRef) -> Any:
+    """The result of a task; waits for it.
+
+    Raises:
+        UsageError: an object store or its disk is full.
+        Exception: whatever the task raised, as the task raised it.
+        ray.exceptions.RayError: the task or its result was lost.
+    """
+    import ray
+    from ray.exceptions import ObjectStoreFullError, OutOfDiskError, RayTaskError
+
+    try:
+        return ray.get(reference)
+    except (RayTaskError, ObjectStoreFullError, OutOfDiskError) as error:
+        cause = error.cause if isinstance(error, RayTaskError) else error
+        if isinstance(cause, ObjectStoreFullError | OutOfDiskError):
+            raise UsageError(
+                "an object store of the cluster is full: give its nodes more "
+                f"(ray start --object-store-memory BYTES): {clean(cause)}"
+            ) from None
+        raise cause from None
+
+
+# --- what a node must have ---
+
+
+def portable(path: Path) -> Path:
+    """A path as a node is told it: relative to the kit's folder, if it lies in that."""
+    path = path.resolve()
+    return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
+
+
+def portable_level(level: Level) -> Level:
+    """A level with the path of its game as a node is told it."""
+    if level.integrations is None:
+        return level
+    return replace(level, integrations=portable(level.integrations))
+
+
+def local_level(level: Level) -> Level:
+    """A level of `portable_level` with the path on this node."""
+    if level.integrations is None:
+        return level
+    return replace(level, integrations=ROOT / level.integrations)
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a node must have as the head has it, so that both would play in the same way."""
+
+    kit: dict[str, str]
+    """version and commit of the kit, and versions of Python and the libraries"""
+    levels: tuple[tuple[Level, str], ...]
+    """portable levels, and the hash of each one's game"""
+    paths: tuple[tuple[Path, str], ...]
+    """further portable files and folders, and their hashes"""
+
+    @classmethod
+    def of(cls, levels: Iterable[Level], paths: Iterable[Path] = ()) -> Needs:
+        """What the head itself has."""
+        return cls(
+            _kit(),
+            tuple((portable_level(level), digest(level.folder)) for level in levels),
+            tuple((portable(path), digest(path)) for path in paths),
+        )
+
+    def check(self) -> None:
+        """Compare with this node.
+
+        Raises:
+            UsageError: something is missing or differs; the message names it and the node.
+        """
+        where = f"node {platform.node()}"
+        for name, wanted in self.kit.items():
+            here = _kit().get(name, "missing")
+            if here != wanted:
+                raise UsageError(f"{where}: {name} is {here} there, but {wanted} on the head")
+        folders = [(local_level(level).folder, wanted) for level, wanted in self.levels]
+        for path, wanted in [*folders, *((ROOT / path, wanted) for path, wanted in self.paths)]:
+            if not path.exists():
+                raise UsageError(f"{where}: {path} is missing there")
+            if digest(path) != wanted:
+                raise UsageError(f"{where}: the content of {path} is not the head's")
+
+
+def _kit() -> dict[str, str]:
+    return {"the kit's version": __version__, "the kit's commit": git_commit(), **versions()}
+
+
+# --- runs ---
+
+
+class _Desk:
+    """Takes the reports of the runs that are played, and tells them to stop; an actor."""
+
+    def __init__(self) -> None:
+        self._statuses: dict[str, Status] = {}
+        self._stopping = False
+
+    def report(self, name: str, status: Status) -> bool:
+        """Take a run's status; returns whether it is to stop."""
+        self._statuses[name] = status
+        return self._stopping
+
+    def status(self, name: str) -> Status | None:
+        """The last status of a run; None if it has not begun."""
+        return self._statuses.get(name)
+
+    def stop(self) -> None:
+        """Let all runs stop."""
+        self._stopping = True
+
+
+@dataclass(frozen=True)
+class _Order:
+    """A run as a node is told it."""
+
+    run: Run
+    """with a portable level"""
+    make_runner: Callable[[], Runner]
+    """makes the node's own runner"""
+    settings: dict[str, Any]
+    """those of the run on the head"""
+    needs: Needs
+    """what must be the same there"""
+    directory: Path
+    """the head's working directory, portable: commands name files relative to it"""
+
+
+def _play_here(order: _Order, desk: ActorHandle) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Play a run on this node: the task. Returns its result and its other files by name."""
+    import ray
+
+    order.needs.check()
+    where = f"node {platform.node()}"
+    try:
+        os.chdir(ROOT / order.directory)
+    except OSError as error:
+        raise UsageError(f"{where}: {ROOT / order.directory}: {error.strerror}") from None
+    interrupted, reported = threading.Event(), 0.0
+
+    def report(status: Status) -> None:
+        nonlocal reported
+        if time.monotonic() - reported >= REPORT_SECONDS:
+            reported = time.monotonic()
+            if ray.get(desk.report.remote(order.run.name, status)):
+                interrupted.set()
+
+    runner = order.make_runner()
+    temporary = TemporaryFolder()
+    try:
+        level, folder = local_level(order.run.level), temporary.path / "run"
+        run = replace(order.run, level=level, folder=folder)
+        here = settings(run, runner)
+        for name, wanted in order.settings.items():
+            if here[name] != wanted:
+                raise UsageError(f"{where}: {name} is {here[name]!r} there, {wanted!r} on the head")
+        result = play(run, runner, interrupted, report)
+        files = [path for path in walk(folder) if path.is_file() and not path.is_symlink()]
+        content = {str(path.relative_to(folder)): path.read_bytes() for path in files}
+    finally:
+        temporary.close()
+    content.pop(RESULT_FILE)
+    node = ray.get_runtime_context().get_node_id()[:8]
+    return {**result, "machine": {"node": node, **machine()}}, content
+
+
+def machine() -> dict[str, Any]:
+    """This machine: its `host` name, its `processor`, the number of its `cores`."""
+    name = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next(line.partition(":")[2] for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    return {"host": platform.node(), "processor": clean(name), "cores": os.cpu_count()}
+
+
+class Cluster:
+    """Plays the runs of an evaluation on the nodes of a cluster; `play` is `match.play` there."""
+
+    def __init__(
+        self, address: str, make_runner: Callable[[], Runner], *, cpus: float = 1.0, gpus: int = 0
+    ) -> None:
+        """
+        Args:
+            address: see `connect`.
+            make_runner: makes a runner on a node; it is pickled.
+            cpus: processors that each run reserves on its node.
+            gpus: GPUs that each run reserves on its node.
+
+        Raises:
+            UsageError: the cluster cannot be used, or no node has so many processors.
+        """
+        connect(address)
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        if not 0 < cpus < float("inf"):
+            raise UsageError(f"--cpus must be more than 0, not {cpus:g}")
+        if cpus > (most := max(processors(), default=0.0)):
+            raise UsageError(f"--cpus {cpus:g}: no node of the cluster has more than {most:g}")
+        self._make_runner = make_runner
+        self._directory = portable(Path())
+        # A run is played again here, not by Ray: then it is said.
+        options = {"num_cpus": cpus, "num_gpus": gpus, "max_retries": 0}
+        self._task = ray.remote(_play_here).options(**options)
+        # Here, not on any node: it must not go with one.
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        self._desk = ray.remote(_Desk).options(num_cpus=0, scheduling_strategy=here).remote()
+
+    def close(self) -> None:
+        """End what belongs to this evaluation; the connection stays."""
+        import ray
+
+        ray.kill(self._desk)
+
+    def play(
+        self,
+        run: Run,
+        runner: Runner,
+        interrupted: threading.Event,
+        report: Callable[[Status], None] = lambda status: None,
+    ) -> dict[str, Any] | None:
+        """`match.play` on some node; None if it was interrupted before it began.
+
+        Raises:
+            UsageError: a node is not as the head, an object store is full, or the run lost `LOST`
+                nodes.
+        """
+        from ray.exceptions import RayError, TaskCancelledError
+
+        wanted = settings(run, runner)
+        needs = Needs.of([run.level])
+        sent = replace(run, level=portable_level(run.level), folder=Path())
+        order = _Order(sent, self._make_runner, wanted, needs, self._directory)
+        remove_tree(run.folder)
+        run.out.mkdir(parents=True)
+        for _ in range(LOST):
+            try:
+                reference = self._task.remote(order, self._desk)
+                self._wait(run, reference, interrupted, report)
+                return _keep(run, *fetch(reference))
+            except TaskCancelledError:
+                return None
+            except RayError as error:  # what a task itself raises is none
+                if interrupted.is_set():
+                    return None
+                why = clean(error)
+                log.warning("%s: its node was lost (%s): it is played again", run.name, why)
+        raise UsageError(f"{run.name}: lost with its node {LOST} times, the last time: {why}")
+
+    def _wait(
+        self,
+        run: Run,
+        reference: ObjectRef,
+        interrupted: threading.Event,
+        report: Callable[[Status], None],
+    ) -> None:
+        """Report a run until it has ended; stop it when it is interrupted."""
+        import ray
+
+        while not ray.wait([reference], timeout=REPORT_SECONDS / 2)[0]:
+            status = ray.get(self._desk.status.remote(run.name))
+            if interrupted.is_set():
+                self._desk.stop.remote()
+                if status is None:
+                    ray.cancel(reference)
+            if status is not None:
+                report(status)
+
+
+def _keep(run: Run, result: dict[str, Any], files: dict[str, bytes]) -> dict[str, Any]:
+    """Write the files of a run as `match.play` leaves them: the result last."""
+    for name, content in files.items():
+        path = run.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    write_json(run.folder / RESULT_FILE, result)
+    return result
+
+
+def speeds(summary: dict[str, Any]) -> list[str]:
+    """A line for each node that played, and a warning where they differ in speed.
+
+    The seconds of a budget are part of the rules: on a slower node an agent plays less in them.
+    """
+    runs: dict[str, list[dict[str, Any]]] = {}
+    for entry in summary["levels"]:
+        if "machine" in entry and entry["timesteps_per_second"]:
+            runs.setdefault(entry["machine"]["node"], []).append(entry)
+    rates = {
+        node: median(entry["timesteps_per_second"] for entry in of) for node, of in runs.items()
+    }
+    lines = [
+        f"{of[0]['machine']['host']} ({node}; {of[0]['machine']['processor']}, "
+        f"{of[0]['machine']['cores']} cores): {len(of)} runs, median {rates[node]:,.0f} timesteps/s"
+        for node, of in runs.items()
+    ]
+    if rates and max(rates.values()) > UNEVEN * min(rates.values()):
+        lines.append(
+            f"warning: the fastest node is {max(rates.values()) / min(rates.values()):.2f} times "
+            "as fast as the slowest: the budget in seconds is not the same for all runs"
+        )
+    return lines
