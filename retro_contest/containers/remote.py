@@ -46,7 +46,7 @@ class RemoteContainers:
     @classmethod
     def of(cls, runner: ContainerRunner, *, gpus: int, image_user: bool) -> RemoteContainers:
         """The runner of another machine that plays as `runner` does on this one."""
-        references = {}
+        references: dict[str, str] = {}
         for image in (runner.image.id, runner.environment):
             digests = runner.client.images.get(image).attrs.get("RepoDigests")
             references |= {image: digests[0]} if digests else {}

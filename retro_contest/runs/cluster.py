@@ -324,7 +324,7 @@ class Cluster:
         self._task = ray.remote(_play_here).options(**options)
         # Here, not on any node: it must not go with one.
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        self._desk = ray.remote(_Desk).options(num_cpus=0, scheduling_strategy=here).remote()
+        self._desk: Any = ray.remote(_Desk).options(num_cpus=0, scheduling_strategy=here).remote()
 
     def close(self) -> None:
         """End what belongs to this evaluation; the connection stays."""
@@ -378,7 +378,7 @@ class Cluster:
         import ray
 
         while not ray.wait([reference], timeout=REPORT_SECONDS / 2)[0]:
-            status = ray.get(self._desk.status.remote(run.name))
+            status: Status | None = ray.get(self._desk.status.remote(run.name))
             if interrupted.is_set():
                 self._desk.stop.remote()
                 if status is None:
