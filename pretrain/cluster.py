@@ -42,6 +42,8 @@ from retro_contest.runs.cluster import (
 )
 
 if TYPE_CHECKING:
+    from ray import ObjectRef
+
     from pretrain.stages.collect import ShardJob
 
 GROUP_ENVS = 4
@@ -95,7 +97,7 @@ def record_shards(
                 write_atomically(waiting.pop(reference), fetch(reference))
             yield len(finished)
     except RayError as error:
-        raise UsageError(f"collect: a shard was lost ({clean(error)}); {AGAIN}") from None
+        raise UsageError(f"collect: a shard was lost ({clean(error, 500)}); {AGAIN}") from None
     finally:
         for reference in waiting:
             ray.cancel(reference, force=True)
@@ -147,19 +149,26 @@ class _GroupSettings:
 class _GroupActor:
     """One group, in a process of its own on some node."""
 
-    def __init__(self, settings: _GroupSettings, world_model: tuple[dict, dict]) -> None:
-        self._settings, self._world_model = settings, world_model
+    def __init__(self, settings: _GroupSettings) -> None:
+        self._settings = settings
         self._group: Group | None = None
 
-    def play(self, weights: dict[str, torch.Tensor], length: int) -> dict[str, Any]:
-        """Fill a rollout of T timesteps with these weights of C.
+    def play(
+        self, weights: dict[str, torch.Tensor], length: int, world_model: list[ObjectRef]
+    ) -> dict[str, Any]:
+        """Fill a rollout of T timesteps.
+
+        Args:
+            weights: of C.
+            length: T.
+            world_model: where to find the weights of V and M: they are looked at once.
 
         Returns:
             Its `arrays`, each (T, N, ...) for the group's N environments; `finished` as
             `play_groups` has them; the `timesteps` on each level, and the seconds `waited`.
         """
         if self._group is None:  # not in the constructor, whose errors reach nobody as they are
-            self._group = self._open()
+            self._group = self._open(world_model[0])
         group = self._group
         self._models.controller.load_state_dict(weights)
         before, waited = group.timesteps_per_level(), group.waited
@@ -176,7 +185,9 @@ class _GroupActor:
             "waited": group.waited - waited,
         }
 
-    def _open(self) -> Group:
+    def _open(self, world_model: ObjectRef) -> Group:
+        import ray
+
         settings = self._settings
         settings.needs.check()
         # As in one process, where environments begin before C is told to play on one thread.
@@ -184,8 +195,9 @@ class _GroupActor:
         models = self._models = Models.build(settings.config)
         models.vision.to(memory_format=torch.channels_last)
         models.controller.to(memory_format=torch.channels_last)
-        models.vision.load_state_dict(self._world_model[0])
-        models.memory.load_state_dict(self._world_model[1])
+        vision, memory = ray.get(world_model)
+        models.vision.load_state_dict(vision)
+        models.memory.load_state_dict(memory)
         group = open_group(
             models,
             [local_level(level) for level in settings.levels],
@@ -235,10 +247,11 @@ class ClusterSampler(ExitStack):
 
         self._controller, self.waited = models.controller, 0.0
         self._played = dict.fromkeys((level.name for level in levels), 0)
-        self._played |= dict(timesteps_per_level or {})
         groups = group_count(envs)
+        for name, count in (timesteps_per_level or {}).items():
+            self._played[name] = count // groups * groups  # as the groups share them
         self._columns = group_columns(envs, groups)
-        world_model = ray.put((_weights(models.vision), _weights(models.memory)))
+        self._world_model = ray.put((_weights(models.vision), _weights(models.memory)))
         settings = _GroupSettings(
             needs=Needs.of(levels),
             config=models.config,
@@ -257,9 +270,7 @@ class ClusterSampler(ExitStack):
             max_restarts=RESTARTS,
             max_task_retries=RESTARTS,
         )
-        self._actors = [
-            actor.remote(replace(settings, number=number), world_model) for number in range(groups)
-        ]
+        self._actors = [actor.remote(replace(settings, number=n)) for n in range(groups)]
         for each in self._actors:
             self.callback(ray.kill, each)
 
@@ -281,7 +292,8 @@ class ClusterSampler(ExitStack):
         from ray.exceptions import RayError
 
         weights = ray.put(_weights(self._controller))
-        playing = [actor.play.remote(weights, len(rollout.rewards)) for actor in self._actors]
+        length, world_model = len(rollout.rewards), [self._world_model]
+        playing = [actor.play.remote(weights, length, world_model) for actor in self._actors]
         if ray.wait(playing, num_returns=len(playing), timeout=PATIENCE)[1]:
             raise TimeoutError(
                 f"a group of environments gave no answer for {PATIENCE:.0f} s: "
@@ -293,7 +305,7 @@ class ClusterSampler(ExitStack):
                 played = fetch(reference)
             except RayError as error:
                 raise UsageError(
-                    f"controller: an actor was lost ({clean(error)}); {AGAIN}"
+                    f"controller: an actor was lost ({clean(error, 500)}); {AGAIN}"
                 ) from None
             part = vars(rollout.part(columns))
             for name, array in played["arrays"].items():
