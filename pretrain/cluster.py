@@ -268,7 +268,7 @@ class ClusterSampler(ExitStack):
             num_cpus=_share(processors(), groups),
             scheduling_strategy="SPREAD",
             max_restarts=RESTARTS,
-            max_task_retries=RESTARTS,
+            max_task_retries=-1,  # they are used up before Ray knows that a node is lost
         )
         self._actors = [actor.remote(replace(settings, number=n)) for n in range(groups)]
         for each in self._actors:

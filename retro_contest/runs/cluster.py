@@ -119,15 +119,18 @@ def fetch(reference: ObjectRef) -> Any:
     """The result of a task; waits for it.
 
     Raises:
-        UsageError: an object store or its disk is full.
+        UsageError: an object store or its disk is full, or a node cannot import the kit.
         Exception: whatever the task raised, as the task raised it.
         ray.exceptions.RayError: the task or its result was lost.
     """
     import ray
-    from ray.exceptions import ObjectStoreFullError, OutOfDiskError, RayTaskError
+    from ray.exceptions import ObjectStoreFullError, OutOfDiskError, RaySystemError, RayTaskError
 
     try:
         return ray.get(reference)
+    except RaySystemError as error:  # what was sent could not be unpickled, for example
+        why = clean(str(error).rpartition("System error: ")[2])
+        raise UsageError(f"a node failed (can its Python import the kit?): {why}") from None
     except (RayTaskError, ObjectStoreFullError, OutOfDiskError) as error:
         cause = error.cause if isinstance(error, RayTaskError) else error
         if isinstance(cause, ObjectStoreFullError | OutOfDiskError):

@@ -66,6 +66,11 @@ def run(results: Path, agent: str, address: str = "", *, levels: str = LEVELS, *
     return summary
 
 
+def runner_of_this_module() -> ProcessRunner:
+    """No node can import this module."""
+    return ProcessRunner("random")
+
+
 def test_scores_are_those_of_this_machine(address: str, tmp_path: Path) -> None:
     for agent in ("hold-right", "jerk"):
         here = run(tmp_path / agent / "here", agent)
@@ -90,14 +95,14 @@ def test_scores_are_those_of_this_machine(address: str, tmp_path: Path) -> None:
 
 def test_the_command_is_stopped_and_goes_on(address: str, tmp_path: Path) -> None:
     line = [sys.executable, "-m", "retro_contest", "evaluate", "--levels", LEVELS]
-    line += ["--results", str(tmp_path), "--agent", "jerk", "--timesteps", "30000"]
+    line += ["--results", str(tmp_path), "--agent", "jerk", "--timesteps", "12000"]
     line += ["--cluster", address]
     driver = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     first = tmp_path / "Airstriker-Genesis-v0/Level1/seed-0/result.json"
     deadline = time.monotonic() + 200
     while not first.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    time.sleep(3)
+    time.sleep(2)
     driver.send_signal(signal.SIGTERM)
     said = driver.communicate(timeout=60)
     assert driver.returncode == 1, said
@@ -163,6 +168,16 @@ def test_addresses_that_are_none() -> None:
 def test_more_processors_than_a_node_has(address: str) -> None:
     with pytest.raises(UsageError, match="--cpus 2: no node of the cluster has more than 1"):
         Cluster(address, partial(ProcessRunner, "random"), cpus=2)
+
+
+def test_a_node_that_cannot_import_a_runner_is_said(address: str, tmp_path: Path) -> None:
+    cluster = Cluster(address, runner_of_this_module)
+    with pytest.raises(UsageError, match="No module named 'test_cluster_evaluate'") as caught:
+        evaluation = Evaluation("test", "airstriker", find("airstriker"), tmp_path, Rules(100))
+        with Progress(Console(file=io.StringIO())) as progress:
+            event = threading.Event()
+            evaluate(evaluation, ProcessRunner("random"), event, progress, cluster.play)
+    assert "\n" not in str(caught.value)
 
 
 def test_files_that_differ_are_said(tmp_path: Path) -> None:

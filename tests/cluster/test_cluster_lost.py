@@ -3,6 +3,8 @@
 import io
 import logging
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -27,24 +29,18 @@ from retro_contest.runs.serve import Status
 TINY = Path(__file__).parents[1] / "pretrain/tiny.yaml"
 
 
-def make_runner() -> ProcessRunner:
-    return ProcessRunner("jerk")
-
-
 class Watch(Progress):
-    """Notes the runs that ended, and calls something when one has played for a while."""
+    """Notes the runs that ended, and when one has played for a while."""
 
-    def __init__(self, when_playing) -> None:
+    def __init__(self) -> None:
         super().__init__(Console(file=io.StringIO()))
         self.ended: list[str] = []
-        self._when_playing = when_playing
-        self._called = threading.Event()
+        self.playing = threading.Event()
 
     def update(self, run: Run, status: Status) -> None:
         super().update(run, status)
-        if status.timesteps > 200 and not self._called.is_set():
-            self._called.set()
-            self._when_playing()
+        if status.timesteps > 200:
+            self.playing.set()
 
     def end(self, run: Run, result: dict) -> None:
         super().end(run, result)
@@ -54,11 +50,6 @@ class Watch(Progress):
 def test_a_run_whose_node_is_lost_is_played_again(tmp_path: Path, caplog) -> None:
     with nodes(0, 1) as cluster, connected(cluster) as address:
         (lost,) = [node for node in cluster.list_all_nodes() if node is not cluster.head_node]
-
-        def lose() -> None:
-            cluster.remove_node(lost, allow_graceful=False)
-            cluster.add_node(num_cpus=1, object_store_memory=STORE)
-
         evaluation = Evaluation(
             name="test",
             level_set="pangolin-test",
@@ -67,13 +58,18 @@ def test_a_run_whose_node_is_lost_is_played_again(tmp_path: Path, caplog) -> Non
             rules=Rules(6000, 120.0),
             jobs=2,
         )
-        played_on = Cluster(address, make_runner)
+        played_on = Cluster(address, partial(ProcessRunner, "jerk"))
         caplog.set_level(logging.WARNING)
-        watch = Watch(lose)
-        with watch:
-            summary = evaluate(
-                evaluation, ProcessRunner("jerk"), threading.Event(), watch, played_on.play
+        runner = ProcessRunner("jerk")
+        watch = Watch()
+        with watch, ThreadPoolExecutor() as pool:
+            evaluated = pool.submit(
+                evaluate, evaluation, runner, threading.Event(), watch, played_on.play
             )
+            assert watch.playing.wait(60)
+            cluster.remove_node(lost, allow_graceful=False)
+            cluster.add_node(num_cpus=1, object_store_memory=STORE)
+            summary = evaluated.result()
         played_on.close()
     again = [record.getMessage() for record in caplog.records if "played again" in record.message]
     assert len(again) == 1 and "its node was lost" in again[0]
