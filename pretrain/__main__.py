@@ -109,14 +109,14 @@ def _connected(address: str) -> Iterator[None]:
     if not address:
         yield
         return
-    from retro_contest.runs import cluster
+    from retro_contest.runs import nodes
 
     # Before a stage sets its handlers of signals: Ray has one of its own.
-    cluster.connect(address)
+    nodes.connect(address)
     try:
         yield
     finally:
-        cluster.disconnect()
+        nodes.disconnect()
 
 
 def stages(asked: str, config: PretrainConfig) -> list[str]:

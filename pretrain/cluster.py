@@ -24,14 +24,14 @@ from agent.config import AgentConfig
 from agent.learning.ppo import Rollout
 from agent.models.actor import Models
 from pretrain.config import CollectConfig, PretrainConfig
-from pretrain.data.recorder import record
+from pretrain.data.recorder import ShardJob, record
 from pretrain.sampler import GROUPS, Group, group_columns, open_group, play_groups
 from retro_common.errors import UsageError
 from retro_common.files import write_atomically
 from retro_common.provenance import ROOT
 from retro_common.text import clean
 from retro_contest.levels import Level
-from retro_contest.runs.cluster import (
+from retro_contest.runs.nodes import (
     Needs,
     connect,
     fetch,
@@ -43,8 +43,6 @@ from retro_contest.runs.cluster import (
 
 if TYPE_CHECKING:
     from ray import ObjectRef
-
-    from pretrain.stages.collect import ShardJob
 
 GROUP_ENVS = 4
 """environments of a group, where that makes more than `GROUPS` groups"""
@@ -235,7 +233,7 @@ class ClusterSampler(ExitStack):
     ):
         """
         Args:
-            address: see `retro_contest.runs.cluster.connect`.
+            address: see `retro_contest.runs.nodes.connect`.
             models: their V and M are sent once, their C before every rollout.
 
         Raises:

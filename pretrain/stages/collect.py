@@ -12,13 +12,12 @@ import os
 from collections.abc import Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pretrain.config import PretrainConfig
 from pretrain.data.movies import find_movie
-from pretrain.data.recorder import record, start_worker
+from pretrain.data.recorder import ShardJob, record, start_worker
 from pretrain.data.shards import Origin, ShardSet
 from pretrain.meter import Meter, StopRequest
 from pretrain.stage import Seeds, Stage, Stopped, seed_of
@@ -106,15 +105,6 @@ def check_movies(folder: Path | None, training: Sequence[Level]) -> None:
         raise UsageError(f"collect.movies: no folder {folder}")
     if all(find_movie(folder, level.state) is None for level in training):
         raise UsageError(f"collect.movies: {folder} holds no movie STATE.json of a training level")
-
-
-@dataclass(frozen=True)
-class ShardJob:
-    """One shard to record."""
-
-    path: Path
-    level: Level
-    seed: int
 
 
 def record_all(

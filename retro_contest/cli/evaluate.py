@@ -205,10 +205,11 @@ class Evaluate:
             assert isinstance(runner, ContainerRunner)
             make_runner = RemoteContainers.of(runner, gpus=gpus, image_user=self.image_user)
 
-        from retro_contest.runs import cluster
+        from retro_contest.runs.cluster import Cluster
+        from retro_contest.runs.nodes import disconnect
 
-        nodes = cluster.Cluster(self.cluster, make_runner, cpus=self.cpus or 1.0, gpus=gpus)
-        stack.callback(cluster.disconnect)
+        nodes = Cluster(self.cluster, make_runner, cpus=self.cpus or 1.0, gpus=gpus)
+        stack.callback(disconnect)
         stack.callback(nodes.close)
         return nodes.play
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ray.cluster_utils import Cluster
 
-from retro_contest.runs.cluster import connect, disconnect
+from retro_contest.runs.nodes import connect, disconnect
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 

@@ -23,9 +23,10 @@ from rich.console import Console
 from retro_common.errors import UsageError
 from retro_contest.levels import find
 from retro_contest.rules import Rules
-from retro_contest.runs.cluster import Cluster, Needs, connect, disconnect, speeds
+from retro_contest.runs.cluster import Cluster, speeds
 from retro_contest.runs.evaluate import Evaluation, clean, evaluate
 from retro_contest.runs.match import play
+from retro_contest.runs.nodes import Needs, connect, disconnect
 from retro_contest.runs.processes import ProcessRunner
 from retro_contest.runs.progress import Progress
 from retro_contest.runs.results import read_monitor, run_checksum

@@ -72,7 +72,8 @@ def test_a_run_whose_node_is_lost_is_played_again(tmp_path: Path, caplog) -> Non
             summary = evaluated.result()
         played_on.close()
     again = [record.getMessage() for record in caplog.records if "played again" in record.message]
-    assert len(again) == 1 and "its node was lost" in again[0]
+    # The other one may have waited on that node.
+    assert 1 <= len(again) <= 2 and all("its node was lost" in line for line in again)
     assert clean(summary) and summary["complete"]
     wanted = sorted(f"{level.name}/seed-0" for level in evaluation.levels)
     assert sorted(watch.ended) == wanted, "each once"
