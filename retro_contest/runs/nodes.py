@@ -9,6 +9,8 @@ import logging
 import os
 import platform
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -29,6 +31,9 @@ LOCAL = "local"
 """the address of a cluster that is started on this machine alone, and ends with the evaluation"""
 STORE_BYTES = 256 << 20
 """size of a local cluster's object store; what passes through it are files of runs, and rollouts"""
+
+PROBE = "import sys, ray; ray.init(sys.argv[1], log_to_driver=False, logging_level='ERROR')"
+PROBE_SECONDS = 60.0
 
 _connecting = threading.Lock()
 
@@ -52,11 +57,11 @@ def connect(address: str) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         options = {"num_cpus": os.cpu_count(), "object_store_memory": STORE_BYTES}
         options["include_dashboard"] = False
-    else:
-        _check_answers(address)
     with _connecting:
         if ray.is_initialized():
             return
+        if address != LOCAL:
+            _check_answers(address)
         from ray.exceptions import AuthenticationError
 
         try:
@@ -73,7 +78,10 @@ def disconnect() -> None:
 
 
 def _check_answers(address: str) -> None:
-    """Raise a UsageError where nothing listens. Ray itself would wait for minutes."""
+    """Raise a UsageError where no cluster answers.
+
+    Ray itself would try for many minutes, and print a warning each time. So another process tries.
+    """
     host, _, port = address.rpartition(":")
     if not (host and port.isascii() and port.isdecimal() and 0 < int(port[:6]) < 65536):
         raise UsageError(f"--cluster '{clean(address)}' is neither HOST:PORT nor '{LOCAL}'")
@@ -84,6 +92,19 @@ def _check_answers(address: str) -> None:
             f"--cluster {address}: nothing answers there ({error}): "
             "is the head started (ray start --head), and its port open?"
         ) from None
+    command = [sys.executable, "-c", PROBE, address]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise UsageError(f"--cluster {address}: what answers there is no Ray cluster") from None
+    if "Unauthenticated" in done.stderr:
+        raise UsageError(
+            f"--cluster {address}: it asks for a token: RAY_AUTH_MODE=token, and in "
+            "~/.ray/auth_token that of the head (ray get-auth-token)"
+        )
+    if done.returncode:
+        why = clean(done.stderr.rpartition("Error: ")[2], 400)
+        raise UsageError(f"--cluster {address}: {why}")
 
 
 def processors() -> list[float]:

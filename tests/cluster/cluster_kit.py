@@ -1,15 +1,12 @@
 """Clusters of several nodes on this machine, for tests."""
 
 import contextlib
-import os
 from collections.abc import Iterator
 from typing import Any
 
 from ray.cluster_utils import Cluster
 
 from retro_contest.runs.nodes import connect, disconnect
-
-os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
 STORE = 100 << 20  # bytes
 

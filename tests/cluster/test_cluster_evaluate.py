@@ -23,6 +23,7 @@ from rich.console import Console
 from retro_common.errors import UsageError
 from retro_contest.levels import find
 from retro_contest.rules import Rules
+from retro_contest.runs import nodes as nodes_module
 from retro_contest.runs.cluster import Cluster, speeds
 from retro_contest.runs.evaluate import Evaluation, clean, evaluate
 from retro_contest.runs.match import play
@@ -163,7 +164,22 @@ def test_addresses_that_are_none() -> None:
         with pytest.raises(UsageError, match=complaint) as caught:
             connect(address)
         assert "\n" not in str(caught.value)
+    with socket.socket() as other, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nodes_module, "PROBE_SECONDS", 10.0)
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        with pytest.raises(UsageError, match="what answers there is no Ray cluster"):
+            connect(f"127.0.0.1:{other.getsockname()[1]}")
     assert not ray.is_initialized()
+
+
+def test_a_cluster_that_asks_for_a_token(address: str, tmp_path: Path) -> None:
+    line = [sys.executable, "-m", "retro_contest", "evaluate", "--levels", "airstriker"]
+    line += ["--results", str(tmp_path), "--agent", "hold-right", "--cluster", address]
+    wrong = {"RAY_AUTH_TOKEN": "1" * 64}
+    done = subprocess.run(line, env=os.environ | wrong, capture_output=True, text=True)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+    assert "it asks for a token" in done.stderr
 
 
 def test_more_processors_than_a_node_has(address: str) -> None:
