@@ -197,6 +197,13 @@ def test_a_node_that_cannot_import_a_runner_is_said(address: str, tmp_path: Path
     assert "\n" not in str(caught.value)
 
 
+def test_without_a_cluster_ray_is_not_imported() -> None:
+    modules = "retro_contest.cli.main, retro_contest.runs.cluster, retro_contest.server.work.play"
+    modules += ", pretrain.__main__, pretrain.cluster, pretrain.stages.controller"
+    code = f"import sys, {modules}; sys.exit('ray' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
 def test_files_that_differ_are_said(tmp_path: Path) -> None:
     file = tmp_path / "movies"
     file.write_text("one")
