@@ -95,6 +95,7 @@ def test_scores_are_those_of_this_machine(address: str, tmp_path: Path) -> None:
         assert (tmp_path / agent / "there" / "summary.json").stat().st_mtime_ns > before
 
 
+@pytest.mark.slow
 def test_the_command_is_stopped_and_goes_on(address: str, tmp_path: Path) -> None:
     line = [sys.executable, "-m", "retro_contest", "evaluate", "--levels", LEVELS]
     line += ["--results", str(tmp_path), "--agent", "jerk", "--timesteps", "12000"]
@@ -173,6 +174,7 @@ def test_addresses_that_are_none() -> None:
     assert not ray.is_initialized()
 
 
+@pytest.mark.slow
 def test_a_cluster_that_asks_for_a_token(address: str, tmp_path: Path) -> None:
     line = [sys.executable, "-m", "retro_contest", "evaluate", "--levels", "airstriker"]
     line += ["--results", str(tmp_path), "--agent", "hold-right", "--cluster", address]

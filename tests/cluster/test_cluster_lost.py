@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+import pytest
 import torch
 from cluster_kit import STORE, connected, nodes
 from rich.console import Console
@@ -47,6 +48,7 @@ class Watch(Progress):
         self.ended.append(run.name)
 
 
+@pytest.mark.slow
 def test_a_run_whose_node_is_lost_is_played_again(tmp_path: Path, caplog) -> None:
     with nodes(0, 1) as cluster, connected(cluster) as address:
         (lost,) = [node for node in cluster.list_all_nodes() if node is not cluster.head_node]
@@ -85,6 +87,7 @@ def test_a_run_whose_node_is_lost_is_played_again(tmp_path: Path, caplog) -> Non
     assert not lost.node_id.startswith(node)
 
 
+@pytest.mark.slow
 def test_a_group_whose_node_is_lost_begins_anew_on_another(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(f"extends: {TINY}\nout: {tmp_path}\n")

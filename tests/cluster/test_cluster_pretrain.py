@@ -125,6 +125,7 @@ def test_rollouts_are_those_of_one_process(cluster: Cluster, envs: int) -> None:
         assert_equal(rollouts(sampler, two, envs), wanted)
 
 
+@pytest.mark.slow
 def test_one_node_gives_the_same_controller_as_two_and_as_none(
     cluster: Cluster, tmp_path: Path
 ) -> None:
@@ -148,6 +149,7 @@ def test_one_node_gives_the_same_controller_as_two_and_as_none(
         assert all(torch.equal(found[0][name], other[name]) for name in found[0])
 
 
+@pytest.mark.slow
 def test_a_collection_that_is_killed_goes_on(cluster: Cluster, tmp_path: Path) -> None:
     path = config(tmp_path / "killed")
     line = [sys.executable, "-m", "pretrain", "collect", "--config", str(path)]
