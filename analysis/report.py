@@ -36,9 +36,10 @@ from analysis.episodes import (
 )
 from analysis.pictures import draw_pictures
 from pretrain.config import PretrainConfig
+from pretrain.data.recorder import ShardJob
 from pretrain.data.shards import Shard
 from pretrain.stage import Seeds, seed_of
-from pretrain.stages.collect import ShardJob, record_all
+from pretrain.stages.collect import record_all
 from retro_common.config import to_dict
 from retro_common.errors import UsageError
 from retro_common.files import write_atomically

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import difflib
 import importlib
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import tyro
@@ -32,6 +34,8 @@ STAGES = {
     "controller": "train C by PPO in the emulator, and write the bundle",
     "teacher": "train a policy that reads the game's memory (only where it is named)",
 }
+ON_CLUSTER = {"collect", "controller"}
+"""stages whose playing --cluster spreads"""
 USAGE = """
 Pretrain an agent: python -m pretrain STAGE --config FILE [--KEY VALUE ...]
 
@@ -40,8 +44,9 @@ Stages, in order; each goes on where it was stopped when the same command is run
   all          those of these that are missing
 
 Every key of the configuration can be set on the command line, over what FILE says;
---fresh throws the stage's old work away first. Progress is logged for TensorBoard under the run's
-folder: tensorboard --logdir OUT.
+--fresh throws the stage's old work away first. --cluster HOST:PORT lets the nodes of a Ray cluster
+play in collect and controller (local: a cluster of this machine). Progress is logged for
+TensorBoard under the run's folder: tensorboard --logdir OUT.
 """.format(stages="\n".join(f"  {name:<12} {text}" for name, text in STAGES.items()))
 
 
@@ -50,6 +55,7 @@ def main(arguments: list[str]) -> int:
     first.add_argument("stage", nargs="?")
     first.add_argument("--config", type=Path)
     first.add_argument("--fresh", action="store_true")
+    first.add_argument("--cluster", default="")
     known, rest = first.parse_known_args(arguments)
     asks_for_help = bool({"-h", "--help"} & set(rest))
     if known.stage is None:
@@ -79,12 +85,38 @@ def main(arguments: list[str]) -> int:
     if config.track:
         import_tracker(config.track)  # before a stage is begun
     wanted = stages(known.stage, config)
+    if known.cluster and not ON_CLUSTER & set(wanted):
+        raise UsageError(f"--cluster: {known.stage} runs on one machine")
+    with _connected(known.cluster):
+        _run(wanted, config, known)
+    return 0
+
+
+def _run(wanted: list[str], config: PretrainConfig, known: argparse.Namespace) -> None:
+    """Run these stages."""
     for number, stage in enumerate(wanted, start=1):
         if len(wanted) > 1:
             print(f"stage {number} of {len(wanted)}: {stage}", flush=True)
         # Each stage is imported when it is run: torch and the emulator take seconds to load.
-        importlib.import_module(f"pretrain.stages.{stage}").run(config, fresh=known.fresh)
-    return 0
+        module = importlib.import_module(f"pretrain.stages.{stage}")
+        nodes = {"cluster": known.cluster} if stage in ON_CLUSTER else {}
+        module.run(config, fresh=known.fresh, **nodes)
+
+
+@contextlib.contextmanager
+def _connected(address: str) -> Iterator[None]:
+    """Connected to a Ray cluster, if there is an address."""
+    if not address:
+        yield
+        return
+    from retro_contest.runs import nodes
+
+    # Before a stage sets its handlers of signals: Ray has one of its own.
+    nodes.connect(address)
+    try:
+        yield
+    finally:
+        nodes.disconnect()
 
 
 def stages(asked: str, config: PretrainConfig) -> list[str]:

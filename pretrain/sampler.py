@@ -8,6 +8,7 @@ vice versa.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 from collections.abc import Mapping, Sequence
 
@@ -73,6 +74,83 @@ class Group:
         self.features = self.actor.observe(following)
         return [episode for episode in info.get("episodes", ()) if episode is not None]
 
+    def timesteps_per_level(self) -> dict[str, int]:
+        """Timesteps played on each level, by its name."""
+        played = self.env.timesteps_per_level.tolist()
+        return {level.name: n for level, n in zip(self.env.levels, played, strict=True)}
+
+
+def open_group(
+    models: Models,
+    levels: Sequence[Level],
+    envs: int,
+    number: int,
+    groups: int,
+    *,
+    seed: int,
+    device: torch.device,
+    draw_all: bool = False,
+    timesteps_per_level: Mapping[str, int] | None = None,
+) -> Group:
+    """One group of a run; it depends on nothing but these values, and no group on another.
+
+    Args:
+        models: act in the environments; on `device`.
+        levels: each is played for the same number of timesteps.
+        envs: number of environments, over all groups.
+        number: the group's, 0 to `groups` - 1.
+        timesteps_per_level: timesteps that all groups played before, by the level's name.
+    """
+    # Each group plays the levels in its own order, so that a short run sees them all.
+    order = np.roll(np.arange(len(levels)), -(number * len(levels) // groups))
+    columns = group_columns(envs, groups)[number]
+    size = columns.stop - columns.start
+    env = VectorEnv(
+        [levels[i] for i in order],
+        size,
+        seed=seed_of(seed, number),
+        wrap=ShrinkFrames,
+        draw_all=draw_all,
+    )
+    if timesteps_per_level:
+        played = [timesteps_per_level.get(level.name, 0) for level in env.levels]
+        env.timesteps_per_level[:] = np.array(played) // groups
+    return Group(
+        env,
+        Actor(models, size, seed=seed_of(seed, number, 1), device=device),
+        RewardShaper(models.config.reward, size),
+        action_table(models.config.actions),
+        columns,
+        order,
+    )
+
+
+def group_columns(envs: int, groups: int) -> list[slice]:
+    """The columns of the rollout that each group fills."""
+    bounds = np.linspace(0, envs, groups + 1).astype(int).tolist()
+    return [slice(*pair) for pair in itertools.pairwise(bounds)]
+
+
+def play_groups(groups: Sequence[tuple[Group, Rollout]]) -> list[tuple[int, int, float]]:
+    """Let groups fill their parts of a rollout, one while the emulators of another play.
+
+    Returns:
+        Timestep, level number and contest reward of each episode that ended.
+    """
+    finished: list[tuple[int, int, float]] = []
+    for group, _ in groups:
+        group.decide()
+    length = len(groups[0][1].rewards)
+    for t in range(length):
+        for group, part in groups:
+            for episode in group.finish(t, part):
+                finished.append((t, int(group.level_numbers[episode.level]), episode.reward))
+            if t + 1 < length:
+                group.decide()
+            else:
+                part.last_values[:] = group.actor.act(group.features).values.cpu()
+    return finished
+
 
 class Sampler(contextlib.ExitStack):
     """All environments of the run; a context manager that ends their processes."""
@@ -85,49 +163,29 @@ class Sampler(contextlib.ExitStack):
         *,
         seed: int,
         device: torch.device,
+        groups: int = GROUPS,
         draw_all: bool = False,
         timesteps_per_level: Mapping[str, int] | None = None,
     ):
-        """
-        Args:
-            models: act in the environments; on `device`.
-            levels: each is played for the same number of timesteps.
-            envs: number of environments, over all groups.
-            timesteps_per_level: timesteps played before, by the level's name.
-        """
+        """Args: as those of `open_group`, for all groups."""
         super().__init__()
         self.levels, self.waited = list(levels), 0.0
-        config = models.config
-        groups = min(GROUPS, envs)
-        bounds = np.linspace(0, envs, groups + 1).astype(int)
         self.groups: list[Group] = []
-        for g in range(groups):
-            # Each group plays the levels in its own order, so that a short run sees them all.
-            first = g * len(self.levels) // groups
-            order = np.roll(np.arange(len(self.levels)), -first)
-            size = int(bounds[g + 1] - bounds[g])
-            env = self.enter_context(
-                VectorEnv(
-                    [self.levels[i] for i in order],
-                    size,
-                    seed=seed_of(seed, g),
-                    wrap=ShrinkFrames,
-                    draw_all=draw_all,
-                )
+        groups = min(groups, envs)
+        for number in range(groups):
+            group = open_group(
+                models,
+                self.levels,
+                envs,
+                number,
+                groups,
+                seed=seed,
+                device=device,
+                draw_all=draw_all,
+                timesteps_per_level=timesteps_per_level,
             )
-            if timesteps_per_level:
-                played = [timesteps_per_level.get(level.name, 0) for level in env.levels]
-                env.timesteps_per_level[:] = np.array(played) // groups
-            self.groups.append(
-                Group(
-                    env,
-                    Actor(models, size, seed=seed_of(seed, g, 1), device=device),
-                    RewardShaper(config.reward, size),
-                    action_table(config.actions),
-                    slice(int(bounds[g]), int(bounds[g + 1])),
-                    order,
-                )
-            )
+            self.enter_context(group.env)
+            self.groups.append(group)
         for group in self.groups:
             group.reset()
 
@@ -135,8 +193,8 @@ class Sampler(contextlib.ExitStack):
         """Timesteps played on each level, by its name."""
         totals = dict.fromkeys((level.name for level in self.levels), 0)
         for group in self.groups:
-            for level, played in zip(group.env.levels, group.env.timesteps_per_level, strict=True):
-                totals[level.name] += int(played)
+            for name, played in group.timesteps_per_level().items():
+                totals[name] += played
         return totals
 
     def play(self, rollout: Rollout) -> list[tuple[int, float]]:
@@ -145,18 +203,6 @@ class Sampler(contextlib.ExitStack):
         Returns:
             Level number and contest reward of each episode that ended.
         """
-        parts = [(group, rollout.part(group.columns)) for group in self.groups]
-        finished: list[tuple[int, float]] = []
-        for group, _ in parts:
-            group.decide()
-        length = len(rollout.rewards)
-        for t in range(length):
-            for group, part in parts:
-                for episode in group.finish(t, part):
-                    finished.append((int(group.level_numbers[episode.level]), episode.reward))
-                if t + 1 < length:
-                    group.decide()
-                else:
-                    part.last_values[:] = group.actor.act(group.features).values.cpu()
+        finished = play_groups([(group, rollout.part(group.columns)) for group in self.groups])
         self.waited = sum(group.waited for group in self.groups)
-        return finished
+        return [(level, reward) for _, level, reward in finished]

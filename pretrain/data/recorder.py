@@ -6,6 +6,7 @@ import ctypes
 import os
 import signal
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,15 @@ PR_SET_PDEATHSIG = 1
 
 _env: ContestEnv | None = None
 """the worker's emulator: a process can have only one"""
+
+
+@dataclass(frozen=True)
+class ShardJob:
+    """One shard to record."""
+
+    path: Path
+    level: Level
+    seed: int
 
 
 def start_worker(parent: int) -> None:

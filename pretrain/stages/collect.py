@@ -6,18 +6,18 @@ killed, goes on by playing the shards that are missing.
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pretrain.config import PretrainConfig
 from pretrain.data.movies import find_movie
-from pretrain.data.recorder import record, start_worker
+from pretrain.data.recorder import ShardJob, record, start_worker
 from pretrain.data.shards import Origin, ShardSet
 from pretrain.meter import Meter, StopRequest
 from pretrain.stage import Seeds, Stage, Stopped, seed_of
@@ -69,8 +69,11 @@ def collected_timesteps(config: PretrainConfig) -> int:
     return len(shard_names(config)) * config.collect.shard
 
 
-def run(config: PretrainConfig, fresh: bool = False) -> None:
+def run(config: PretrainConfig, fresh: bool = False, cluster: str = "") -> None:
     """Record every shard that is missing.
+
+    Args:
+        cluster: address of a Ray cluster whose nodes play; see `pretrain.cluster`.
 
     Raises:
         Stopped: asked to stop; the finished shards are kept.
@@ -87,7 +90,7 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
         ShardJob(folder / name, training[k % len(training)], seed_of(config.seed, Seeds.COLLECT, k))
         for k, name in enumerate(names)
     ]
-    record_all(jobs, config, {"commit": git_commit(), "run": work.fingerprint})
+    record_all(jobs, config, {"commit": git_commit(), "run": work.fingerprint}, cluster)
     work.finish(timesteps=collected_timesteps(config), levels=[level.name for level in training])
 
 
@@ -104,17 +107,10 @@ def check_movies(folder: Path | None, training: Sequence[Level]) -> None:
         raise UsageError(f"collect.movies: {folder} holds no movie STATE.json of a training level")
 
 
-@dataclass(frozen=True)
-class ShardJob:
-    """One shard to record."""
-
-    path: Path
-    level: Level
-    seed: int
-
-
-def record_all(jobs: Sequence[ShardJob], config: PretrainConfig, metadata: dict[str, Any]) -> None:
-    """Record the missing ones of these shards, in worker processes.
+def record_all(
+    jobs: Sequence[ShardJob], config: PretrainConfig, metadata: dict[str, Any], cluster: str = ""
+) -> None:
+    """Record the missing ones of these shards, in worker processes or on a cluster.
 
     Raises:
         Stopped: asked to stop; the finished shards are kept.
@@ -125,17 +121,40 @@ def record_all(jobs: Sequence[ShardJob], config: PretrainConfig, metadata: dict[
     missing = [job for job in jobs if not job.path.exists()]
     shard = config.collect.shard
     done = (len(jobs) - len(missing)) * shard
+    if cluster:
+        from pretrain.cluster import record_shards
+
+        recorded = record_shards(cluster, missing, config, metadata)
+    else:
+        recorded = _record_in_processes(missing, config, metadata)
+    with (
+        contextlib.closing(recorded),
+        StopRequest() as stop,
+        Meter("collect", len(jobs) * shard, "timesteps", done) as meter,
+    ):
+        for finished in recorded:
+            done += finished * shard
+            meter.update(done)
+            if stop.asked:
+                break
+    if stop.asked:
+        raise Stopped
+
+
+def _record_in_processes(
+    jobs: Sequence[ShardJob], config: PretrainConfig, metadata: dict[str, Any]
+) -> Generator[int, None, None]:
+    """Yields the number of shards that were finished since the last time, several times a second.
+
+    Where it is closed, the shards that have begun are finished first.
+    """
     pool = ProcessPoolExecutor(
-        max_workers=min(config.collect.workers, max(1, len(missing))),
+        max_workers=min(config.collect.workers, max(1, len(jobs))),
         mp_context=multiprocessing.get_context("spawn"),
         initializer=start_worker,
         initargs=(os.getpid(),),
     )
-    with (
-        StopRequest() as stop,
-        Meter("collect", len(jobs) * shard, "timesteps", done) as meter,
-        pool,
-    ):
+    with pool:
         waiting = {
             pool.submit(
                 record,
@@ -147,20 +166,17 @@ def record_all(jobs: Sequence[ShardJob], config: PretrainConfig, metadata: dict[
                 config.draw_all,
                 metadata,
             )
-            for job in missing
+            for job in jobs
         }
         try:
-            while waiting and not stop.asked:
+            while waiting:
                 finished, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
                 for future in finished:
                     future.result()
-                    done += shard
-                meter.update(done)
+                yield len(finished)
         except BrokenProcessPool:
             raise UsageError(
                 "collect: a worker died (out of memory, or killed); run the command again to go on"
             ) from None
         finally:
             pool.shutdown(cancel_futures=True)
-        if stop.asked:
-            raise Stopped

@@ -8,7 +8,7 @@ KL(teacher || C). Then PPO goes on with the same loss as an anchor (kickstarting
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -26,8 +26,12 @@ from pretrain.stage import Seeds, Stage, choose_device, seed_of
 from pretrain.stages import collect, memory, world_model
 from pretrain.teacher import Teacher
 from retro_common.config import to_dict
+from retro_common.errors import UsageError
 from retro_common.provenance import provenance
 from retro_contest import levels
+
+if TYPE_CHECKING:
+    from pretrain.cluster import ClusterSampler
 
 RECENT = 10
 """episodes of each level in the mean reward that is shown"""
@@ -63,13 +67,18 @@ def build(config: PretrainConfig) -> Models:
     return models
 
 
-def run(config: PretrainConfig, fresh: bool = False) -> None:
+def run(config: PretrainConfig, fresh: bool = False, cluster: str = "") -> None:
     """Train C, going on from the last checkpoint, and write the bundle to ``<out>/bundle``.
+
+    Args:
+        cluster: address of a Ray cluster whose nodes play; see `pretrain.cluster`.
 
     Raises:
         Stopped: asked to stop; the checkpoint is written.
         Diverged: a gradient is not finite; the last good checkpoint is untouched.
     """
+    if cluster and config.controller.teacher is not None:
+        raise UsageError("--cluster: beside a teacher C plays in one process, without the emulator")
     work = stage(config).open(fresh)
     if work.finished and (config.out / "bundle" / bundle.CONFIG).exists():
         print(f"controller: already done ({config.out / 'bundle'})")
@@ -112,6 +121,7 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
                 teacher,
                 seed=seed_of(config.seed, Seeds.CONTROLLER, 2, loop.first),
                 timesteps_per_level=carried["timesteps_per_level"],
+                cluster=cluster,
             )
         )
         for before in loop:
@@ -159,8 +169,10 @@ def open_sampler(
     *,
     seed: int,
     timesteps_per_level: dict[str, int],
-) -> Sampler | NativeSampler:
-    """The environments that C learns in: emulators, or beside a teacher native worlds."""
+    cluster: str = "",
+) -> Sampler | NativeSampler | ClusterSampler:
+    """The environments that C learns in: emulators, here or on a cluster's nodes, or beside a
+    teacher native worlds."""
     settings, device = config.controller, choose_device(config.device)
     if teacher is not None:
         assert settings.teacher is not None
@@ -169,6 +181,18 @@ def open_sampler(
         )
         return NativeSampler(
             models, known, settings.envs, teacher=teacher, seed=seed, device=device
+        )
+    if cluster:
+        from pretrain.cluster import ClusterSampler
+
+        return ClusterSampler(
+            cluster,
+            models,
+            levels.find(config.levels),
+            settings.envs,
+            seed=seed,
+            draw_all=config.draw_all,
+            timesteps_per_level=timesteps_per_level,
         )
     return Sampler(
         models,

@@ -6,9 +6,10 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,7 @@ from retro_contest.levels import find
 from retro_contest.rules import Rules
 
 if TYPE_CHECKING:
+    from retro_contest.runs.evaluate import PlayRun
     from retro_contest.runs.match import Runner
     from retro_contest.runs.scalars import Scalars
 
@@ -60,7 +62,9 @@ class Evaluate:
     seeds: Annotated[int, arg(metavar="K")] = 1
     """Runs per level, numbered 0 to K - 1. The agent is given the number as its seed."""
     jobs: Annotated[int, arg(metavar="J")] = 1
-    """Runs to play side by side."""
+    """Runs to play side by side; with --cluster, on all nodes together."""
+    cluster: Annotated[str, arg(metavar="HOST:PORT|local")] = ""
+    """Play the runs on a Ray cluster: its address, or local for one of this machine alone."""
     name: Annotated[str | None, arg(metavar="NAME")] = None
     """Name on the board (default: the results folder's)."""
     fresh: FlagCreatePairsOff[bool] = False
@@ -75,11 +79,12 @@ class Evaluate:
     environment_image: Annotated[str, arg(metavar="IMAGE")] = "retro-contest-environment"
     """With --image: image of the server, which retro-contest environment builds."""
     cpus: Annotated[float | None, arg(metavar="N")] = None
-    """With --image: processors of each agent (default: the machine's, divided by --jobs)."""
+    """With --image: processors of each agent (default: the machine's, divided by --jobs). With
+    --cluster: processors that each run reserves on its node (default: 1)."""
     memory: Annotated[str, arg(metavar="SIZE")] = "4g"
     """With --image: memory of each agent."""
     gpus: Annotated[str, arg(metavar="all|N|device=IDS")] = ""
-    """With --image: GPUs of each agent."""
+    """With --image: GPUs of each agent. With --cluster: the number that each run reserves."""
     image_user: FlagCreatePairsOff[bool] = False
     """With --image: run it as the user it names, even as root (without any capability)."""
 
@@ -106,18 +111,26 @@ class Evaluate:
         )
         console = Console()
         runner = self._runner(console)
-        with _stop_on_signal() as interrupted:
+        with ExitStack() as stack:
+            # Before the signals: Ray has a handler of its own for one of them.
+            play_run = self._play_run(stack, runner)
+            interrupted = stack.enter_context(_stop_on_signal())
             with (
                 closing(self._scalars(evaluation.name)) as scalars,
                 Progress(console, processes=not self.image) as progress,
             ):
                 observers = Observers(progress, scalars)
-                summary = evaluate(evaluation, runner, interrupted, observers)
+                summary = evaluate(evaluation, runner, interrupted, observers, play_run)
             console.print(summary_table(summary))
             for failure in failures(summary):
                 print(failure, file=sys.stderr)
             if line := unfinished(summary):
                 print(line, file=sys.stderr)
+            if self.cluster:
+                from retro_contest.runs.cluster import speeds
+
+                for line in speeds(summary):
+                    print(line)
         filmed = not self.film or self._films()
         return 0 if clean(summary) and filmed else 1
 
@@ -163,13 +176,42 @@ class Evaluate:
             self.results,
             jobs=self.jobs,
             environment=self.environment_image,
-            cpus=self.cpus,
+            cpus=1.0 if self.cluster and self.cpus is None else self.cpus,
             memory=self.memory,
             gpus=self.gpus,
             image_user=self.image_user,
         )
         console.print(runner.rules, markup=False, highlight=False, soft_wrap=True)
         return runner
+
+    def _play_run(self, stack: ExitStack, runner: Runner) -> PlayRun:
+        """Where runs are played: here, or on a cluster, which is left at the stack's end."""
+        if not self.cluster:
+            from retro_contest.runs.match import play
+
+            return play
+        if self.gpus and not (self.gpus.isascii() and self.gpus.isdecimal()):
+            raise UsageError("--gpus: with --cluster a number")
+        gpus = int(self.gpus or 0)
+        make_runner: Callable[[], Runner]
+        if self.agent:
+            from retro_contest.runs.processes import ProcessRunner
+
+            make_runner = partial(ProcessRunner, self.agent)
+        else:
+            from retro_contest.containers.remote import RemoteContainers
+            from retro_contest.containers.runner import ContainerRunner
+
+            assert isinstance(runner, ContainerRunner)
+            make_runner = RemoteContainers.of(runner, gpus=gpus, image_user=self.image_user)
+
+        from retro_contest.runs.cluster import Cluster
+        from retro_contest.runs.nodes import disconnect
+
+        nodes = Cluster(self.cluster, make_runner, cpus=self.cpus or 1.0, gpus=gpus)
+        stack.callback(disconnect)
+        stack.callback(nodes.close)
+        return nodes.play
 
 
 @contextmanager

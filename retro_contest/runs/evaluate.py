@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,6 +41,10 @@ from retro_contest.runs.results import (
 from retro_contest.runs.serve import Status
 
 MOST = 10_000  # runs per level, and runs side by side
+
+PlayRun = Callable[[Run, Runner, threading.Event, Callable[[Status], None]], dict[str, Any] | None]
+"""plays a run, writes its files and returns its result: `match.play`, or the same elsewhere; None
+if it was interrupted before it began"""
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,11 @@ class Observers:
 
 
 def evaluate(
-    evaluation: Evaluation, runner: Runner, interrupted: threading.Event, observer: Observer
+    evaluation: Evaluation,
+    runner: Runner,
+    interrupted: threading.Event,
+    observer: Observer,
+    play_run: PlayRun = play,
 ) -> dict[str, Any]:
     """Play all runs that are not finished yet; returns the summary, which is also written.
 
@@ -131,6 +139,7 @@ def evaluate(
         runner: how to start the two sides of a run.
         interrupted: stops everything when it is set; the measurements so far are kept.
         observer: follows the runs.
+        play_run: where the runs are played, if not on this machine.
 
     Raises:
         UsageError: before anything is played: a level cannot be played, or the results folder
@@ -162,9 +171,10 @@ def evaluate(
                 connections.any |= status.connected
                 observer.update(run, status)
 
-            result = play(run, runner, interrupted, report)
-            connections.note(result)
-            observer.end(run, result)
+            result = play_run(run, runner, interrupted, report)
+            if result is not None:
+                connections.note(result)
+                observer.end(run, result)
             return run, result
 
         with ThreadPoolExecutor(max_workers=evaluation.jobs) as pool:
@@ -291,6 +301,8 @@ def _change(known: Mapping[str, Any], wanted: Mapping[str, Any]) -> str | None:
 def _entry(run: Run, result: Mapping[str, Any]) -> dict[str, Any]:
     """A finished run as the summary has it."""
     entry = {key: result[key] for key in ENTRY_KEYS}
+    if "machine" in result:  # of a cluster
+        entry["machine"] = result["machine"]
     return {**entry, "sha256": run_checksum(run.folder)}
 
 

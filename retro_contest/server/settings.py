@@ -99,6 +99,10 @@ class Settings:
     """memory of each agent's container"""
     gpus: str = ""
     """GPUs of each agent's container, as for `evaluate`"""
+    cluster: str = ""
+    """`HOST:PORT` of a Ray cluster whose nodes play the runs, or `local`; empty for this machine.
+    Each run reserves `cpus` (1 where they are None) and a whole number of `gpus`, and nodes pull
+    images from `address`"""
     agents: dict[str, str] = field(default_factory=dict)
     """for trials on one's own machine, without Docker: name -> agent command or built-in agent. If
     there are any, a tag names one of them, it is played as a process without containment, and no

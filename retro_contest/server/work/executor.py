@@ -229,6 +229,15 @@ def main(data: Path) -> int:
     if take_lock(contest.places.executor_lock) is None:
         return BUSY
     os.nice(NICE)
+    if contest.settings.cluster:
+        # Here: Ray sets handlers of signals, which only the main thread can.
+        from retro_contest.runs.nodes import connect
+
+        try:
+            connect(contest.settings.cluster)
+        except UsageError as error:
+            log(f"error: {error}")
+            return 2
     executor = Executor(contest)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, executor.stop)

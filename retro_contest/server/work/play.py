@@ -9,15 +9,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from retro_common.errors import UsageError
 from retro_common.text import clean
 from retro_contest.board.submissions import write_record
-from retro_contest.runs import verdicts
-from retro_contest.runs.evaluate import Evaluation, Observer, evaluate
+from retro_contest.runs import match, verdicts
+from retro_contest.runs.evaluate import Evaluation, Observer, PlayRun, evaluate
 from retro_contest.runs.match import OVERTIME, Runner
 from retro_contest.runs.processes import ProcessRunner, SupervisedProcess
 from retro_contest.runs.progress import failures
@@ -77,9 +78,12 @@ def play(
     """
     try:
         evaluation = _evaluation(contest, job)
-        with _runner(contest, job, evaluation.results) as runner:
+        with (
+            _runner(contest, job, evaluation.results) as runner,
+            _place(contest, job, runner) as play_run,
+        ):
             for _ in range(TRIES):
-                summary = evaluate(evaluation, runner, interrupted, observer)
+                summary = evaluate(evaluation, runner, interrupted, observer, play_run)
                 if interrupted.is_set():
                     return None
                 if summary["complete"] or not _failed_runs(summary):
@@ -142,7 +146,7 @@ def _runner(contest: Contest, job: Job, results: Path) -> Iterator[Runner]:
             source.reference,
             results,
             jobs=settings.runs,
-            cpus=settings.cpus,
+            cpus=1.0 if settings.cluster and settings.cpus is None else settings.cpus,
             memory=settings.memory,
             gpus=settings.gpus,
         )
@@ -150,6 +154,45 @@ def _runner(contest: Contest, job: Job, results: Path) -> Iterator[Runner]:
         raise HostFailed(f"the Docker engine: {clean(error, 500)}") from error
     with contextlib.suppress(DockerException):
         client.images.remove(source.reference)
+
+
+@contextmanager
+def _place(contest: Contest, job: Job, runner: Runner) -> Iterator[PlayRun]:
+    """Where the runs of a job are played: here, or on the cluster of the settings.
+
+    Raises:
+        UsageError: the cluster cannot be used.
+    """
+    settings, registry = contest.settings, contest.registry
+    if not settings.cluster:
+        yield match.play
+        return
+    if settings.gpus and not (settings.gpus.isascii() and settings.gpus.isdecimal()):
+        raise UsageError("gpus: with a cluster a number")
+    gpus = int(settings.gpus or 0)
+    make_runner: Callable[[], Runner]
+    if isinstance(registry, LocalAgents):
+        make_runner = partial(ProcessRunner, registry.command(job.tag))
+    else:
+        from retro_contest.containers.remote import RemoteContainers
+        from retro_contest.containers.runner import ContainerRunner
+
+        if not settings.address:
+            raise UsageError("cluster: nodes pull images from the server's address: set it")
+        assert isinstance(runner, ContainerRunner)
+        source = registry.source(contest.accounts.get(job.account), job.tag, job.digest)
+        _, _, path = source.reference.partition("/")
+        containers = RemoteContainers.of(runner, gpus=gpus, image_user=False)
+        references = {**containers.references, containers.image: f"{settings.address}/{path}"}
+        login = {"username": source.username, "password": source.password}
+        make_runner = replace(containers, references=references, login=login)
+
+    # Not at the top: only hosts with a cluster have Ray.
+    from retro_contest.runs.cluster import Cluster
+
+    cluster = Cluster(settings.cluster, make_runner, cpus=settings.cpus or 1.0, gpus=gpus)
+    with contextlib.closing(cluster):
+        yield cluster.play
 
 
 def _failed_runs(summary: dict[str, Any]) -> bool:
