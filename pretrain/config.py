@@ -180,7 +180,7 @@ class ControllerTraining:
 class TeacherTraining:
     """How the teacher is trained; see `pretrain.stages.teacher`."""
 
-    timesteps: Positive = 24_000_000
+    timesteps: Positive = 60_000_000
     """timesteps over all worlds; 4 frames each, as in the contest"""
     worlds: Positive = 256
     """worlds side by side, in one process"""
