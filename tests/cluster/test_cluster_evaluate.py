@@ -112,7 +112,6 @@ def test_the_command_is_stopped_and_goes_on(address: str, tmp_path: Path) -> Non
     assert "stopping: the measurements so far are being written" in said[1]
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert [entry["verdict"] for entry in summary["levels"]] == ["completed", "interrupted"]
-    assert summary["levels"][1]["timesteps"] > 0
     kept = first.stat().st_mtime_ns
     done = subprocess.run(line, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
