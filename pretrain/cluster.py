@@ -73,12 +73,10 @@ def record_shards(
     from ray.exceptions import RayError
 
     needs: dict[Level, Needs] = {}
-    collect, movies = (
-        config.collect,
-        [] if config.collect.movies is None else [config.collect.movies],
-    )
-    if movies:
-        collect = replace(collect, movies=portable(movies[0]))
+    collect, movies = config.collect, []
+    if collect.movies is not None:
+        movies = [collect.movies]
+        collect = replace(collect, movies=portable(collect.movies))
     # Ray records a shard again whose node is lost: it comes out the same.
     task = ray.remote(_record_here).options(num_cpus=1, max_retries=-1)
     waiting: dict[Any, Path] = {}

@@ -190,9 +190,9 @@ class Evaluate:
             from retro_contest.runs.match import play
 
             return play
-        if self.gpus and not (self.gpus.isascii() and self.gpus.isdecimal()):
-            raise UsageError("--gpus: with --cluster a number")
-        gpus = int(self.gpus or 0)
+        from retro_contest.runs.nodes import disconnect, whole_gpus
+
+        gpus = whole_gpus(self.gpus)
         make_runner: Callable[[], Runner]
         if self.agent:
             from retro_contest.runs.processes import ProcessRunner
@@ -206,7 +206,6 @@ class Evaluate:
             make_runner = RemoteContainers.of(runner, gpus=gpus, image_user=self.image_user)
 
         from retro_contest.runs.cluster import Cluster
-        from retro_contest.runs.nodes import disconnect
 
         nodes = Cluster(self.cluster, make_runner, cpus=self.cpus or 1.0, gpus=gpus)
         stack.callback(disconnect)

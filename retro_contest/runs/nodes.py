@@ -140,6 +140,17 @@ def fetch(reference: ObjectRef) -> Any:
         raise cause from None
 
 
+def whole_gpus(text: str) -> int:
+    """The number of GPUs that a run reserves on its node, from `gpus` as `evaluate` takes it.
+
+    Raises:
+        UsageError: it is no number: `all` and devices belong to one machine.
+    """
+    if text and not (text.isascii() and text.isdecimal()):
+        raise UsageError(f"gpus: on a cluster a number, not '{clean(text)}'")
+    return int(text or 0)
+
+
 # --- what a node must have ---
 
 

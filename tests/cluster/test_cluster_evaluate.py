@@ -231,3 +231,9 @@ def test_nodes_of_different_speed_are_not_mixed_silently() -> None:
     ]
     assert lines[2].startswith("warning: the fastest node is 1.75 times as fast")
     assert speeds({"levels": [*levels[:2], {"timesteps_per_second": 60.0}]}) == lines[:1]
+
+
+def test_gpus_are_a_number() -> None:
+    assert whole_gpus("") == 0 and whole_gpus("2") == 2
+    with pytest.raises(UsageError, match="on a cluster a number, not 'all'"):
+        whole_gpus("all")

@@ -167,9 +167,11 @@ def _place(contest: Contest, job: Job, runner: Runner) -> Iterator[PlayRun]:
     if not settings.cluster:
         yield match.play
         return
-    if settings.gpus and not (settings.gpus.isascii() and settings.gpus.isdecimal()):
-        raise UsageError("gpus: with a cluster a number")
-    gpus = int(settings.gpus or 0)
+    # Not at the top: only hosts with a cluster have Ray.
+    from retro_contest.runs.cluster import Cluster
+    from retro_contest.runs.nodes import whole_gpus
+
+    gpus = whole_gpus(settings.gpus)
     make_runner: Callable[[], Runner]
     if isinstance(registry, LocalAgents):
         make_runner = partial(ProcessRunner, registry.command(job.tag))
@@ -186,9 +188,6 @@ def _place(contest: Contest, job: Job, runner: Runner) -> Iterator[PlayRun]:
         references = {**containers.references, containers.image: f"{settings.address}/{path}"}
         login = {"username": source.username, "password": source.password}
         make_runner = replace(containers, references=references, login=login)
-
-    # Not at the top: only hosts with a cluster have Ray.
-    from retro_contest.runs.cluster import Cluster
 
     cluster = Cluster(settings.cluster, make_runner, cpus=settings.cpus or 1.0, gpus=gpus)
     with contextlib.closing(cluster):
