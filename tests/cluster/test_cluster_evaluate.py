@@ -27,7 +27,7 @@ from retro_contest.runs import nodes as nodes_module
 from retro_contest.runs.cluster import Cluster, speeds
 from retro_contest.runs.evaluate import Evaluation, clean, evaluate
 from retro_contest.runs.match import play
-from retro_contest.runs.nodes import Needs, connect, disconnect
+from retro_contest.runs.nodes import Needs, connect, disconnect, whole_gpus
 from retro_contest.runs.processes import ProcessRunner
 from retro_contest.runs.progress import Progress
 from retro_contest.runs.results import read_monitor, run_checksum
