@@ -1,0 +1,71 @@
+"""Every committed configuration of the laboratory, run for a few steps."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lab import __main__ as command
+from retro_common.errors import UsageError
+
+CONFIGS = Path(__file__).parents[2] / "configs/lab"
+METHODS = {"clone": "clone", "qr": "qr-sac", "ppo": "ppo"}
+NAMES = sorted(path.stem for path in CONFIGS.glob("*.yaml") if path.stem != "data")
+
+
+def method_of(name: str) -> str:
+    return METHODS.get(name.split("-")[0], "values")
+
+
+def tiny(name: str, folder: Path, bundle: Path) -> Path:
+    """A configuration that differs from the committed one in length only."""
+    committed = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
+    text = {
+        "extends": str(CONFIGS / f"{name}.yaml"),
+        "bundle": str(bundle),
+        "steps": 3,
+        "batch": 32,
+        "episodes": 1,
+        "curve": 2,
+    }
+    if method_of(name) in ("qr-sac", "ppo"):
+        text["online"] = {"timesteps": 96, "worlds": 2, "warm_up": 8, "every": 16}
+        text["curve"] = 48
+    if method_of(name) == "ppo":
+        text["method"] = {"rollout_length": 32}
+    if "start" in committed:
+        text["start"] = committed["start"]
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(text))
+    return path
+
+
+def run(name: str, tmp_path: Path, bundle: Path, data: Path) -> dict:
+    words = [method_of(name), "--config", str(tiny(name, tmp_path, bundle))]
+    places = {"--out": tmp_path / "runs", "--data": data, "--results": tmp_path / "results"}
+    assert command.main([*words, *(str(x) for pair in places.items() for x in pair)]) == 0
+    return json.loads((tmp_path / "results" / f"{name}-0.json").read_text())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_configuration_runs_and_writes_its_figures(
+    name: str, tmp_path: Path, tiny_bundle: Path, tiny_data: Path
+) -> None:
+    if name == "ppo-from-iql":
+        run("iql", tmp_path, tiny_bundle, tiny_data)
+    found = run(name, tmp_path, tiny_bundle, tiny_data)
+    assert (found["name"], found["seed"]) == (name, 0) and found["commit"]
+    assert len(found["data"]["sha256"]) == 64
+    last = found["curve"][-1]
+    assert len(last["acts"]) == 2 and last["score"] == pytest.approx(sum(last["acts"]) / 2, abs=0.1)
+    assert any((tmp_path / "runs" / f"{name}-0" / "log").iterdir()), "scalars for TensorBoard"
+
+
+def test_wrong_words_are_refused_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no method 'dqn'"):
+        command.main(["dqn", "--config", "x.yaml"])
+    with pytest.raises(UsageError, match="--config FILE is missing"):
+        command.main(["clone"])
+    with pytest.raises(UsageError, match="python -m lab record"):
+        command.main(["clone", "--config", str(CONFIGS / "clone.yaml"), "--data", str(tmp_path)])
