@@ -14,9 +14,9 @@ from torch.nn import functional as F
 
 Kind = Literal["scalar", "categorical", "quantile"]
 ATOMS, QUANTILES = 51, 32
-LOW, HIGH = -1.0, 21.0
+LOW, HIGH = -1.0, 31.0
 """range of the histogram, in shaped reward: the 0.1 to 99.9% of the data's returns at a discount
-of 0.99 lie within; see docs/lab.md"""
+of 0.99 lie within (-0.5 to 30.8)"""
 
 
 class Distribution(Protocol):
