@@ -7,6 +7,7 @@ sampled, an episode cut short after `lab.arena.PATIENCE` timesteps without new g
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -97,6 +98,8 @@ class Run:
             "seed": self.config.seed,
             "data": {"sha256": self.data.sha256, "mean": round(float(np.mean(known)), 1)},
             "curve": curve,
+            # Of the last process, if the run was stopped in between.
+            "processor_seconds": round(time.process_time()),
             **facts,
         }
         if str(self.config.results) not in ("", "."):
