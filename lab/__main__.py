@@ -23,6 +23,7 @@ METHODS = {
     "values": "IQL, ILQL, CQL, Scaled Q-learning, DR3: values from recorded data",
     "qr-sac": "QR-SAC with an asymmetric critic, while playing",
     "ppo": "PPO, the baseline that plays; from scratch, or from what another method learnt",
+    "peer": "what a public implementation has learnt (lab/peers/train.py), played as ours are",
 }
 """modules of `lab`, by their names in the command"""
 USAGE = """

@@ -33,10 +33,10 @@ MOST_WEIGHT = 100.0
 
 @dataclasses.dataclass
 class Config:
-    backup: Literal["expectile", "max", "sarsa", "uniform"] = "expectile"
+    backup: Literal["expectile", "max", "sarsa"] = "expectile"
     """what stands for the next state: V, an expectile of Q over the recorded actions; the best
-    action (of the online network, valued by the target: double Q-learning); the recorded one; or
-    the mean over all actions, most of which nobody took there"""
+    action (of the online network, valued by the target: double Q-learning), which nobody may have
+    taken there; or the recorded one"""
     distribution: Kind = "scalar"
     conservatism: NotNegative = 0.0
     """weight of logsumexp Q - Q(a), by which unseen actions are pushed down (CQL)"""
@@ -146,15 +146,11 @@ class Values:
         else:
             critic = self.critics.target[0]
             outputs = critic(following, batch.acts)
-            if config.backup == "uniform":
-                values, weights = critic.distribution.atoms(outputs)
-                values, weights = values.flatten(1), weights.flatten(1) / outputs.shape[1]
-            else:
-                actions = batch.following_actions
-                if config.backup == "max":
-                    online = self.critics.online[0]
-                    actions = online.means(online(following, batch.acts)).argmax(1)
-                values, weights = critic.distribution.atoms(of_actions(outputs, actions))
+            actions = batch.following_actions
+            if config.backup == "max":
+                online = self.critics.online[0]
+                actions = online.means(online(following, batch.acts)).argmax(1)
+            values, weights = critic.distribution.atoms(of_actions(outputs, actions))
         return batch.rewards.unsqueeze(1) + batch.discounts.unsqueeze(1) * values, weights
 
     def after_step(self, step: int) -> None:
