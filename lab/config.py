@@ -78,7 +78,8 @@ class LabConfig:
     bundle: Path = Path("bundles/pangolin")
     """its V and M look at the worlds that are played"""
     start: str = ""
-    """name of another configuration whose run of the same seed this one goes on from"""
+    """name of another configuration whose run of the same seed this one goes on from; the curve
+    then begins before the first step"""
     seed: Seed = 0
     steps: Count = 20_000
     """gradient steps on the recorded data"""

@@ -43,7 +43,7 @@ class Run:
             UsageError: a setting is wrong, the data set is missing, or the folder holds another
                 run.
         """
-        self.name, self.config = name, config
+        self.name, self.config, self.origin = name, config, provenance()
         method_config = validate(module.Config, config.method, "method")
         self.data = DataSet.open(config.data)
         self.models, manifest = bundle.load(config.bundle)
@@ -105,7 +105,7 @@ class Run:
         if str(self.config.results) not in ("", "."):
             path = self.config.results / f"{self.name}-{self.config.seed}.json"
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(path, {**figures, **provenance()})
+            write_json(path, {**figures, **self.origin})
         self.work.finish(**figures)
         print(f"{self.name}: {curve[-1] if curve else facts}")
 
@@ -161,6 +161,8 @@ def run(module: ModuleType, name: str, config: LabConfig, fresh: bool = False) -
         model=model,
         optimizer=optimizer,
     ) as loop:
+        if config.start and not loop.first:
+            self.look(0)
         if online is None:
             for step in loop:
                 scalars = learn(self.data.training, step)
