@@ -40,6 +40,8 @@ class Critic(nn.Module):
             nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU()
         )
         self.head = nn.Linear(hidden, heads * actions * self.distribution.outputs)
+        with torch.no_grad():
+            self.head.bias += self.distribution.start().repeat(heads * actions)
 
     def hidden(self, features: torch.Tensor) -> torch.Tensor:
         """The last hidden layer phi, (B, H)."""

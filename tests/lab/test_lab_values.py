@@ -7,6 +7,7 @@ from conftest import AGENT
 from torch.nn import functional as F
 
 from lab import clone, qr_sac, values
+from lab.critic import Critic
 from lab.data import Data
 from lab.distributions import KINDS, Categorical, Quantile, mean
 from lab.method import Method, Shape
@@ -74,8 +75,7 @@ def test_each_backup_gives_its_value_with_each_distribution(
     policy = "advantage-weighted" if backup == "expectile" else "softmax"
     method = learner(backup=backup, distribution=distribution, policy=policy)
     data = chain()
-    # An untrained histogram's mean is the middle of its range, 15: the best action would be the
-    # one that nobody took, for ever. Here it is taken, and stays like action 0.
+    # Action 2 is taken, too, and stays like action 0: nothing corrects what nobody does.
     stay = (data.actions == 0) & (np.random.default_rng(1).random(4000) < 0.4)
     data.actions[stay] = 2
     # The histogram's range is wide for values of this size.
@@ -135,6 +135,13 @@ def test_a_projection_keeps_the_mean_and_the_weight() -> None:
     torch.testing.assert_close((projected * categorical.support).sum(1), (targets * weights).sum(1))
     beyond = categorical.project(torch.tensor([[99.0, -99.0]]), torch.tensor([[0.5, 0.5]]))
     assert beyond[0, [0, -1]].tolist() == [0.5, 0.5]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_critic_begins_near_zero(kind: str) -> None:
+    torch.manual_seed(0)
+    critic = Critic(21, 3, kind, hidden=32)
+    assert critic.means(critic(STATES)).abs().max() < 1.5
 
 
 def test_quantiles_fit_a_distribution() -> None:
