@@ -146,8 +146,8 @@ def torchrl_learner(arrays: Arrays, steps: int) -> tuple[nn.Module, dict[str, An
         v,
         action_space="categorical",
         loss_function="l2",
-        temperature=3.0,
-        expectile=0.8,
+        temperature=10.0,
+        expectile=0.9,
     )
     loss.make_value_estimator(gamma=GAMMA)
     follow = SoftUpdate(loss, eps=0.995)
