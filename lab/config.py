@@ -54,11 +54,12 @@ class OnlineConfig:
     worlds: Positive = 26
     """worlds side by side, spread evenly over the acts"""
     every: Positive = 4
-    """timesteps for each gradient step; in PPO's place, for off-policy methods"""
+    """timesteps for each gradient step"""
     warm_up: Count = 2_000
     """first timesteps without gradient steps"""
     capacity: Positive = 300_000
-    """timesteps that are kept"""
+    """timesteps that are kept; PPO, whose rollouts say how much it learns from, uses none of these
+    three"""
 
     __pydantic_config__ = FORBID_UNKNOWN
 

@@ -63,9 +63,9 @@ def run(name: str, config: LabConfig, fresh: bool = False) -> None:
         UsageError: it was not trained, or on other data; a setting is wrong.
     """
     torch.set_num_threads(1)
-    self = Run(sys.modules[__name__], name, config, fresh)
-    if self.work.finished:
-        print(f"{name}: already done ({self.work.folder})")
+    job = Run(sys.modules[__name__], name, config, fresh)
+    if job.work.finished:
+        print(f"{name}: already done ({job.work.folder})")
         return
     path = config.out / f"{name}-{config.seed}.safetensors"
     try:
@@ -74,9 +74,9 @@ def run(name: str, config: LabConfig, fresh: bool = False) -> None:
             layers = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (OSError, safetensors.SafetensorError, KeyError, ValueError) as error:
         raise UsageError(f"{path}: no peer: lab/peers/train.py writes it ({error})") from None
-    if facts["data"] != self.data.sha256:
+    if facts["data"] != job.data.sha256:
         raise UsageError(f"{path}: the peer was trained on other data")
-    peer: Peer = self.method  # type: ignore[assignment]
+    peer: Peer = job.method  # type: ignore[assignment]
     peer.temperature = facts["temperature"]
     count = len(layers) // 2
     for number in range(count):
@@ -86,5 +86,5 @@ def run(name: str, config: LabConfig, fresh: bool = False) -> None:
         peer.layers.append(layer)
         if number < count - 1:
             peer.layers.append(ACTIVATIONS[facts["activation"]]())
-    self.look(facts["steps"])
-    self.finish(peer=facts["version"], peer_seconds=round(facts["processor_seconds"]))
+    job.look(facts["steps"])
+    job.finish(peer=facts["version"], peer_seconds=round(facts["processor_seconds"]))

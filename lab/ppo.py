@@ -56,32 +56,32 @@ def fill(rollout: Rollout, arena: Arena, heads: Heads, generator: torch.Generato
 def run(name: str, config: LabConfig, fresh: bool = False) -> None:
     """Train C by PPO in native worlds; see `lab.run.run`."""
     torch.set_num_threads(1)
-    self = Run(sys.modules[__name__], name, config, fresh)
-    if self.work.finished:
-        print(f"{name}: already done ({self.work.folder})")
+    job = Run(sys.modules[__name__], name, config, fresh)
+    if job.work.finished:
+        print(f"{name}: already done ({job.work.folder})")
         return
     if config.online is None:
         raise UsageError("online: PPO learns while it plays: say for how many timesteps")
-    settings, heads = Config(**config.method), self.method.parts()["heads"]
+    settings, heads = job.settings, job.method.parts()["heads"]
     worlds, total = config.online.worlds, config.online.timesteps
     device = torch.device("cpu")
     ppo = PPO(heads, settings, seed_of(config.seed, 5), device)
     length = max(1, settings.rollout_length // worlds)
-    rollout = Rollout.of(self.models.config, length, worlds)
+    rollout = Rollout.of(job.models.config, length, worlds)
     with Loop(
-        self.work,
+        job.work,
         total,
         stride=length * worlds,
         unit="timesteps",
-        carried=self.carried,
-        model=self.parts(),
+        carried=job.carried,
+        model=job.parts(),
         optimizer=ppo.optimizer,
     ) as loop:
         seed = seed_of(config.seed, 4, loop.first)
-        arena = Arena(self.models, self.known, worlds, seed=seed)
+        arena = Arena(job.models, job.known, worlds, seed=seed)
         generator = torch.Generator().manual_seed(seed)
         if not loop.first and config.start:
-            self.look(0)
+            job.look(0)
         for before in loop:
             timesteps = before + loop.stride
             fill(rollout, arena, heads, generator)
@@ -90,5 +90,5 @@ def run(name: str, config: LabConfig, fresh: bool = False) -> None:
             if (config.curve and timesteps // config.curve > before // config.curve) or (
                 timesteps >= total
             ):
-                self.look(timesteps)
-    self.finish()
+                job.look(timesteps)
+    job.finish()

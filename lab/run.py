@@ -44,7 +44,7 @@ class Run:
                 run.
         """
         self.name, self.config, self.origin = name, config, provenance()
-        method_config = validate(module.Config, config.method, "method")
+        self.settings: Any = validate(module.Config, config.method, "method")
         self.data = DataSet.open(config.data)
         self.models, manifest = bundle.load(config.bundle)
         self.known = acts.acts_of_levels(",".join(self.data.levels))
@@ -56,12 +56,12 @@ class Run:
             self.models.config,
         )
         settings = {k: v for k, v in to_dict(config).items() if k not in NOT_SETTINGS}
-        settings["method"] = to_dict(method_config)
+        settings["method"] = to_dict(self.settings)
         settings["data"] = self.data.sha256
         settings["weights"] = {key: weight.sha256 for key, weight in manifest.weights.items()}
         self.work = Stage(name, config.out / f"{name}-{config.seed}", settings).open(fresh)
         torch.manual_seed(seed_of(config.seed, 0))
-        self.method: Method = module.build(method_config, self.shape)
+        self.method: Method = module.build(self.settings, self.shape)
         if config.start:
             self._start(config.out / f"{config.start}-{config.seed}" / CHECKPOINT)
         self.carried: dict[str, Any] = {"curve": []}
@@ -133,11 +133,11 @@ def run(module: ModuleType, name: str, config: LabConfig, fresh: bool = False) -
         Diverged: the loss is not finite; the last good checkpoint is untouched.
     """
     torch.set_num_threads(1)
-    self = Run(module, name, config, fresh)
-    if self.work.finished:
-        print(f"{name}: already done ({self.work.folder})")
+    job = Run(module, name, config, fresh)
+    if job.work.finished:
+        print(f"{name}: already done ({job.work.folder})")
         return
-    method, model = self.method, self.parts()
+    method, model = job.method, job.parts()
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     optimizer = torch.optim.Adam(weights, lr=config.learning_rate, fused=True)
 
@@ -153,47 +153,47 @@ def run(module: ModuleType, name: str, config: LabConfig, fresh: bool = False) -
     online = config.online
     total, stride = (online.timesteps, online.worlds) if online else (config.steps, 1)
     with Loop(
-        self.work,
+        job.work,
         total,
         stride=stride,
         unit="timesteps" if online else "steps",
-        carried=self.carried,
+        carried=job.carried,
         model=model,
         optimizer=optimizer,
     ) as loop:
         if config.start and not loop.first:
-            self.look(0)
+            job.look(0)
         if online is None:
             for step in loop:
-                scalars = learn(self.data.training, step)
+                scalars = learn(job.data.training, step)
                 if loop.logs:
                     loop.log(scalars, f"loss {float(scalars['loss']):.3f}")
                 if (config.curve and loop.every(config.curve)) or step + 1 == total:
-                    self.look(step + 1)
+                    job.look(step + 1)
         else:
-            play(self, loop, learn)
-    self.finish()
+            play(job, loop, learn)
+    job.finish()
 
 
-def play(self: Run, loop: Loop, learn: Any) -> None:
+def play(job: Run, loop: Loop, learn: Any) -> None:
     """Play with the method's policy, and learn from what was played.
 
     What was played is no part of a checkpoint: a run that goes on begins with an empty store.
     """
-    online = self.config.online
+    online = job.config.online
     assert online is not None
-    seed = seed_of(self.config.seed, 4, loop.first)
-    arena = Arena(self.models, self.known, online.worlds, seed=seed)
+    seed = seed_of(job.config.seed, 4, loop.first)
+    arena = Arena(job.models, job.known, online.worlds, seed=seed)
     generator = torch.Generator().manual_seed(seed)
     capacity = online.capacity // online.worlds * online.worlds
-    store = Data(capacity, self.shape.features, self.shape.observations, stride=online.worlds)
+    store = Data(capacity, job.shape.features, job.shape.observations, stride=online.worlds)
     recent: list[float] = []
     earned = np.zeros(online.worlds)
     owed, scalars = 0.0, {}
     for before in loop:
         row = {"features": arena.features.numpy(), "observations": arena.worlds.observe()}
         with torch.no_grad():
-            actions = choose(self.method.policy(arena.features, arena.acts), generator)
+            actions = choose(job.method.policy(arena.features, arena.acts), generator)
         outcome = arena.step(actions)
         store.add(
             **row,
@@ -217,6 +217,6 @@ def play(self: Run, loop: Loop, learn: Any) -> None:
             mean = float(np.mean(recent)) if recent else 0.0
             loop.log({"score": mean, **scalars}, f"score {mean:.0f}")
         timesteps = before + online.worlds
-        curve = self.config.curve
+        curve = job.config.curve
         if (curve and timesteps // curve > before // curve) or timesteps >= loop.total:
-            self.look(timesteps)
+            job.look(timesteps)

@@ -59,6 +59,14 @@ def test_a_missing_or_damaged_data_set_is_refused(
         record.run(dataclasses.replace(tiny_record, seed=5))
 
 
+@pytest.mark.parametrize("change", [b"", b"[]", b"{}", b'{"training": 3}', b'{"training": ["x"]}'])
+def test_a_damaged_index_is_one_line(tiny_data: Path, tmp_path: Path, change: bytes) -> None:
+    (tmp_path / "data.json").write_bytes(change)
+    with pytest.raises(UsageError) as caught:
+        DataSet.open(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
 def numbered(size: int, stride: int = 1) -> Data:
     """Timesteps whose features are their number, and whose reward is 1."""
     data = Data(size, 1, 1, stride=stride)
