@@ -27,6 +27,10 @@ FRESH_SEED = 2001
 """first seed of generated acts to evaluate in, which nothing is trained in"""
 MOVIES = "movies"
 """folder beside a teacher's file with the movies of generated acts"""
+ALONG = 64
+"""save-states that are kept of a route"""
+STATES = 1 << 14
+"""save-states that are kept of all routes; one is about 17 KB"""
 EFFORT = 200_000
 """button presses to try in the search for a route through a generated act"""
 
@@ -102,13 +106,21 @@ def _movie(act: Act, path: Path) -> Movie | None:
 
 
 def traces(known: Iterable[Known]) -> list[tuple[np.ndarray, np.ndarray] | None]:
-    """For each act its route and the save-states along it, see `pangolin_dash.routes.trace`.
+    """For each act its route, and save-states evenly along it; see `pangolin_dash.routes.trace`.
 
-    The save-states fit any `Worlds` of these acts, in this order.
+    The save-states fit any `Worlds` of these acts, in this order. There are at most `ALONG` of an
+    act, and at most about `STATES` of all.
     """
     known = list(known)
     worlds = Worlds([each.act for each in known], 1)
-    return [
-        None if each.movie is None else routes.trace(worlds, number, each.movie)
-        for number, each in enumerate(known)
-    ]
+    along = min(ALONG, max(1, STATES // max(1, len(known))))
+    found: list[tuple[np.ndarray, np.ndarray] | None] = []
+    for number, each in enumerate(known):
+        if each.movie is None:
+            found.append(None)
+            continue
+        route, states = routes.trace(worlds, number, each.movie)
+        # Not the last second: an episode of a few timesteps teaches little.
+        kept = np.linspace(0, max(0, len(states) - 16), along, dtype=np.int64)
+        found.append((route, states[kept]))
+    return found

@@ -14,8 +14,6 @@ from pangolin_dash.simulator import DIED, NO_NEW_GROUND, Worlds, view
 
 SHARE = 0.5
 """share of the episodes that begin within an act"""
-ALONG = 64
-"""places along each route where episodes can begin"""
 ARCHIVE = 1024
 """states before the last deaths and times without new ground"""
 EVERY = 8
@@ -42,7 +40,7 @@ class Starts:
 
         Args:
             worlds: they have routes where `along` has states.
-            along: for each act save-states along its route, uint8 (T, bytes), or None.
+            along: for each act save-states where episodes can begin, uint8 (T, bytes), or None.
         """
         self.worlds, self.rng = worlds, rng
         self._first = np.empty((len(along), worlds.slots.shape[1]), np.uint8)
@@ -52,9 +50,8 @@ class Starts:
             self._first[act] = worlds.slots[0]
             if states is None:
                 continue
-            # Not the last second: an episode of a few timesteps teaches little.
-            for t in rng.integers(0, max(1, len(states) - 15), ALONG):
-                worlds.restore(0, states[t])
+            for state in states:
+                worlds.restore(0, state)
                 worlds.begin(0)
                 places.append(worlds.slots[0].copy())
                 acts.append(act)
