@@ -55,7 +55,7 @@ def submit(
     executor = open_executor(folder)
     from submitit.core.utils import FailedJobError, FailedSubmissionError
 
-    executor.update_parameters(name="retro-contest", **options)
+    executor.update_parameters(name="retro-contest", **options)  # those that are None do not count
     try:
         with executor.batch():
             return [executor.submit(function, *call) for call in calls]
@@ -113,19 +113,19 @@ class Slurm:
         folder = (run.folder / "job").resolve()
 
         def attempt() -> Played:
-            status, begun = folder / "status", False
+            status = folder / "status"
             folder.mkdir(mode=0o700)  # what is exchanged names the secret
             status.mkdir()
             try:
                 (job,) = submit(folder, _play_here, [(order, status)], **options)
                 while not job.done():
                     if (status / STATUS_FILE).exists():
-                        begun = True
                         report(Status.read(status))
-                    if interrupted.is_set() and begun:
+                    if interrupted.is_set():
                         remove_tree(status)
-                    elif interrupted.is_set():
-                        job.cancel(check=False)
+                        job.done(force_check=True)  # so that its state is that of now
+                        if job.state != "RUNNING":  # one that waits would notice much later
+                            job.cancel(check=False)
                     time.sleep(REPORT_SECONDS)
                 return result(job)
             finally:
