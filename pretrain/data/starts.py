@@ -1,7 +1,9 @@
 """Where the teacher's episodes begin: at an act's start, along its route, or before an own death.
 
-Starts within an act show all of it from the beginning, and the hard places often. A state of the
-archive was reached by the policy itself, with the rings and the speed that it has there.
+Starts within an act show all of it from the beginning, and the hard places often: a place is chosen
+the more often the more of its episodes got nowhere (after prioritized level replay, arXiv
+2010.03934). A state of the archive was reached by the policy itself, with the rings and the speed
+that it has there.
 """
 
 from __future__ import annotations
@@ -10,10 +12,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pangolin_dash.simulator import DIED, NO_NEW_GROUND, Worlds, view
+from pangolin_dash.simulator import DIED, FINISHED, NO_NEW_GROUND, Worlds, view
 
 SHARE = 0.5
 """share of the episodes that begin within an act"""
+FAR = 500.0
+"""points that an episode must earn, or finish, to have got away from its place"""
+RATE = 0.2
+"""weight of the last episode in a place's share of failures"""
+LEAST = 0.1
+"""added to that share, so that no place is forgotten"""
 ARCHIVE = 1024
 """states before the last deaths and times without new ground"""
 EVERY = 8
@@ -28,6 +36,8 @@ class Starts:
     Attributes:
         act: int64 (N,), the act that each world plays.
         whole: bool (N,), whether its episode began at the act's start.
+        failures: float64 (P,), of each place along the routes, in the acts' order: the share of its
+            recent episodes that got nowhere.
     """
 
     def __init__(
@@ -56,6 +66,7 @@ class Starts:
                 places.append(worlds.slots[0].copy())
                 acts.append(act)
         self._places, self._place_acts = np.array(places), np.array(acts, np.int64)
+        self.failures = np.full(len(places), 0.5)
         self._archive = np.empty((ARCHIVE, worlds.slots.shape[1]), np.uint8)
         self._archive_acts = np.zeros(ARCHIVE, np.int64)
         self._archived = 0
@@ -64,7 +75,8 @@ class Starts:
         self._latest = 0
         self.act = np.zeros(worlds.count, np.int64)
         self.whole = np.zeros(worlds.count, bool)
-        self._next = [(0, False)] * worlds.count
+        self._place = np.full(worlds.count, -1)
+        self._next = [(0, False, -1)] * worlds.count
         for world in range(worlds.count):
             self._choose(world)
             worlds.restore(world, worlds.starts[world])
@@ -72,14 +84,15 @@ class Starts:
 
     def _choose(self, world: int) -> None:
         """The start of the world's next episode."""
-        rng, whole = self.rng, False
+        rng, whole, place = self.rng, False, -1
         pick = rng.random()
         if pick < SHARE / 2 and self._archived:
             at = rng.integers(min(self._archived, ARCHIVE))
             act, state = self._archive_acts[at], self._archive[at]
         elif pick < SHARE and len(self._places):
-            at = rng.integers(len(self._places))
-            act, state = self._place_acts[at], self._places[at]
+            chances = (self.failures + LEAST).cumsum()
+            place = int(np.searchsorted(chances, rng.random() * chances[-1], side="right"))
+            act, state = self._place_acts[place], self._places[place]
         else:
             whole = True
             act = rng.integers(len(self._first))
@@ -89,11 +102,11 @@ class Starts:
         for name in ("score", "length", "idle", "held", "over"):
             header[name] = 0
         header["fresh"] = 1
-        self._next[world] = (int(act), whole)
+        self._next[world] = (int(act), whole, place)
 
     def _begun(self, world: int) -> None:
         """The world is at its start: choose the next one."""
-        self.act[world], self.whole[world] = self._next[world]
+        self.act[world], self.whole[world], self._place[world] = self._next[world]
         self._choose(world)
 
     def look(self) -> None:
@@ -125,4 +138,7 @@ class Starts:
                 self._archive[at] = seen[self.rng.integers(2, len(seen))]
                 self._archive_acts[at] = self.act[world]
                 self._archived += 1
+            if (place := self._place[world]) >= 0:
+                away = over[world] == FINISHED or self.worlds.scores[world] >= FAR
+                self.failures[place] += RATE * (1 - away - self.failures[place])
             self._begun(world)

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from agent.learning.ppo import Rollout
-from pangolin_dash.simulator import RIGHT, B, Worlds, view
+from pangolin_dash.simulator import NO_NEW_GROUND, RIGHT, B, Worlds, view
 from pretrain import __main__ as command
 from pretrain.config import PretrainConfig, TeacherTraining
 from pretrain.data import acts as data
-from pretrain.data.starts import EVERY, Starts
+from pretrain.data.starts import EVERY, FAR, LEAST, Starts
 from pretrain.stage import Stopped
 from pretrain.stages import teacher as stage
 from pretrain.teacher import SCALE, Teacher
@@ -87,6 +87,40 @@ def test_episodes_begin_at_the_start_along_the_route_and_before_deaths(
     variables = following["variables"]
     places = {(int(x), int(y)) for x, y in zip(variables["x"], variables["y"], strict=True)}
     assert places - on_routes and places & on_routes
+
+
+def test_hard_places_are_practised_more(known: list[data.Known]) -> None:
+    """Who stands still fails everywhere; who cannot fail, nowhere."""
+    still, lucky = course(known[:2]), course(known[:2])
+    for each, pad in ((still, 0), (lucky, RIGHT)):
+        for t in range(700):
+            if t % EVERY == 0:
+                each.starts.look()
+            each.worlds.step(np.full(32, pad, np.uint8))
+            if each is lucky:
+                each.worlds.scores[:] = FAR
+            each.starts.after_step()
+    failures, of_lucky = still.starts.failures, lucky.starts.failures
+    tried = failures != 0.5
+    assert tried.sum() > 5 and failures[tried].mean() > 0.55  # some begin at full speed
+    assert (of_lucky[of_lucky != 0.5] < 0.5).all()
+
+
+def test_places_are_drawn_by_their_failures(known: list[data.Known]) -> None:
+    course_ = course(known[:2])
+    starts, worlds = course_.starts, course_.worlds
+    seen = []
+    for time in range(12):
+        starts.failures[:] = -LEAST
+        starts.failures[7] = 1
+        worlds.over[:], worlds.scores[:] = NO_NEW_GROUND, FAR
+        starts.after_step()
+        if time > 2:  # the first ones were drawn before
+            seen += view(worlds.starts)["variables"]["x"].tolist()
+    at_starts = {each.act.start[0] for each in known[:2]}
+    within = [x for x in seen if x not in at_starts]
+    assert 0.3 < len(within) / len(seen) < 0.7
+    assert np.bincount(within).max() > 0.9 * len(within)
 
 
 def test_what_pays(known: list[data.Known]) -> None:
