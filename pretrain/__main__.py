@@ -45,8 +45,8 @@ Stages, in order; each goes on where it was stopped when the same command is run
 
 Every key of the configuration can be set on the command line, over what FILE says;
 --fresh throws the stage's old work away first. --cluster HOST:PORT lets the nodes of a Ray cluster
-play in collect and controller (local: a cluster of this machine). Progress is logged for
-TensorBoard under the run's folder: tensorboard --logdir OUT.
+play in collect and controller (local: a cluster of this machine; slurm: jobs of SLURM, collect
+only). Progress is logged for TensorBoard under the run's folder: tensorboard --logdir OUT.
 """.format(stages="\n".join(f"  {name:<12} {text}" for name, text in STAGES.items()))
 
 
@@ -87,6 +87,8 @@ def main(arguments: list[str]) -> int:
     wanted = stages(known.stage, config)
     if known.cluster and not ON_CLUSTER & set(wanted):
         raise UsageError(f"--cluster: {known.stage} runs on one machine")
+    if known.cluster == "slurm" and "controller" in wanted:
+        raise UsageError("--cluster slurm: collect alone; controller needs a Ray cluster")
     with _connected(known.cluster):
         _run(wanted, config, known)
     return 0
@@ -106,7 +108,7 @@ def _run(wanted: list[str], config: PretrainConfig, known: argparse.Namespace) -
 @contextlib.contextmanager
 def _connected(address: str) -> Iterator[None]:
     """Connected to a Ray cluster, if there is an address."""
-    if not address:
+    if address in ("", "slurm"):
         yield
         return
     from retro_contest.runs import nodes

@@ -1,4 +1,4 @@
-"""The stages `collect` and `controller` on a Ray cluster (https://docs.ray.io).
+"""The stages `collect` and `controller` on a Ray cluster (https://docs.ray.io), `collect` on SLURM.
 
 A shard depends on the seed and on its number alone, so a task on any node records it. In
 `controller` each group of environments (`pretrain.sampler`) is an actor of Ray's: it holds the
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import tempfile
+import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -25,12 +26,13 @@ from agent.learning.ppo import Rollout
 from agent.models.actor import Models
 from pretrain.config import CollectConfig, PretrainConfig
 from pretrain.data.recorder import ShardJob, record
-from pretrain.sampler import GROUPS, Group, group_columns, open_group, play_groups
+from pretrain.sampler import Group, group_columns, open_group, play_groups
 from retro_common.errors import UsageError
-from retro_common.files import write_atomically
+from retro_common.files import remove_tree, write_atomically
 from retro_common.provenance import ROOT
 from retro_common.text import clean
 from retro_contest.levels import Level
+from retro_contest.runs import slurm
 from retro_contest.runs.nodes import (
     Needs,
     connect,
@@ -44,12 +46,12 @@ from retro_contest.runs.nodes import (
 if TYPE_CHECKING:
     from ray import ObjectRef
 
-GROUP_ENVS = 4
-"""environments of a group, where that makes more than `GROUPS` groups"""
 RESTARTS = 5
 """how often an actor is started again on another node"""
 PATIENCE = 600.0
 """seconds for a rollout, or for a node with a free processor"""
+SHARD_MINUTES = 60
+"""that SLURM gives the job of a shard"""
 AGAIN = "run the same command again to go on"
 
 
@@ -68,25 +70,34 @@ def record_shards(
         UsageError: the cluster cannot be used, a node is not as this machine, or a level cannot be
             played.
     """
-    connect(address)
-    import ray
-    from ray.exceptions import RayError
-
     needs: dict[Level, Needs] = {}
     collect, movies = config.collect, []
     if collect.movies is not None:
         movies = [collect.movies]
         collect = replace(collect, movies=portable(collect.movies))
+    orders: dict[Path, tuple[Any, ...]] = {}
+    for job in jobs:
+        if job.level not in needs:
+            needs[job.level] = Needs.of([job.level], movies)
+        played = (job.seed, config.agent.actions, collect, config.draw_all, metadata)
+        orders[job.path] = (needs[job.level], portable_level(job.level), *played)
+    if address == "slurm":
+        yield from _in_jobs(config.out / "collect" / "jobs", orders)
+    else:
+        yield from _in_tasks(address, orders)
+
+
+def _in_tasks(address: str, orders: Mapping[Path, tuple[Any, ...]]) -> Generator[int, None, None]:
+    connect(address)
+    import ray
+    from ray.exceptions import RayError
+
     # Ray records a shard again whose node is lost: it comes out the same.
     task = ray.remote(_record_here).options(num_cpus=1, max_retries=-1)
     waiting: dict[Any, Path] = {}
     try:
-        for job in jobs:
-            if job.level not in needs:
-                needs[job.level] = Needs.of([job.level], movies)
-            level = portable_level(job.level)
-            order = (level, job.seed, config.agent.actions, collect, config.draw_all, metadata)
-            waiting[task.remote(needs[job.level], *order)] = job.path
+        for path, order in orders.items():
+            waiting[task.remote(*order)] = path
         while waiting:
             finished, _ = ray.wait(list(waiting), timeout=0.2)
             for reference in finished:
@@ -97,6 +108,25 @@ def record_shards(
     finally:
         for reference in waiting:
             ray.cancel(reference, force=True)
+
+
+def _in_jobs(folder: Path, orders: Mapping[Path, tuple[Any, ...]]) -> Generator[int, None, None]:
+    remove_tree(folder)
+    submitted = slurm.submit(folder, _record_here, [*orders.values()], timeout_min=SHARD_MINUTES)
+    waiting = dict(zip(submitted, orders, strict=True))
+    try:
+        while waiting:
+            finished = [job for job in waiting if job.done()]
+            for job in finished:
+                write_atomically(waiting.pop(job), slurm.result(job))
+            yield len(finished)
+            time.sleep(0.2)
+    except slurm.Lost as error:
+        raise UsageError(f"collect: a shard was lost ({clean(error, 500)}); {AGAIN}") from None
+    finally:
+        for job in waiting:
+            job.cancel(check=False)
+        remove_tree(folder)
 
 
 def _record_here(
@@ -121,11 +151,6 @@ def _record_here(
 # --- controller ---
 
 
-def group_count(envs: int) -> int:
-    """Number of groups of this many environments: of these alone, never of the nodes."""
-    return min(envs, max(GROUPS, envs // GROUP_ENVS))
-
-
 @dataclass(frozen=True)
 class _GroupSettings:
     """All that a group depends on."""
@@ -135,7 +160,6 @@ class _GroupSettings:
     levels: list[Level]
     envs: int
     number: int
-    groups: int
     seed: int
     draw_all: bool
     timesteps_per_level: Mapping[str, int]
@@ -199,7 +223,6 @@ class _GroupActor:
             [local_level(level) for level in settings.levels],
             settings.envs,
             settings.number,
-            settings.groups,
             seed=settings.seed,
             device=torch.device("cpu"),
             draw_all=settings.draw_all,
@@ -213,8 +236,8 @@ class _GroupActor:
 class ClusterSampler(ExitStack):
     """`pretrain.sampler.Sampler` with its groups on the nodes of a cluster.
 
-    Its rollouts are those of a `Sampler` on the CPU with `group_count(envs)` groups, bit for bit
-    where all processors are of one kind. A group whose node is lost begins anew on another one, and
+    Its rollouts are those of a `Sampler` on the CPU, bit for bit where all processors are of one
+    kind. A group whose node is lost begins anew on another one, and
     plays the rollout that it was playing.
     """
 
@@ -243,10 +266,10 @@ class ClusterSampler(ExitStack):
 
         self._controller, self.waited = models.controller, 0.0
         self._played = dict.fromkeys((level.name for level in levels), 0)
-        groups = group_count(envs)
+        self._columns = group_columns(envs)
+        groups = len(self._columns)
         for name, count in (timesteps_per_level or {}).items():
             self._played[name] = count // groups * groups  # as the groups share them
-        self._columns = group_columns(envs, groups)
         self._world_model = ray.put((_weights(models.vision), _weights(models.memory)))
         settings = _GroupSettings(
             needs=Needs.of(levels),
@@ -254,7 +277,6 @@ class ClusterSampler(ExitStack):
             levels=[portable_level(level) for level in levels],
             envs=envs,
             number=0,
-            groups=groups,
             seed=seed,
             draw_all=draw_all,
             timesteps_per_level=dict(timesteps_per_level or {}),

@@ -1,8 +1,8 @@
-"""Sampling for PPO: two groups of environments in turn, so that emulators and networks overlap.
+"""Sampling for PPO: groups of environments in turn, so that emulators and networks overlap.
 
 While one group's emulators play a timestep in their processes, the networks process the frames of
-the other group. With a single group the emulators would idle whenever the networks compute, and
-vice versa.
+another group. With a single group the emulators would idle whenever the networks compute, and vice
+versa. Rollouts depend on the groups, and these on the number of environments alone.
 """
 
 from __future__ import annotations
@@ -25,6 +25,10 @@ from retro_contest.emulator.vector import Episode, VectorEnv
 from retro_contest.levels import Level
 
 GROUPS = 2
+"""groups at least"""
+GROUP_ENVS = 8
+"""environments of a group, where that makes more than `GROUPS` groups: smaller groups would take
+more of the networks' time, fewer groups would occupy fewer nodes of a cluster"""
 
 
 class Group:
@@ -85,7 +89,6 @@ def open_group(
     levels: Sequence[Level],
     envs: int,
     number: int,
-    groups: int,
     *,
     seed: int,
     device: torch.device,
@@ -98,12 +101,13 @@ def open_group(
         models: act in the environments; on `device`.
         levels: each is played for the same number of timesteps.
         envs: number of environments, over all groups.
-        number: the group's, 0 to `groups` - 1.
+        number: the group's, its place in `group_columns(envs)`.
         timesteps_per_level: timesteps that all groups played before, by the level's name.
     """
     # Each group plays the levels in its own order, so that a short run sees them all.
+    all_columns = group_columns(envs)
+    groups, columns = len(all_columns), all_columns[number]
     order = np.roll(np.arange(len(levels)), -(number * len(levels) // groups))
-    columns = group_columns(envs, groups)[number]
     size = columns.stop - columns.start
     env = VectorEnv(
         [levels[i] for i in order],
@@ -125,8 +129,9 @@ def open_group(
     )
 
 
-def group_columns(envs: int, groups: int) -> list[slice]:
-    """The columns of the rollout that each group fills."""
+def group_columns(envs: int) -> list[slice]:
+    """The columns of the rollout that each group of so many environments fills."""
+    groups = min(envs, max(GROUPS, envs // GROUP_ENVS))
     bounds = np.linspace(0, envs, groups + 1).astype(int).tolist()
     return [slice(*pair) for pair in itertools.pairwise(bounds)]
 
@@ -163,7 +168,6 @@ class Sampler(contextlib.ExitStack):
         *,
         seed: int,
         device: torch.device,
-        groups: int = GROUPS,
         draw_all: bool = False,
         timesteps_per_level: Mapping[str, int] | None = None,
     ):
@@ -171,14 +175,12 @@ class Sampler(contextlib.ExitStack):
         super().__init__()
         self.levels, self.waited = list(levels), 0.0
         self.groups: list[Group] = []
-        groups = min(groups, envs)
-        for number in range(groups):
+        for number in range(len(group_columns(envs))):
             group = open_group(
                 models,
                 self.levels,
                 envs,
                 number,
-                groups,
                 seed=seed,
                 device=device,
                 draw_all=draw_all,

@@ -63,8 +63,9 @@ class Evaluate:
     """Runs per level, numbered 0 to K - 1. The agent is given the number as its seed."""
     jobs: Annotated[int, arg(metavar="J")] = 1
     """Runs to play side by side; with --cluster, on all nodes together."""
-    cluster: Annotated[str, arg(metavar="HOST:PORT|local")] = ""
-    """Play the runs on a Ray cluster: its address, or local for one of this machine alone."""
+    cluster: Annotated[str, arg(metavar="HOST:PORT|local|slurm")] = ""
+    """Play the runs on a Ray cluster: its address, or local for one of this machine alone. Or as
+    jobs of SLURM."""
     name: Annotated[str | None, arg(metavar="NAME")] = None
     """Name on the board (default: the results folder's)."""
     fresh: FlagCreatePairsOff[bool] = False
@@ -204,6 +205,12 @@ class Evaluate:
 
             assert isinstance(runner, ContainerRunner)
             make_runner = RemoteContainers.of(runner, gpus=gpus, image_user=self.image_user)
+
+        if self.cluster == "slurm":
+            from retro_contest.runs.slurm import Slurm, open_executor
+
+            open_executor(self.results)  # before anything is written
+            return Slurm(make_runner, self.cpus or 1.0, gpus).play
 
         from retro_contest.runs.cluster import Cluster
 

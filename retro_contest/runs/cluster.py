@@ -3,6 +3,7 @@
 A task plays a run as `retro_contest.runs.match` does, both sides on one node, because they share a
 socket. Its files come back to the *head*, the machine of the evaluation, which writes them as if it
 had played the run itself. A run whose node is lost is played again; one that has a verdict never.
+`retro_contest.runs.slurm` does the same with jobs of SLURM.
 """
 
 from __future__ import annotations
@@ -49,6 +50,9 @@ UNEVEN = 1.1
 
 log = logging.getLogger(__name__)
 
+Played = tuple[dict[str, Any], dict[str, bytes]]
+"""the result of a run that a node played, and the content of its other files by their names"""
+
 
 class _Desk:
     """Takes the reports of the runs that are played, and tells them to stop; an actor."""
@@ -72,7 +76,7 @@ class _Desk:
 
 
 @dataclass(frozen=True)
-class _Order:
+class Order:
     """A run as a node is told it."""
 
     run: Run
@@ -86,44 +90,98 @@ class _Order:
     directory: Path
     """the head's working directory, portable: commands name files relative to it"""
 
+    @classmethod
+    def of(cls, run: Run, runner: Runner, make_runner: Callable[[], Runner]) -> Order:
+        """A run of this machine; its folder here is emptied."""
+        wanted, needs = settings(run, runner), Needs.of([run.level])
+        remove_tree(run.folder)
+        run.out.mkdir(parents=True)
+        sent = replace(run, level=portable_level(run.level), folder=Path())
+        return cls(sent, make_runner, wanted, needs, portable(Path()))
 
-def _play_here(order: _Order, desk: ActorHandle) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Play a run on this node: the task. Returns its result and its other files by name."""
+    def play(self, node: str, report: Callable[[Status], bool]) -> Played:
+        """Play the run on this node.
+
+        Args:
+            node: its name in the result.
+            report: is told the status about once a second; returns whether the run is to stop.
+
+        Raises:
+            UsageError: this node is not as the head.
+        """
+        self.needs.check()
+        where = f"node {platform.node()}"
+        try:
+            os.chdir(ROOT / self.directory)
+        except OSError as error:
+            raise UsageError(f"{where}: {ROOT / self.directory}: {error.strerror}") from None
+        interrupted, reported = threading.Event(), 0.0
+
+        def tell(status: Status) -> None:
+            nonlocal reported
+            if time.monotonic() - reported >= REPORT_SECONDS:
+                reported = time.monotonic()
+                if report(status):
+                    interrupted.set()
+
+        runner = self.make_runner()
+        temporary = TemporaryFolder()
+        try:
+            level, folder = local_level(self.run.level), temporary.path / "run"
+            run = replace(self.run, level=level, folder=folder)
+            here = settings(run, runner)
+            for name, wanted in self.settings.items():
+                if here[name] != wanted:
+                    raise UsageError(
+                        f"{where}: {name} is {here[name]!r} there, {wanted!r} on the head"
+                    )
+            result = play(run, runner, interrupted, tell)
+            paths = [Path(place, name) for place, _, names in os.walk(folder) for name in names]
+            files = [path for path in paths if path.is_file() and not path.is_symlink()]
+            content = {str(path.relative_to(folder)): path.read_bytes() for path in files}
+        finally:
+            temporary.close()
+        content.pop(RESULT_FILE)
+        return {**result, "machine": {"node": node, **machine()}}, content
+
+
+def _play_here(order: Order, desk: ActorHandle) -> Played:
+    """The task."""
     import ray
 
-    order.needs.check()
-    where = f"node {platform.node()}"
-    try:
-        os.chdir(ROOT / order.directory)
-    except OSError as error:
-        raise UsageError(f"{where}: {ROOT / order.directory}: {error.strerror}") from None
-    interrupted, reported = threading.Event(), 0.0
+    def report(status: Status) -> bool:
+        return bool(ray.get(desk.report.remote(order.run.name, status)))
 
-    def report(status: Status) -> None:
-        nonlocal reported
-        if time.monotonic() - reported >= REPORT_SECONDS:
-            reported = time.monotonic()
-            if ray.get(desk.report.remote(order.run.name, status)):
-                interrupted.set()
+    return order.play(ray.get_runtime_context().get_node_id()[:8], report)
 
-    runner = order.make_runner()
-    temporary = TemporaryFolder()
-    try:
-        level, folder = local_level(order.run.level), temporary.path / "run"
-        run = replace(order.run, level=level, folder=folder)
-        here = settings(run, runner)
-        for name, wanted in order.settings.items():
-            if here[name] != wanted:
-                raise UsageError(f"{where}: {name} is {here[name]!r} there, {wanted!r} on the head")
-        result = play(run, runner, interrupted, report)
-        paths = [Path(place, name) for place, _, names in os.walk(folder) for name in names]
-        files = [path for path in paths if path.is_file() and not path.is_symlink()]
-        content = {str(path.relative_to(folder)): path.read_bytes() for path in files}
-    finally:
-        temporary.close()
-    content.pop(RESULT_FILE)
-    node = ray.get_runtime_context().get_node_id()[:8]
-    return {**result, "machine": {"node": node, **machine()}}, content
+
+def play_until_kept(
+    run: Run,
+    interrupted: threading.Event,
+    attempt: Callable[[], Played],
+    lost: type[Exception],
+) -> dict[str, Any] | None:
+    """Play a run somewhere, again where its node is lost, and write its files; its result.
+
+    Args:
+        attempt: plays the run once.
+        lost: what `attempt` raises where the node was lost, or the run was called off.
+
+    Returns:
+        None if it was interrupted before it began.
+
+    Raises:
+        UsageError: the run lost `LOST` nodes.
+    """
+    for _ in range(LOST):
+        try:
+            return _keep(run, *attempt())
+        except lost as error:
+            if interrupted.is_set():
+                return None
+            why = clean(error)
+            log.warning("%s: its node was lost (%s): it is played again", run.name, why)
+    raise UsageError(f"{run.name}: lost with its node {LOST} times, the last time: {why}")
 
 
 def machine() -> dict[str, Any]:
@@ -162,7 +220,6 @@ class Cluster:
         if cpus > (most := max(processors(), default=0.0)):
             raise UsageError(f"--cpus {cpus:g}: no node of the cluster has more than {most:g}")
         self._make_runner = make_runner
-        self._directory = portable(Path())
         # A run is played again here, not by Ray: then it is said.
         options = {"num_cpus": cpus, "num_gpus": gpus, "max_retries": 0}
         self._task = ray.remote(_play_here).options(**options)
@@ -189,27 +246,16 @@ class Cluster:
             UsageError: a node is not as the head, an object store is full, or the run lost `LOST`
                 nodes.
         """
-        from ray.exceptions import RayError, TaskCancelledError
+        from ray.exceptions import RayError  # what a task itself raises is none
 
-        wanted = settings(run, runner)
-        needs = Needs.of([run.level])
-        sent = replace(run, level=portable_level(run.level), folder=Path())
-        order = _Order(sent, self._make_runner, wanted, needs, self._directory)
-        remove_tree(run.folder)
-        run.out.mkdir(parents=True)
-        for _ in range(LOST):
-            try:
-                reference = self._task.remote(order, self._desk)
-                self._wait(run, reference, interrupted, report)
-                return _keep(run, *fetch(reference))
-            except TaskCancelledError:
-                return None
-            except RayError as error:  # what a task itself raises is none
-                if interrupted.is_set():
-                    return None
-                why = clean(error)
-                log.warning("%s: its node was lost (%s): it is played again", run.name, why)
-        raise UsageError(f"{run.name}: lost with its node {LOST} times, the last time: {why}")
+        order = Order.of(run, runner, self._make_runner)
+
+        def attempt() -> Played:
+            reference = self._task.remote(order, self._desk)
+            self._wait(run, reference, interrupted, report)
+            return fetch(reference)
+
+        return play_until_kept(run, interrupted, attempt, RayError)
 
     def _wait(
         self,

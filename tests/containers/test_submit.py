@@ -13,11 +13,10 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from container_kit import ROOT, docker, hostile
+from container_kit import ROOT, docker, hostile, serve_registry
 
 from retro_contest.board.boards import load_boards
 from retro_contest.containers import engine
@@ -50,45 +49,6 @@ def run(*command: str, folder: Path = ROOT, **environment: str) -> subprocess.Co
 
 def submit(*words: str, **options) -> subprocess.CompletedProcess:
     return run(sys.executable, "-m", "retro_contest", "submit", *words, **options)
-
-
-@contextmanager
-def serve_registry(folder: Path, passwords: str = "") -> Iterator[str]:
-    """HOST:PORT of a registry of our own."""
-    program = shutil.which("docker-registry") or shutil.which("registry")
-    if program is None:
-        if os.environ.get("RETRO_REQUIRE_DOCKER") == "1":
-            pytest.fail("no docker-registry on this machine")
-        pytest.skip("submissions are tested with Debian's docker-registry, which is not here")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    config = {
-        "version": "0.1",
-        "log": {"level": "error"},
-        "storage": {"filesystem": {"rootdirectory": str(folder / "registry")}},
-        "http": {"addr": f"127.0.0.1:{port}"},
-    }
-    if passwords:
-        (folder / "htpasswd").write_text(passwords)
-        config["auth"] = {"htpasswd": {"realm": "test", "path": str(folder / "htpasswd")}}
-    (folder / "registry.yml").write_text(json.dumps(config))  # JSON is YAML
-    with (folder / "registry.log").open("w") as log:
-        command = [program, "serve", str(folder / "registry.yml")]
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        for _ in range(100):
-            try:
-                socket.create_connection(("127.0.0.1", port)).close()
-                break
-            except OSError:
-                time.sleep(0.1)
-        else:
-            raise AssertionError((folder / "registry.log").read_text())
-        yield f"localhost:{port}"
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 @pytest.fixture(scope="module")
