@@ -161,14 +161,18 @@ def finish_share(runs: Runs) -> float:
 def _track(
     settings: Mapping[int, dict[str, Any]], config: ScoreConfig, track: str
 ) -> dict[str, dict[str, Any]]:
-    """The arms of a track by budget, without the track in their names."""
+    """The arms of a track by budget, without the track in their names: `arm` has the whole name.
+
+    Where two then have one name, the later one of the configuration counts.
+    """
     taken = ("mean", "ci95", "finish_share", "per_level", "runs", "pretrainings")
     tables: dict[str, dict[str, Any]] = {}
     for timesteps, setting in settings.items():
         for name, value in setting["arms"].items():
             if name in config.arms and config.arms[name].track in (track, "both"):
                 table = tables.setdefault(str(timesteps), {})
-                table[name.removesuffix(f"-{track}")] = {key: value[key] for key in taken}
+                row = {"arm": name} | {key: value[key] for key in taken}
+                table[name.removesuffix(f"-{track}")] = row
     return tables
 
 

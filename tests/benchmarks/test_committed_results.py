@@ -23,6 +23,8 @@ ARMS = [
     "ppo-scratch",
     "hold-right",
     "random",
+    "world-model-strict",
+    "world-model-open",
 ]
 
 
