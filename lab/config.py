@@ -1,0 +1,98 @@
+"""Configurations of the laboratory: what to record, and how one method is run on it."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Any
+
+import pydantic
+
+from retro_common.config import FORBID_UNKNOWN, NotNegative, Positive, Rate
+
+Seed = Annotated[int, pydantic.Field(ge=0, lt=1 << 63)]
+Count = Annotated[int, pydantic.Field(ge=0)]
+
+
+@dataclasses.dataclass
+class RecordConfig:
+    """A data set: who plays, where, and for how long. Equal settings give equal bytes."""
+
+    out: Path
+    """folder of the data set"""
+    levels: str = "pangolin-train"
+    """acts of Pangolin Dash: a level set's name, or levels"""
+    bundle: Path = Path("bundles/pangolin")
+    """its V and M make the features, its C is the behaviour `controller`"""
+    behaviours: dict[str, NotNegative] = dataclasses.field(
+        default_factory=lambda: {"controller": 0.3, "noisy": 0.3, "random": 0.2, "hold-right": 0.2}
+    )
+    """how the episodes are played, by weight; see `lab.record`"""
+    parts: Positive = 6
+    """parts that are recorded one after the other"""
+    held_back: Count = 1
+    """the last parts, which nothing is trained on"""
+    worlds: Positive = 2
+    """worlds of each act in a part"""
+    timesteps: Positive = 2048
+    """timesteps of each world in a part"""
+    seed: Seed = 0
+
+    __pydantic_config__ = FORBID_UNKNOWN
+
+    def __post_init__(self) -> None:
+        if self.held_back >= self.parts:
+            raise ValueError("held_back must be smaller than parts")
+
+
+@dataclasses.dataclass
+class OnlineConfig:
+    """Playing while learning: the method's policy plays, and its data is learnt from."""
+
+    timesteps: Positive
+    """timesteps over all worlds"""
+    worlds: Positive = 26
+    """worlds side by side, spread evenly over the acts"""
+    every: Positive = 4
+    """timesteps for each gradient step"""
+    warm_up: Count = 2_000
+    """first timesteps without gradient steps"""
+    capacity: Positive = 300_000
+    """timesteps that are kept; PPO, whose rollouts say how much it learns from, uses none of these
+    three"""
+
+    __pydantic_config__ = FORBID_UNKNOWN
+
+
+@dataclasses.dataclass
+class LabConfig:
+    """A run of a method."""
+
+    method: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """the method's own settings, see the dataclass `Config` of its module"""
+    out: Path = Path("runs/lab")
+    """the run's folder is OUT/NAME-SEED, NAME being the configuration file's"""
+    results: Path = Path("lab/results/runs")
+    """folder that the run's figures are written to; empty for none"""
+    data: Path = Path("runs/lab/data")
+    """folder of the data set"""
+    bundle: Path = Path("bundles/pangolin")
+    """its V and M look at the worlds that are played"""
+    start: str = ""
+    """name of another configuration whose run of the same seed this one goes on from; the curve
+    then begins before the first step"""
+    seed: Seed = 0
+    steps: Count = 20_000
+    """gradient steps on the recorded data"""
+    batch: Positive = 256
+    """timesteps in a gradient step"""
+    learning_rate: Rate = 3e-4
+    """Adam's step size"""
+    online: OnlineConfig | None = None
+    """then go on while playing; none by default"""
+    episodes: Count = 16
+    """episodes of each act in the figure"""
+    curve: Count = 0
+    """gradient steps between two looks at figure and measures; 0 for one at the end"""
+
+    __pydantic_config__ = FORBID_UNKNOWN
