@@ -1,6 +1,6 @@
 """Worlds that policies play in, seen through the frozen V and M of a bundle, without the emulator.
 
-All that knows of frames and worlds is here; a method sees features alone.
+All that knows of frames and worlds is here; a method gets what `lab.data.Seen` holds.
 """
 
 from __future__ import annotations
@@ -12,19 +12,20 @@ import numpy as np
 import torch
 
 from agent.learning.rewards import RewardShaper
-from agent.models.actor import Models
-from agent.models.memory import State
+from agent.models.actor import Actor, Models
+from agent.models.controller import Features
 from agent.models.precision import computes_in_bfloat16
-from agent.models.vision import to_input
+from lab.data import Seen
 from pangolin_dash.simulator import DIED, FINISHED, Worlds, pad_of
 from pretrain.data.acts import Known
 from pretrain.stage import seed_of
+from retro_common.errors import UsageError
 
 PATIENCE = 150
 """timesteps without new ground after which an episode is cut short, 10 seconds"""
 
-Policy = Callable[[torch.Tensor, np.ndarray], torch.Tensor]
-"""log-probabilities (N, A) of features (N, F) in the acts with these numbers (N,)"""
+Policy = Callable[[Seen], torch.Tensor]
+"""log-probabilities (N, A) of the actions, given what N worlds show"""
 
 
 @dataclass
@@ -45,9 +46,10 @@ class Arena:
     """Worlds side by side; world w plays act w modulo their number, episode after episode.
 
     Attributes:
-        features: float32 (N, F), z and h of every world.
+        features: what C sees of every world.
         frames: uint8 (N, 64, 64, 3), what the worlds show.
         acts: int64 (N,), the worlds' acts.
+        actor: holds M's state, and acts with the C of `models`.
     """
 
     def __init__(
@@ -65,9 +67,11 @@ class Arena:
                 it is; its features are of no use then.
 
         Raises:
-            UsageError: gcc is not installed.
+            UsageError: gcc is not installed, or C has an encoder of its own.
         """
-        self.models, self.restart = models, restart
+        if "pixels" in models.config.controller.features:
+            raise UsageError("bundle: its C sees pixels; methods learn from what V and M see")
+        self.restart = restart
         self.worlds = Worlds(
             [each.act for each in known],
             worlds,
@@ -79,29 +83,33 @@ class Arena:
         for world, act in enumerate(self.acts):
             self.worlds.load(world, int(act))
         models.vision.to(memory_format=torch.channels_last)
+        self.actor = Actor(models, worlds, seed=seed_of(seed, 1))
         self.shaper = RewardShaper(models.config.reward, worlds)
         self.pads = np.array([pad_of(each.split()) for each in models.config.actions], np.uint8)
         self.playing = np.ones(worlds, bool)
         """which worlds are within an episode"""
-        self.state = models.memory.initial_state(worlds, torch.device("cpu"))
         self.frames = self.worlds.draw_small()
-        self.z = torch.zeros(worlds, models.config.vision.latent)
+        self._z = torch.zeros(worlds, models.config.vision.latent)
         self._look()
 
     @torch.inference_mode()
     def _look(self) -> None:
         """The features of the worlds that are within an episode."""
         self.worlds.draw_small(self.frames)
-        rows = torch.from_numpy(np.flatnonzero(self.playing))
-        if len(rows):
-            device = torch.device("cpu")
-            bfloat16 = computes_in_bfloat16("auto", device)
-            with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-                seen, _ = self.models.vision.encode(to_input(self.frames[rows.numpy()]))
-            self.z[rows] = seen.float()
-        self.features = torch.cat([self.z, self.state.h], dim=1)
+        rows = np.flatnonzero(self.playing)
+        # V takes nearly all of the time: it looks at nothing in vain, and in bfloat16 if it can.
+        bfloat16 = computes_in_bfloat16("auto", torch.device("cpu"))
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            seen = self.actor.observe(self.frames[rows])
+        self._z = self._z.index_copy(0, torch.from_numpy(rows), seen.z.float())
+        self.features: Features = seen._replace(z=self._z)
 
-    @torch.inference_mode()
+    @property
+    def seen(self) -> Seen:
+        """What methods see of every world."""
+        features = torch.cat([each for each in self.features if each is not None], dim=1)
+        return Seen(features, torch.from_numpy(self.acts), frames=self.frames)
+
     def step(self, actions: np.ndarray) -> Outcome:
         """Play a timestep: actions int64 (N,)."""
         worlds = self.worlds
@@ -111,10 +119,7 @@ class Arena:
         cuts = ended & ~ends
         rewards = np.where(self.playing, worlds.rewards, 0)
         shaped = self.shaper(rewards, ended, cuts)
-        self.state = self.models.memory.step(self.z, torch.from_numpy(actions), self.state)
-        if ended.any():
-            keep = torch.from_numpy(~ended).float().unsqueeze(1)
-            self.state = State(self.state.h * keep, self.state.c * keep)
+        self.actor.remember(self.features, torch.from_numpy(actions), rewards, ended)
         if not self.restart:
             self.playing &= ~ended
         self._look()
@@ -133,8 +138,8 @@ def scores(
     """The contest's rewards of whole episodes from the acts' starts, float64 (acts, episodes)."""
     count = len(known) * episodes
     arena = Arena(models, known, count, seed=seed, restart=False)
-    generator = torch.Generator().manual_seed(seed_of(seed, 1))
+    generator = torch.Generator().manual_seed(seed_of(seed, 2))
     total = np.zeros(count)
     while arena.playing.any():
-        total += arena.step(choose(policy(arena.features, arena.acts), generator)).rewards
+        total += arena.step(choose(policy(arena.seen), generator)).rewards
     return total.reshape(episodes, len(known)).T

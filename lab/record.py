@@ -20,8 +20,7 @@ import torch
 
 from agent import bundle
 from agent.models.actor import Models
-from agent.models.controller import Features
-from lab.arena import Arena, choose
+from lab.arena import Arena
 from lab.config import RecordConfig
 from lab.data import INDEX, digest
 from pangolin_dash.compile import host
@@ -118,7 +117,7 @@ def run(config: RecordConfig, fresh: bool = False) -> None:
     total = config.parts * worlds * config.timesteps
     with StopRequest() as stop, Meter("record", total, "timesteps") as meter:
         for part in range(config.parts):
-            if not (config.out / name_of(part, worlds - 1)).exists():
+            if not (config.out / "features" / name_of(part, worlds - 1)).exists():
                 record(config, models, known, part)
             meter.update((part + 1) * worlds * config.timesteps)
             if stop.asked:
@@ -137,7 +136,7 @@ def run(config: RecordConfig, fresh: bool = False) -> None:
 
 
 def name_of(part: int, world: int) -> str:
-    return f"features/{part:02}-{world:03}.safetensors"
+    return f"{part:02}-{world:03}.safetensors"
 
 
 def record(config: RecordConfig, models: Models, known: Sequence[acts.Known], part: int) -> None:
@@ -145,20 +144,15 @@ def record(config: RecordConfig, models: Models, known: Sequence[acts.Known], pa
     seed = seed_of(config.seed, part)
     arena = Arena(models, known, len(known) * config.worlds, seed=seed)
     players = Players(config, models.config.actions, len(arena.acts), seed_of(seed, 2))
-    generator = torch.Generator().manual_seed(seed_of(seed, 3))
-    latent = models.config.vision.latent
     writers = [ShardWriter(known[act].name, VARIABLES) for act in arena.acts]
     columns: dict[str, list[np.ndarray]] = {}
     start = np.ones(len(arena.acts), bool)
     for _ in range(config.timesteps):
-        with torch.inference_mode():
-            z, h = arena.features[:, :latent], arena.features[:, latent:]
-            log_probs, _ = models.controller(Features(z, h), with_values=False)
-        actions = players.act(choose(log_probs, generator), arena.frames)
+        chosen = arena.actor.act(arena.features).actions.numpy()
+        actions = players.act(chosen, arena.frames)
         before = {
-            "features": arena.features.numpy().astype(np.float16),
-            "observations": arena.worlds.observe().astype(np.float16),
-            "behaviours": players.names.copy(),
+            "features": arena.seen.features.numpy().astype(np.float16),
+            "memory": arena.worlds.observe().astype(np.float16),
         }
         frames, variables = arena.frames.copy(), arena.worlds.state["variables"].copy()
         outcome = arena.step(actions)
@@ -173,12 +167,10 @@ def record(config: RecordConfig, models: Models, known: Sequence[acts.Known], pa
             writer.add(frames[world], action, reward, bool(start[world]), over, values)
         players.after_step(ended)
         start = ended
+    for folder in ("shards", "features"):
+        (config.out / folder).mkdir(exist_ok=True)
     for world, writer in enumerate(writers):
-        path = config.out / name_of(part, world)
-        shard = config.out / "shards" / path.name
-        for file in (shard, path):
-            file.parent.mkdir(exist_ok=True)
-        writer.write(shard, {"run": stage(config).fingerprint, "seed": seed})
-        arrays = {name: np.stack([row[world] for row in rows]) for name, rows in columns.items()}
-        facts = {"act": int(arena.acts[world]), "level": known[arena.acts[world]].name}
-        save_arrays(path, arrays, {**facts, "shard": shard.name})
+        name = name_of(part, world)
+        writer.write(config.out / "shards" / name, {"run": stage(config).fingerprint, "seed": seed})
+        arrays = {key: np.stack([row[world] for row in rows]) for key, rows in columns.items()}
+        save_arrays(config.out / "features" / name, arrays, {"act": int(arena.acts[world])})
