@@ -15,26 +15,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from agent.config import AgentConfig
-from agent.models.controller import Controller, Features
-from lab.data import Batch, Data
-from lab.method import Scalars, Shape
+from lab.data import Batch, Data, Seen
+from lab.method import MEASURED, Heads, Scalars, Shape
 from retro_common.config import FORBID_UNKNOWN
-
-MEASURED = 8192
-"""timesteps that figures are measured on"""
-
-
-class Heads(Controller):
-    """C itself, policy and value, on features side by side: what is learnt here can be shipped."""
-
-    def __init__(self, agent: AgentConfig):
-        super().__init__(agent)
-        self.latent = agent.vision.latent
-
-    def both(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Log-probabilities (B, A) and values (B,) for z and h side by side (B, F)."""
-        return self(Features(features[:, : self.latent], features[:, self.latent :]))
 
 
 @dataclasses.dataclass
@@ -59,7 +42,7 @@ class Clone:
         return data.batch(rng, size, rows=self.rows)
 
     def loss(self, batch: Batch) -> tuple[torch.Tensor, Scalars]:
-        loss = F.nll_loss(self.heads.both(batch.features)[0], batch.actions)
+        loss = F.nll_loss(self.policy(batch.seen), batch.actions)
         return loss, {"nll": loss}
 
     def after_step(self, step: int) -> None:
@@ -67,12 +50,10 @@ class Clone:
 
     @torch.no_grad()
     def measure(self, data: Data, rng: np.random.Generator) -> Scalars:
-        batch = data.batch(rng, MEASURED)
-        log_probs = self.policy(batch.features, batch.acts.numpy())
-        return {"nll": F.nll_loss(log_probs, batch.actions)}
+        return self.loss(data.batch(rng, MEASURED))[1]
 
-    def policy(self, features: torch.Tensor, acts: np.ndarray) -> torch.Tensor:
-        return self.heads.both(features)[0]
+    def policy(self, seen: Seen) -> torch.Tensor:
+        return self.heads.both(seen.features)[0]
 
 
 def build(config: Config, shape: Shape) -> Clone:

@@ -47,7 +47,8 @@ class RecordConfig:
 
 @dataclasses.dataclass
 class OnlineConfig:
-    """Playing while learning: the method's policy plays, and its data is learnt from."""
+    """Playing while learning: the method's policy plays, and what it played is learnt from. PPO
+    learns from its newest rollout, and takes the numbers of timesteps and worlds alone."""
 
     timesteps: Positive
     """timesteps over all worlds"""
@@ -58,8 +59,7 @@ class OnlineConfig:
     warm_up: Count = 2_000
     """first timesteps without gradient steps"""
     capacity: Positive = 300_000
-    """timesteps that are kept; PPO, whose rollouts say how much it learns from, uses none of these
-    three"""
+    """timesteps that are kept"""
 
     __pydantic_config__ = FORBID_UNKNOWN
 
@@ -68,19 +68,21 @@ class OnlineConfig:
 class LabConfig:
     """A run of a method."""
 
-    method: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """the method's own settings, see the dataclass `Config` of its module"""
+    method: str
+    """see `lab.__main__.METHODS`"""
+    settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """the method's own, see the dataclass `Config` of its module"""
     out: Path = Path("runs/lab")
     """the run's folder is OUT/NAME-SEED, NAME being the configuration file's"""
     results: Path = Path("lab/results/runs")
-    """folder that the run's figures are written to; empty for none"""
+    """folder that the run's figures are written to"""
     data: Path = Path("runs/lab/data")
     """folder of the data set"""
     bundle: Path = Path("bundles/pangolin")
     """its V and M look at the worlds that are played"""
     start: str = ""
-    """name of another configuration whose run of the same seed this one goes on from; the curve
-    then begins before the first step"""
+    """what the weights begin with: the name of another configuration, for its run of the same seed;
+    or `bundle`, for the bundle's C. The curve then begins before the first step"""
     seed: Seed = 0
     steps: Count = 20_000
     """gradient steps on the recorded data"""
@@ -89,10 +91,12 @@ class LabConfig:
     learning_rate: Rate = 3e-4
     """Adam's step size"""
     online: OnlineConfig | None = None
-    """then go on while playing; none by default"""
+    """learn while playing, not from the recorded data"""
     episodes: Count = 16
-    """episodes of each act in the figure"""
-    curve: Count = 0
-    """gradient steps between two looks at figure and measures; 0 for one at the end"""
+    """episodes of each act in a score; 0 for none"""
+    held_out: str = ""
+    """levels that are played at the end as well, for a score that nothing is chosen by"""
+    curve: list[Positive] = dataclasses.field(default_factory=list)
+    """steps, or timesteps, after which measures and score are taken; those of the end always are"""
 
     __pydantic_config__ = FORBID_UNKNOWN

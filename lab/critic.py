@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import copy
+from typing import Literal
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from agent.models.precision import computes_in_bfloat16
+from agent.models.vision import Trunk, to_input
+from lab.data import Seen
 from lab.distributions import KINDS, Kind, mean
+from lab.method import Shape
+
+Inputs = Literal["features", "memory", "frames"]
+"""what a critic sees: the features; these and the game's memory; or frames alone"""
 
 
 class Critic(nn.Module):
@@ -19,47 +27,61 @@ class Critic(nn.Module):
 
     def __init__(
         self,
-        inputs: int,
-        actions: int,
+        shape: Shape,
         kind: Kind,
         *,
         hidden: int,
+        sees: Inputs = "features",
         normalise: bool = False,
         heads: int = 1,
     ):
         """
         Args:
+            hidden: units of each hidden layer, H.
             normalise: divide the last hidden layer by its norm (arXiv 2211.15144).
-            heads: output layers to choose from, for example one for each act.
+            heads: output layers, one for each act; or one for all.
         """
         super().__init__()
         self.distribution = KINDS[kind]()
-        self.shape = (heads, actions, self.distribution.outputs)
-        self.normalise = normalise
+        self.shape = (heads, shape.actions, self.distribution.outputs)
+        self.sees, self.normalise = sees, normalise
+        inputs, layers = shape.features, []
+        if sees == "memory":
+            inputs += shape.memory
+        elif sees == "frames":
+            vision = shape.agent.vision
+            layers, inputs = [Trunk(vision), nn.Flatten()], vision.channels[1] * vision.grid**2
         self.trunk = nn.Sequential(
-            nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU()
+            *layers, nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU()
         )
-        self.head = nn.Linear(hidden, heads * actions * self.distribution.outputs)
+        outputs = heads * shape.actions * self.distribution.outputs
+        self.head = nn.Linear(hidden, outputs)
         with torch.no_grad():
-            self.head.bias += self.distribution.start().repeat(heads * actions)
+            self.head.bias += self.distribution.start().repeat(heads * shape.actions)
 
-    def hidden(self, features: torch.Tensor) -> torch.Tensor:
+    def _inputs(self, seen: Seen) -> torch.Tensor:
+        if self.sees == "memory":
+            assert seen.memory is not None
+            return torch.cat([seen.features, seen.memory], dim=1)
+        if self.sees == "frames":
+            assert seen.frames is not None
+            return to_input(seen.frames, self.head.weight.device)
+        return seen.features
+
+    def hidden(self, seen: Seen) -> torch.Tensor:
         """The last hidden layer phi, (B, H)."""
-        bfloat16 = computes_in_bfloat16("auto", features.device)
+        bfloat16 = computes_in_bfloat16("auto", torch.device("cpu"))
         with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-            hidden = self.trunk(features)
-        hidden = hidden.float()
-        return nn.functional.normalize(hidden, dim=1) if self.normalise else hidden
+            hidden = self.trunk(self._inputs(seen))
+        return F.normalize(hidden.float(), dim=1) if self.normalise else hidden.float()
 
-    def outputs(self, hidden: torch.Tensor, heads: torch.Tensor | None = None) -> torch.Tensor:
-        """The distributions (B, A, K) of each action; `heads` (B,) chooses each row's head."""
+    def outputs(self, hidden: torch.Tensor, acts: torch.Tensor) -> torch.Tensor:
+        """The distributions (B, A, K) of each action, from phi and the acts' numbers (B,)."""
         found = self.head(hidden).unflatten(1, self.shape)
-        if self.shape[0] == 1 or heads is None:
-            return found.mean(dim=1)
-        return found[torch.arange(len(hidden)), heads]
+        return found[torch.arange(len(hidden)), acts if self.shape[0] > 1 else 0]
 
-    def forward(self, features: torch.Tensor, heads: torch.Tensor | None = None) -> torch.Tensor:
-        return self.outputs(self.hidden(features), heads)
+    def forward(self, seen: Seen) -> torch.Tensor:
+        return self.outputs(self.hidden(seen), seen.acts)
 
     def means(self, outputs: torch.Tensor) -> torch.Tensor:
         """The expected returns (...,) of distributions (..., K)."""

@@ -14,10 +14,13 @@ import torch
 from torch import nn
 
 from agent.config import AgentConfig
-from lab.data import Data
+from agent.models.controller import Controller, Features, Proprioception
+from lab.data import Data, Seen
 
 Scalars = dict[str, Any]
 """numbers or scalar tensors by name"""
+MEASURED = 8192
+"""timesteps that a method's measures are taken on"""
 
 
 @dataclass(frozen=True)
@@ -25,9 +28,9 @@ class Shape:
     """The sizes of the data."""
 
     features: int
-    """F, z and h together"""
-    observations: int
-    """O, of the game's memory"""
+    """F, see `lab.data.Seen`"""
+    memory: int
+    """O"""
     acts: int
     agent: AgentConfig
     """the agent whose V and M made the features"""
@@ -35,6 +38,20 @@ class Shape:
     @property
     def actions(self) -> int:
         return len(self.agent.actions)
+
+
+class Heads(Controller):
+    """C itself, policy and value, on features side by side: what is learnt here can be shipped."""
+
+    def __init__(self, agent: AgentConfig):
+        super().__init__(agent)
+        self.sizes = [agent.vision.latent, agent.memory.hidden]
+        if "proprioception" in agent.controller.features:
+            self.sizes.append(Proprioception.size(len(agent.actions)))
+
+    def both(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Log-probabilities (B, A) and values (B,) for features (B, F)."""
+        return self(Features(*features.split(self.sizes, dim=1)))
 
 
 class Method(Protocol):
@@ -51,10 +68,14 @@ class Method(Protocol):
         """What a gradient step minimises, and numbers for the log."""
 
     def after_step(self, step: int) -> None:
-        """Called after every gradient step, with its number: for target networks."""
+        """Called after every gradient step: for target networks.
+
+        Args:
+            step: its number; while playing, the number of timesteps before it.
+        """
 
     def measure(self, data: Data, rng: np.random.Generator) -> Scalars:
         """Figures on data that was held back."""
 
-    def policy(self, features: torch.Tensor, acts: np.ndarray) -> torch.Tensor:
-        """Log-probabilities (N, A) for features (N, F) in the acts with these numbers (N,)."""
+    def policy(self, seen: Seen) -> torch.Tensor:
+        """Log-probabilities of the actions, (N, A)."""

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 
 import numpy as np
 import safetensors
 import torch
 from torch import nn
 
-from lab.config import LabConfig
+from lab.data import Data, Seen
 from lab.method import Shape
 from lab.run import Run
 from retro_common.config import FORBID_UNKNOWN
@@ -33,7 +32,7 @@ class Config:
 
 
 class Peer:
-    """A policy, or Q, of linear layers; `layers` is filled by `read`."""
+    """A policy, or Q, of linear layers, which `drive` reads."""
 
     def __init__(self, shape: Shape):
         self.actions, self.temperature = shape.actions, 1.0
@@ -42,13 +41,13 @@ class Peer:
     def parts(self) -> dict[str, nn.Module]:
         return {"layers": self.layers}
 
-    def measure(self, data: object, rng: np.random.Generator) -> dict[str, float]:
+    def measure(self, data: Data, rng: np.random.Generator) -> dict[str, float]:
         return {}
 
     @torch.no_grad()
-    def policy(self, features: torch.Tensor, acts: np.ndarray) -> torch.Tensor:
+    def policy(self, seen: Seen) -> torch.Tensor:
         """Softmax of the outputs; an action's quantiles are averaged."""
-        outputs = self.layers(features).unflatten(1, (self.actions, -1)).mean(2)
+        outputs = self.layers(seen.features).unflatten(1, (self.actions, -1)).mean(2)
         return (self.temperature * outputs).log_softmax(1)
 
 
@@ -56,18 +55,13 @@ def build(config: Config, shape: Shape) -> Peer:
     return Peer(shape)
 
 
-def run(name: str, config: LabConfig, fresh: bool = False) -> None:
-    """Play with a peer's policy and write its figures.
+def drive(job: Run) -> None:
+    """Read what the peer has learnt, and play with it.
 
     Raises:
-        UsageError: it was not trained, or on other data; a setting is wrong.
+        UsageError: it was not trained, or on other data.
     """
-    torch.set_num_threads(1)
-    job = Run(sys.modules[__name__], name, config, fresh)
-    if job.work.finished:
-        print(f"{name}: already done ({job.work.folder})")
-        return
-    path = config.out / f"{name}-{config.seed}.safetensors"
+    path = job.config.out / f"{job.name}-{job.config.seed}.safetensors"
     try:
         with safetensors.safe_open(path, "pt") as file:
             facts = json.loads(file.metadata()["facts"])
@@ -87,4 +81,4 @@ def run(name: str, config: LabConfig, fresh: bool = False) -> None:
         if number < count - 1:
             peer.layers.append(ACTIVATIONS[facts["activation"]]())
     job.look(facts["steps"])
-    job.finish(peer=facts["version"], peer_seconds=round(facts["processor_seconds"]))
+    job.facts |= {"peer": facts["version"], "peer_seconds": round(facts["processor_seconds"])}

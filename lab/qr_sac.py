@@ -14,19 +14,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from lab.clone import MEASURED, Heads
-from lab.critic import Critic, Critics, least, of_actions
-from lab.data import Batch, Data
-from lab.distributions import Kind
-from lab.method import Scalars, Shape
+from lab.critic import Critic, Critics, Inputs, least, of_actions
+from lab.data import Batch, Data, Seen
+from lab.method import MEASURED, Heads, Scalars, Shape
 from retro_common.config import FORBID_UNKNOWN, Fraction, NotNegative, Positive
 
 
 @dataclasses.dataclass
 class Config:
     asymmetric: bool = True
-    """the critics see the observation of the game's memory, too"""
-    distribution: Kind = "quantile"
+    """the critics see the game's memory, too: course ahead, objects, speeds"""
     hidden: Positive = 256
     """units of each of the critics' two hidden layers"""
     n: Positive = 5
@@ -51,12 +48,9 @@ class QRSAC:
     def __init__(self, config: Config, shape: Shape):
         self.config, self.heads = config, Heads(shape.agent)
         self.heads.value.requires_grad_(False)  # SAC has no V
-        inputs = shape.features + (shape.observations if config.asymmetric else 0)
+        self.sees: Inputs = "memory" if config.asymmetric else "features"
         self.critics = Critics(
-            [
-                Critic(inputs, shape.actions, config.distribution, hidden=config.hidden)
-                for _ in range(2)
-            ],
+            [Critic(shape, "quantile", hidden=config.hidden, sees=self.sees) for _ in range(2)],
             config.polyak,
         )
         self.temperature = Temperature()
@@ -66,23 +60,18 @@ class QRSAC:
         return {"heads": self.heads, "critics": self.critics, "temperature": self.temperature}
 
     def draw(self, data: Data, rng: np.random.Generator, size: int) -> Batch:
-        config = self.config
-        return data.batch(rng, size, n=config.n, gamma=config.gamma, observations=config.asymmetric)
-
-    def _seen(self, features: torch.Tensor, observations: torch.Tensor | None) -> torch.Tensor:
-        """What the critics see."""
-        return features if observations is None else torch.cat([features, observations], dim=1)
+        return data.batch(rng, size, n=self.config.n, gamma=self.config.gamma, sees=(self.sees,))
 
     def loss(self, batch: Batch) -> tuple[torch.Tensor, Scalars]:
-        seen, critic = self._seen(batch.features, batch.observations), self.critics.online[0]
+        critic = self.critics.online[0]
         values, weights = self.target(batch)
-        outputs = [each(seen) for each in self.critics.online]
+        outputs = [each(batch.seen) for each in self.critics.online]
         td = sum(
             critic.distribution.loss(of_actions(each, batch.actions), values, weights).mean()
             for each in outputs
         )
         q = critic.means(least(critic, [each.detach() for each in outputs]))
-        log_probs = self.heads.both(batch.features)[0]
+        log_probs = self.policy(batch.seen)
         probs, alpha = log_probs.exp(), self.temperature.log.exp()
         actor = (probs * (alpha.detach() * log_probs - q)).sum(1).mean()
         entropy = -(probs * log_probs).sum(1).mean().detach()
@@ -92,11 +81,10 @@ class QRSAC:
     @torch.no_grad()
     def target(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """The return's atoms and weights (B, J), by an action drawn from the policy."""
-        seen = self._seen(batch.following, batch.following_observations)
-        log_probs = self.heads.both(batch.following)[0]
+        log_probs = self.policy(batch.following)
         actions = torch.multinomial(log_probs.exp(), 1).squeeze(1)
         critic = self.critics.target[0]
-        outputs = least(critic, [each(seen) for each in self.critics.target])
+        outputs = least(critic, [each(batch.following) for each in self.critics.target])
         values, weights = critic.distribution.atoms(of_actions(outputs, actions))
         surprise = self.temperature.log.exp() * of_actions(log_probs, actions)
         values = values - surprise.unsqueeze(1)
@@ -108,16 +96,15 @@ class QRSAC:
     @torch.no_grad()
     def measure(self, data: Data, rng: np.random.Generator) -> Scalars:
         batch = self.draw(data, rng, MEASURED)
-        log_probs = self.heads.both(batch.features)[0]
-        seen, critic = self._seen(batch.features, batch.observations), self.critics.online[0]
+        log_probs = self.policy(batch.seen)
+        critic = self.critics.online[0]
         return {
             "entropy": -(log_probs.exp() * log_probs).sum(1).mean(),
-            "q": of_actions(critic.means(critic(seen)), batch.actions).mean(),
+            "q": of_actions(critic.means(critic(batch.seen)), batch.actions).mean(),
         }
 
-    @torch.no_grad()
-    def policy(self, features: torch.Tensor, acts: np.ndarray) -> torch.Tensor:
-        return self.heads.both(features)[0]
+    def policy(self, seen: Seen) -> torch.Tensor:
+        return self.heads.both(seen.features)[0]
 
 
 def build(config: Config, shape: Shape) -> QRSAC:

@@ -1,4 +1,4 @@
-"""The one loop that every method runs in: gradient steps on recorded data, then while playing.
+"""The one loop that every method runs in: gradient steps on recorded data, or while playing.
 
 What a run's figures depend on are its configuration, seed and data. The figure of all rows is the
 *score*: the contest's rewards of whole episodes from the starts of the data's acts, actions
@@ -7,8 +7,8 @@ sampled, an episode cut short after `lab.arena.PATIENCE` timesteps without new g
 
 from __future__ import annotations
 
+import importlib
 import time
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -17,12 +17,11 @@ import torch
 from torch import nn
 
 from agent import bundle
-from agent.models.actor import Models
-from lab.arena import Arena, choose, scores
+from lab.arena import Arena, Outcome, choose, scores
 from lab.config import LabConfig
 from lab.data import Data, DataSet
 from lab.method import Method, Shape
-from pretrain.data import acts
+from pretrain.data.acts import Known, acts_of_levels
 from pretrain.loop import Loop
 from pretrain.stage import CHECKPOINT, Stage, seed_of
 from retro_common.config import to_dict, validate
@@ -30,8 +29,27 @@ from retro_common.errors import UsageError
 from retro_common.files import write_json
 from retro_common.provenance import provenance
 
-NOT_SETTINGS = ("out", "results", "data", "bundle")
-"""keys that name places, on which no figure depends"""
+PLACES = ("out", "results", "data", "bundle", "seed")
+"""keys that are no settings: no figure depends on a place, and the seed stands beside"""
+LOG_EVERY = 20
+"""timesteps of all worlds between two entries in the log"""
+RECENT = 200
+"""episodes whose mean reward the log shows"""
+
+
+def module_of(config: LabConfig) -> ModuleType:
+    return importlib.import_module(f"lab.{config.method.replace('-', '_')}")
+
+
+def settings_of(module: ModuleType, config: LabConfig) -> dict[str, Any]:
+    """All that a run's figures depend on beside seed, data and bundle.
+
+    Raises:
+        UsageError: a setting of the method is wrong.
+    """
+    settings = {key: value for key, value in to_dict(config).items() if key not in PLACES}
+    own = validate(module.Config, config.settings, "settings")
+    return {**settings, "settings": to_dict(own)}
 
 
 class Run:
@@ -44,87 +62,110 @@ class Run:
                 run.
         """
         self.name, self.config, self.origin = name, config, provenance()
-        self.settings: Any = validate(module.Config, config.method, "method")
+        self.began = time.process_time()
+        self.settings = settings_of(module, config)
+        self.own: Any = validate(module.Config, config.settings, "settings")
         self.data = DataSet.open(config.data)
         self.models, manifest = bundle.load(config.bundle)
-        self.known = acts.acts_of_levels(",".join(self.data.levels))
+        self.known = acts_of_levels(",".join(self.data.levels))
         training = self.data.training
-        self.shape = Shape(
-            training.features.shape[1],
-            training.observations.shape[1],
-            len(self.known),
-            self.models.config,
-        )
-        settings = {k: v for k, v in to_dict(config).items() if k not in NOT_SETTINGS}
-        settings["method"] = to_dict(self.settings)
-        settings["data"] = self.data.sha256
-        settings["weights"] = {key: weight.sha256 for key, weight in manifest.weights.items()}
-        self.work = Stage(name, config.out / f"{name}-{config.seed}", settings).open(fresh)
+        sizes = training.features.shape[1], training.memory.shape[1], len(self.known)
+        weights = {key: weight.sha256 for key, weight in manifest.weights.items()}
+        depends = {"data": self.data.sha256, "weights": weights, "seed": config.seed}
+        folder = config.out / f"{name}-{config.seed}"
+        self.work = Stage(name, folder, {**self.settings, **depends}).open(fresh)
         torch.manual_seed(seed_of(config.seed, 0))
-        self.method: Method = module.build(self.settings, self.shape)
+        self.method: Method = module.build(self.own, Shape(*sizes, self.models.config))
         if config.start:
-            self._start(config.out / f"{config.start}-{config.seed}" / CHECKPOINT)
-        self.carried: dict[str, Any] = {"curve": []}
+            self._start()
+        self.curve: list[dict[str, Any]] = []
+        self.facts: dict[str, Any] = {}
+        self.carried: dict[str, Any] = {"curve": self.curve, "facts": self.facts}
 
-    def _start(self, path: Path) -> None:
-        """Take over those parts of another run's checkpoint that this method has."""
+    def _start(self) -> None:
+        """Take over those parts of another run's checkpoint, or the bundle's C, that this method
+        has."""
+        model = self.parts()
+        if self.config.start == "bundle":
+            self.work.load_into(model["heads"], self.models.controller.state_dict())
+            return
+        path = self.config.out / f"{self.config.start}-{self.config.seed}" / CHECKPOINT
         if not path.exists():
             raise UsageError(f"start: {path} is missing: run that configuration first")
-        other, model = torch.load(path, weights_only=True)["model"], self.parts()
-        self.work.load_into(model, {key: other[key] for key in model.state_dict() if key in other})
+        other = torch.load(path, weights_only=True)["model"]
+        known = {key: other[key] for key in model.state_dict() if key in other}
+        self.work.load_into(model, known)
 
     def parts(self) -> nn.ModuleDict:
         return nn.ModuleDict(self.method.parts())
 
+    def loop(self, total: int, optimizer: torch.optim.Optimizer, stride: int = 1) -> Loop:
+        """A loop that carries this run on; see `pretrain.loop.Loop`."""
+        loop = Loop(
+            self.work,
+            total,
+            stride=stride,
+            unit="timesteps" if self.config.online else "steps",
+            carried=self.carried,
+            model=self.parts(),
+            optimizer=optimizer,
+        )
+        self.curve, self.facts = self.carried["curve"], self.carried["facts"]
+        if self.config.start and not loop.first:
+            self.look(0)
+        return loop
+
+    def look_after(self, before: int, after: int, total: int) -> None:
+        """Look, if one of the curve's numbers or the end lies behind `before`, up to `after`."""
+        if any(before < each <= after for each in (*self.config.curve, total)):
+            self.look(after)
+
     def look(self, step: int) -> None:
         """Add an entry to the curve: the method's measures and its score."""
-        config = self.config
-        rng = np.random.default_rng([config.seed, 2])
-        entry: dict[str, Any] = {"step": step}
+        config, entry = self.config, {"step": step}
         if len(self.data.held_back):
+            rng = np.random.default_rng([config.seed, 2])
             measures = self.method.measure(self.data.held_back, rng)
             entry |= {key: round(float(value), 5) for key, value in measures.items()}
         if config.episodes:
-            entry |= score(self.models, self.known, self.method, config)
-        self.carried["curve"].append(entry)
+            entry |= self.score(self.known)
+        self.curve.append(entry)
 
-    def finish(self, **facts: Any) -> None:
+    def score(self, known: list[Known]) -> dict[str, Any]:
+        """`score`, the mean over the acts, and `acts`, each act's mean reward."""
+        config = self.config
+        seed = seed_of(config.seed, 3)
+        found = scores(self.models, known, self.method.policy, config.episodes, seed).mean(axis=1)
+        return {"score": round(float(found.mean()), 1), "acts": [round(float(x), 1) for x in found]}
+
+    def finish(self) -> None:
         """Write the figures, and mark the run as done."""
-        returns, numbers = self.data.training.episodes()
-        known = [float(returns[numbers == act].mean()) for act in range(len(self.known))]
-        curve = self.carried["curve"]
+        config = self.config
+        if config.held_out:
+            self.facts["held_out"] = self.score(acts_of_levels(config.held_out))
         figures = {
             "name": self.name,
-            "seed": self.config.seed,
-            "data": {"sha256": self.data.sha256, "mean": round(float(np.mean(known)), 1)},
-            "curve": curve,
+            "seed": config.seed,
+            "settings": self.settings,
+            "data": {"sha256": self.data.sha256, "mean": round(self.data.training.mean(), 1)},
+            "curve": self.curve,
             # Of the last process, if the run was stopped in between.
-            "processor_seconds": round(time.process_time()),
-            **facts,
+            "processor_seconds": round(time.process_time() - self.began),
+            **self.facts,
         }
-        if str(self.config.results) not in ("", "."):
-            path = self.config.results / f"{self.name}-{self.config.seed}.json"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(path, {**figures, **self.origin})
+        config.results.mkdir(parents=True, exist_ok=True)
+        path = config.results / f"{self.name}-{config.seed}.json"
+        write_json(path, {**figures, **self.origin})
         self.work.finish(**figures)
-        print(f"{self.name}: {curve[-1] if curve else facts}")
-
-
-def score(
-    models: Models, known: list[acts.Known], method: Method, config: LabConfig
-) -> dict[str, Any]:
-    """`score`, the mean over the acts, and `acts`, each act's mean reward."""
-    found = scores(models, known, method.policy, config.episodes, seed_of(config.seed, 3))
-    return {
-        "score": round(float(found.mean()), 1),
-        "acts": [round(float(act), 1) for act in found.mean(axis=1)],
-    }
+        print(f"{self.name}, seed {config.seed}: {self.curve[-1]}", flush=True)
 
 
 def run(module: ModuleType, name: str, config: LabConfig, fresh: bool = False) -> None:
     """Run a method, going on from its last checkpoint, and write its figures.
 
     Args:
+        module: has the method's `Config` and `build`; and `drive`, if the method has a way of its
+            own to take its steps.
         name: the run's, by which its figures are known.
 
     Raises:
@@ -135,88 +176,102 @@ def run(module: ModuleType, name: str, config: LabConfig, fresh: bool = False) -
     torch.set_num_threads(1)
     job = Run(module, name, config, fresh)
     if job.work.finished:
-        print(f"{name}: already done ({job.work.folder})")
+        print(f"{name}, seed {config.seed}: already done ({job.work.folder})")
         return
-    method, model = job.method, job.parts()
-    weights = [weight for weight in model.parameters() if weight.requires_grad]
-    optimizer = torch.optim.Adam(weights, lr=config.learning_rate, fused=True)
-
-    def learn(data: Data, step: int) -> dict[str, Any]:
-        """One gradient step; every step draws from generators of its own."""
-        torch.manual_seed(seed_of(config.seed, 6, step))
-        batch = method.draw(data, np.random.default_rng([config.seed, 1, step]), config.batch)
-        loss, scalars = method.loss(batch)
-        loop.descend(loss, optimizer, config.learning_rate)
-        method.after_step(step)
-        return {"loss": loss.detach(), **scalars}
-
-    online = config.online
-    total, stride = (online.timesteps, online.worlds) if online else (config.steps, 1)
-    with Loop(
-        job.work,
-        total,
-        stride=stride,
-        unit="timesteps" if online else "steps",
-        carried=job.carried,
-        model=model,
-        optimizer=optimizer,
-    ) as loop:
-        if config.start and not loop.first:
-            job.look(0)
-        if online is None:
-            for step in loop:
-                scalars = learn(job.data.training, step)
-                if loop.logs:
-                    loop.log(scalars, f"loss {float(scalars['loss']):.3f}")
-                if (config.curve and loop.every(config.curve)) or step + 1 == total:
-                    job.look(step + 1)
-        else:
-            play(job, loop, learn)
+    getattr(module, "drive", play if config.online else learn)(job)
     job.finish()
 
 
-def play(job: Run, loop: Loop, learn: Any) -> None:
+def adam(job: Run) -> torch.optim.Optimizer:
+    weights = [weight for weight in job.parts().parameters() if weight.requires_grad]
+    return torch.optim.Adam(weights, lr=job.config.learning_rate, fused=True)
+
+
+def descend(
+    job: Run, loop: Loop, optimizer: torch.optim.Optimizer, data: Data, step: int
+) -> dict[str, Any]:
+    """One gradient step; every step draws from generators of its own."""
+    config, method = job.config, job.method
+    torch.manual_seed(seed_of(config.seed, 6, step))
+    batch = method.draw(data, np.random.default_rng([config.seed, 1, step]), config.batch)
+    loss, scalars = method.loss(batch)
+    loop.descend(loss, optimizer, config.learning_rate)
+    method.after_step(step)
+    return {"loss": loss.detach(), **scalars}
+
+
+def learn(job: Run) -> None:
+    """Take gradient steps on the recorded data."""
+    optimizer, total = adam(job), job.config.steps
+    with job.loop(total, optimizer) as loop:
+        for step in loop:
+            scalars = descend(job, loop, optimizer, job.data.training, step)
+            if loop.logs:
+                loop.log(scalars, f"loss {float(scalars['loss']):.3f}")
+            job.look_after(step, step + 1, total)
+
+
+class Earned:
+    """The contest's rewards of the episodes that were played while learning.
+
+    Attributes:
+        facts: `played`, mean over the acts of their episodes' mean reward, and what it is made of.
+    """
+
+    def __init__(self, facts: dict[str, Any], acts: np.ndarray):
+        self.facts, self.acts = facts, acts
+        count = int(acts.max()) + 1
+        facts.setdefault("played_episodes", [0] * count)
+        facts.setdefault("played_rewards", [0.0] * count)
+        self._now, self._recent = np.zeros(len(acts)), []
+
+    def add(self, outcome: Outcome) -> None:
+        self._now += outcome.rewards
+        for world in np.flatnonzero(outcome.ends | outcome.cuts):
+            self.facts["played_episodes"][self.acts[world]] += 1
+            self.facts["played_rewards"][self.acts[world]] += float(self._now[world])
+            self._recent = [*self._recent, float(self._now[world])][-RECENT:]
+            self._now[world] = 0
+        episodes, rewards = self.facts["played_episodes"], self.facts["played_rewards"]
+        means = [total / number for total, number in zip(rewards, episodes, strict=True) if number]
+        if means:
+            self.facts["played"] = round(float(np.mean(means)), 1)
+
+    @property
+    def recent(self) -> float:
+        """Mean reward of the last episodes."""
+        return float(np.mean(self._recent)) if self._recent else 0.0
+
+
+def play(job: Run) -> None:
     """Play with the method's policy, and learn from what was played.
 
     What was played is no part of a checkpoint: a run that goes on begins with an empty store.
     """
-    online = job.config.online
+    online, config, shape = job.config.online, job.config, job.data.training
     assert online is not None
-    seed = seed_of(job.config.seed, 4, loop.first)
-    arena = Arena(job.models, job.known, online.worlds, seed=seed)
-    generator = torch.Generator().manual_seed(seed)
-    capacity = online.capacity // online.worlds * online.worlds
-    store = Data(capacity, job.shape.features, job.shape.observations, stride=online.worlds)
-    recent: list[float] = []
-    earned = np.zeros(online.worlds)
-    owed, scalars = 0.0, {}
-    for before in loop:
-        row = {"features": arena.features.numpy(), "observations": arena.worlds.observe()}
-        with torch.no_grad():
-            actions = choose(job.method.policy(arena.features, arena.acts), generator)
-        outcome = arena.step(actions)
-        store.add(
-            **row,
-            actions=actions,
-            acts=arena.acts,
-            rewards=outcome.rewards,
-            shaped=outcome.shaped,
-            ends=outcome.ends,
-            cuts=outcome.cuts,
-        )
-        earned += outcome.rewards
-        over = outcome.ends | outcome.cuts
-        recent = [*recent, *earned[over]][-200:]
-        earned[over] = 0
-        if before >= online.warm_up:
-            owed += online.worlds / online.every
-            for step in range(int(owed)):
-                scalars = learn(store, before + step)
-            owed -= int(owed)
-        if loop.every(20 * online.worlds) or before % (20 * online.worlds) == 0:
-            mean = float(np.mean(recent)) if recent else 0.0
-            loop.log({"score": mean, **scalars}, f"score {mean:.0f}")
-        timesteps = before + online.worlds
-        curve = job.config.curve
-        if (curve and timesteps // curve > before // curve) or timesteps >= loop.total:
-            job.look(timesteps)
+    worlds, total, optimizer = online.worlds, online.timesteps, adam(job)
+    with job.loop(total, optimizer, worlds) as loop:
+        seed = seed_of(config.seed, 4, loop.first)
+        arena = Arena(job.models, job.known, worlds, seed=seed)
+        generator = torch.Generator().manual_seed(seed)
+        sizes = shape.features.shape[1], shape.memory.shape[1]
+        store = Data(online.capacity // worlds * worlds, *sizes, stride=worlds)
+        earned, owed, scalars = Earned(job.facts, arena.acts), 0.0, {}
+        for before in loop:
+            seen, memory = arena.seen, arena.worlds.observe()
+            with torch.no_grad():
+                actions = choose(job.method.policy(seen), generator)
+            outcome = arena.step(actions)
+            features = seen.features.numpy()
+            row = {"features": features, "memory": memory, "actions": actions, "acts": arena.acts}
+            store.add(**row, **vars(outcome))
+            earned.add(outcome)
+            if before >= online.warm_up:
+                owed += worlds / online.every
+                for step in range(int(owed)):
+                    scalars = descend(job, loop, optimizer, store, before + step)
+                owed -= int(owed)
+            if before // worlds % LOG_EVERY == 0:
+                loop.log({"score": earned.recent, **scalars}, f"score {earned.recent:.0f}")
+            job.look_after(before, before + worlds, total)

@@ -1,7 +1,8 @@
 """The laboratory's table, rebuilt from the committed results: `python -m lab table`.
 
-Each row of `lab.rows` whose runs exist becomes an entry of `lab/results/table.json` and a line of
-docs/lab.md. A figure has a value for each seed; the interval is Student's over the seeds.
+Each row of `lab.rows` becomes an entry of `lab/results/table.json` and a line of docs/lab.md. A
+result has a value for each seed; the interval is Student's over the seeds. Whether a target is met
+is said with all seeds only. What was not measured is null, `not run` on the page.
 """
 
 from __future__ import annotations
@@ -11,16 +12,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lab.rows import ROWS, Result, Row
+from lab.config import LabConfig
+from lab.rows import ROWS, SEEDS, Figure, Result, Row
+from retro_common.config import load
 from retro_common.files import read_json, write_atomically, write_json
 from retro_common.provenance import ROOT
 
-RESULTS, PAGE = ROOT / "lab/results", ROOT / "docs/lab.md"
+RESULTS, PAGE, CONFIGS = ROOT / "lab/results", ROOT / "docs/lab.md", ROOT / "configs/lab"
 BEGIN, END = "<!-- table: python -m lab table -->\n", "<!-- end of the table -->"
-STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365}
+STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
 """97.5% point of Student's distribution for so many seeds"""
-METHODS = {"clone": "clone", "qr": "qr-sac", "ppo": "ppo", "peer": "peer"}
-"""the command for configurations whose name begins so; `values` for all others"""
+NOT_RUN = "not run"
 
 Runs = dict[str, dict[int, Result]]
 
@@ -36,100 +38,101 @@ def read_runs(folder: Path) -> Runs:
 
 def command(name: str) -> str:
     """The command that a configuration is run by."""
-    method = METHODS.get(name.split("-")[0], "values")
+    method = load(LabConfig, CONFIGS / f"{name}.yaml").method
     return f"python -m lab {method} --config configs/lab/{name}.yaml --seed N"
 
 
-def figures(row: Row, runs: Runs) -> list[float]:
-    """The row's figure for each seed that both sides have."""
-    (of, of_figure), (to, to_figure) = row.of, row.to
-    seeds = sorted(runs.get(of, {}).keys() & runs.get(to, {}).keys())
+def values(row: Row, runs: Runs) -> list[float]:
+    """The row's result for each seed that both sides have."""
+    of, to = runs.get(row.of.name, {}), runs.get(row.to.name, {})
+    seeds = sorted(of.keys() & to.keys())
     if row.until and seeds:
-        level = statistics.fmean(to_figure(runs[to][seed]) for seed in seeds)
-        return [until(runs[of][seed], level, runs[to][seed]) for seed in seeds]
-    return [of_figure(runs[of][seed]) / to_figure(runs[to][seed]) for seed in seeds]
+        level = statistics.fmean(row.to.read(to[seed]) for seed in seeds)
+        return [until(of[seed], level) / to[seed]["curve"][-1]["step"] for seed in seeds]
+    return [row.of.read(of[seed]) / row.to.read(to[seed]) for seed in seeds]
 
 
-def until(result: Result, level: float, other: Result) -> float:
-    """How far a run went to a score, as a share of all that another went; above what it went if it
-    never got there: then the share of what it went is a lower bound."""
-    reached = [entry["step"] for entry in result["curve"] if entry["score"] >= level]
-    total = other["curve"][-1]["step"]
-    return (reached[0] if reached else result["curve"][-1]["step"]) / total
+def until(result: Result, level: float) -> float:
+    """How far a run went to a score; infinitely far if it never came to it."""
+    return next((e["step"] for e in result["curve"] if e["score"] >= level), float("inf"))
 
 
-def never(row: Row, runs: Runs) -> bool:
-    """Whether a run never got to the level that `until` asks for."""
-    (of, _), (to, figure) = row.of, row.to
-    level = statistics.fmean(figure(result) for result in runs[to].values())
-    return any(max(e["score"] for e in run["curve"]) < level for run in runs[of].values())
-
-
-def interval(values: Sequence[float]) -> tuple[float, float] | None:
+def interval(found: Sequence[float]) -> tuple[float, float] | None:
     """95% interval of the mean by Student's distribution; None for one value."""
-    if len(values) < 2:
+    if len(found) < 2:
         return None
-    reach = STUDENT[len(values)] * statistics.stdev(values) / len(values) ** 0.5
-    mean = statistics.fmean(values)
+    reach = STUDENT[len(found)] * statistics.stdev(found) / len(found) ** 0.5
+    mean = statistics.fmean(found)
     return mean - reach, mean + reach
 
 
-def number(results: dict[int, Result], figure: Any) -> str:
-    """The mean of a figure over the seeds, for people."""
-    mean = statistics.fmean(figure(result) for result in results.values())
-    return f"{mean:,.0f}" if abs(mean) >= 100 else f"{mean:.3g}"
+def shown(figure: Figure, runs: Runs) -> str:
+    """A figure's label, and its mean over the seeds."""
+    if figure.name not in runs:
+        return f"{figure.label}: {NOT_RUN}"
+    mean = statistics.fmean(figure.read(result) for result in runs[figure.name].values())
+    return f"{figure.label}: {mean:,.0f}" if abs(mean) >= 100 else f"{figure.label}: {mean:.3g}"
 
 
-def entry(row: Row, runs: Runs) -> dict[str, Any] | None:
-    """The row of table.json; None if runs are missing."""
-    values = figures(row, runs)
-    if not values:
-        return None
-    mean, ends = statistics.fmean(values), interval(values)
-    met = (row.least is None or mean >= row.least) and (row.most is None or mean <= row.most)
-    if row.until and never(row, runs):
-        met = False
+def entry(row: Row, runs: Runs) -> dict[str, Any]:
+    """The row of table.json."""
+    found = values(row, runs)
+    never = float("inf") in found
+    mean = ends = met = cost = None
+    if found and not never:
+        mean, ends = statistics.fmean(found), interval(found)
+    if len(found) >= len(SEEDS):
+        low, high = row.least or float("-inf"), row.most or float("inf")
+        met = mean is not None and low <= mean <= high
+    if row.of.name in runs:
+        seconds = [result["processor_seconds"] for result in runs[row.of.name].values()]
+        cost = round(statistics.fmean(seconds))
     peer = row.no_peer
-    if row.peer in runs:
-        known = runs[row.peer]
-        version = next(iter(known.values()))["peer"]
-        peer = f"{version}: {number(known, lambda r: r['curve'][-1]['score'])}"
-    results = runs[row.of[0]]
+    if row.peer:
+        known = runs.get(row.peer, {})
+        version = next(iter(known.values()))["peer"] + ", " if known else ""
+        peer = version + shown(Figure(row.peer, lambda r: r["curve"][-1]["score"]), runs)
     return {
         "system": row.system,
         "source": row.source,
-        "baseline": f"{row.to[0]}: {number(runs[row.to[0]], row.to[1])}",
+        "baseline": shown(row.to, runs),
         "peer": peer,
         "target": row.target,
-        "result": round(mean, 3),
+        "result": None if mean is None else round(mean, 3),
         "interval": None if ends is None else [round(end, 3) for end in ends],
         "met": met,
-        "cost": round(statistics.fmean(r["processor_seconds"] for r in results.values())),
-        "command": command(row.of[0]),
-        "figure": f"{row.of[0]}: {number(results, row.of[1])}",
-        "seeds": len(values),
+        "cost": cost,
+        "command": command(row.of.name),
+        "figure": shown(row.of, runs),
+        "seeds": len(found),
+        "reached": not never,
     }
 
 
 def markdown(entries: Sequence[dict[str, Any]]) -> str:
     """The table for people."""
     lines = [
-        "| system | target | result | 95% interval | met | figure | baseline | peer | cost, s |",
-        "|---|---|---:|---|---|---|---|---|---:|",
+        "| system | target | result | 95% interval | seeds | met | figure | baseline | peer"
+        " | cost, s |",
+        "|---|---|---:|---|---:|---|---|---|---|---:|",
     ]
     for each in entries:
-        ends = each["interval"]
-        span = "" if ends is None else f"{ends[0]:.2f} to {ends[1]:.2f}"
+        ends, result = each["interval"], NOT_RUN
+        if not each["reached"]:
+            result = "never reached"
+        elif each["result"] is not None:
+            result = f"{each['result']:.2f}"
         cells = (
             f"{each['system']} ({each['source']})",
             each["target"],
-            f"{each['result']:.2f}",
-            span,
-            "yes" if each["met"] else "no",
+            result,
+            "" if ends is None else f"{ends[0]:.2f} to {ends[1]:.2f}",
+            each["seeds"],
+            {True: "yes", False: "no", None: ""}[each["met"]],
             each["figure"],
             each["baseline"],
             each["peer"],
-            each["cost"],
+            "" if each["cost"] is None else each["cost"],
         )
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines) + "\n"
@@ -145,7 +148,7 @@ def with_table(page: str, entries: Sequence[dict[str, Any]]) -> str:
 def run(results: Path = RESULTS, page: Path = PAGE) -> None:
     """Rebuild both, and print the table."""
     runs = read_runs(results / "runs")
-    entries = [found for row in ROWS if (found := entry(row, runs)) is not None]
+    entries = [entry(row, runs) for row in ROWS]
     write_json(results / "table.json", entries)
     write_atomically(page, with_table(page.read_text(), entries))
     print(markdown(entries))

@@ -5,7 +5,7 @@ IQL (2110.06169)      expectile, scalar; policy: advantage-weighted
 ILQL (2206.11871)     expectile, scalar, conservatism; policy: the clone's, reweighted
 CQL (2006.04779)      max, scalar, conservatism; policy: softmax
 Scaled QL (2211.15144)  max, categorical, conservatism, normalise
-DR3 (2112.04716)      max or sarsa, scalar, dr3
+DR3 (2112.04716)      max, resampled or sarsa; scalar, dr3
 ====================  ================================================================
 """
 
@@ -20,11 +20,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from lab.clone import MEASURED, Heads
 from lab.critic import Critic, Critics, least, of_actions
-from lab.data import Batch, Data
+from lab.data import Batch, Data, Seen
 from lab.distributions import Kind
-from lab.method import Scalars, Shape
+from lab.method import MEASURED, Heads, Scalars, Shape
 from retro_common.config import FORBID_UNKNOWN, Fraction, NotNegative, Positive, Rate
 
 MOST_WEIGHT = 100.0
@@ -33,10 +32,10 @@ MOST_WEIGHT = 100.0
 
 @dataclasses.dataclass
 class Config:
-    backup: Literal["expectile", "max", "sarsa"] = "expectile"
+    backup: Literal["expectile", "max", "sarsa", "resampled"] = "expectile"
     """what stands for the next state: V, an expectile of Q over the recorded actions; the best
     action (of the online network, valued by the target: double Q-learning), which nobody may have
-    taken there; or the recorded one"""
+    taken there; the recorded one; or the recorded one of another timestep of the batch"""
     distribution: Kind = "scalar"
     conservatism: NotNegative = 0.0
     """weight of logsumexp Q - Q(a), by which unseen actions are pushed down (CQL)"""
@@ -46,13 +45,19 @@ class Config:
     """divide phi by its norm"""
     hidden: Positive = 256
     """units of each of the two hidden layers of Q"""
+    sees: Literal["features", "frames"] = "features"
+    """what Q sees: what C sees; or frames, with an encoder that learns (end to end)"""
     heads: Literal["one", "act"] = "one"
     """an output layer for all acts, or one for each"""
     policy: Literal["advantage-weighted", "reweighted", "softmax"] = "advantage-weighted"
     """C learns from exp(temperature (Q - V)); or C clones, and plays by log pi + temperature
     (Q - V); or Q alone plays, by softmax(temperature Q)"""
+    frozen: bool = False
+    """C's policy stays as it was at the start"""
     temperature: Rate = 3.0
     """inverse temperature of the policy, as IQL and ILQL count it"""
+    ramp: Annotated[int, pydantic.Field(ge=0)] = 0
+    """steps over which the temperature rises from 0 where it reweights"""
     expectile: Annotated[float, pydantic.Field(gt=0, lt=1)] = 0.8
     gamma: Fraction = 0.99
     polyak: Fraction = 0.005
@@ -67,40 +72,38 @@ class Config:
 
 class Values:
     def __init__(self, config: Config, shape: Shape):
-        self.config = config
+        self.config, self.strength = config, 0.0 if config.ramp else 1.0
+
+        def critic() -> Critic:
+            return Critic(
+                shape,
+                config.distribution,
+                hidden=config.hidden,
+                sees=config.sees,
+                normalise=config.normalise,
+                heads=1 if config.heads == "one" else shape.acts,
+            )
+
         # The smaller of two critics, where V looks for good actions among them.
         count = 2 if config.backup == "expectile" else 1
-        self.critics = Critics(
-            [
-                Critic(
-                    shape.features,
-                    shape.actions,
-                    config.distribution,
-                    hidden=config.hidden,
-                    normalise=config.normalise,
-                    heads=1 if config.heads == "one" else shape.acts,
-                )
-                for _ in range(count)
-            ],
-            config.polyak,
-        )
+        self.critics = Critics([critic() for _ in range(count)], config.polyak)
         self.heads = Heads(shape.agent) if config.backup == "expectile" else None
         """C's two heads: the policy, and V"""
+        if self.heads is not None and config.frozen:
+            self.heads.policy.requires_grad_(False)
 
     def parts(self) -> dict[str, nn.Module]:
         parts: dict[str, nn.Module] = {"critics": self.critics}
         return parts if self.heads is None else {**parts, "heads": self.heads}
 
     def draw(self, data: Data, rng: np.random.Generator, size: int) -> Batch:
-        return data.batch(rng, size, gamma=self.config.gamma)
+        return data.batch(rng, size, gamma=self.config.gamma, sees=(self.config.sees,))
 
     def loss(self, batch: Batch) -> tuple[torch.Tensor, Scalars]:
-        config, actions = self.config, batch.actions
-        critic = self.critics.online[0]
-        hidden = [each.hidden(batch.features) for each in self.critics.online]
+        config, actions, online = self.config, batch.actions, self.critics.online
+        critic, hidden = online[0], [each.hidden(batch.seen) for each in online]
         outputs = [
-            each.outputs(phi, batch.acts)
-            for each, phi in zip(self.critics.online, hidden, strict=True)
+            each.outputs(phi, batch.seen.acts) for each, phi in zip(online, hidden, strict=True)
         ]
         values, weights = self.target(batch)
         loss = sum(
@@ -108,15 +111,15 @@ class Values:
             for each in outputs
         )
         scalars: Scalars = {"td": loss}
-        means = [critic.means(each) for each in outputs]
         if config.conservatism:
+            means = [critic.means(each) for each in outputs]
             gap = sum((q.logsumexp(1) - of_actions(q, actions)).mean() for q in means)
             loss, scalars["gap"] = loss + config.conservatism * gap, gap
         if config.dr3:
             dots = (hidden[0] * critic.hidden(batch.following)).sum(1).abs().mean()
             loss, scalars["dots"] = loss + config.dr3 * dots, dots
         if self.heads is not None:
-            log_probs, v = self.heads.both(batch.features)
+            log_probs, v = self.heads.both(batch.seen.features)
             advantages = self.advantages(batch, v)
             tilt = torch.where(advantages > 0, config.expectile, 1 - config.expectile)
             scalars["value"] = (tilt * advantages.square()).mean()
@@ -124,13 +127,13 @@ class Values:
             if config.policy == "advantage-weighted":
                 exponent = config.temperature * advantages.detach()
                 nll = nll * exponent.exp().clamp(max=MOST_WEIGHT)
-            loss = loss + scalars["value"] + nll.mean()
+            loss = loss + scalars["value"] + (0 if config.frozen else nll.mean())
         return loss, scalars
 
     def advantages(self, batch: Batch, v: torch.Tensor) -> torch.Tensor:
         """The target critics' Q of the recorded actions, less V: (B,)."""
         with torch.no_grad():
-            outputs = [each(batch.features, batch.acts) for each in self.critics.target]
+            outputs = [each(batch.seen) for each in self.critics.target]
             critic = self.critics.target[0]
             q = of_actions(critic.means(least(critic, outputs)), batch.actions)
         return q - v
@@ -138,30 +141,32 @@ class Values:
     @torch.no_grad()
     def target(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Atoms and their weights (B, J) of the return that Q is to learn."""
-        config, following = self.config, batch.following
-        if config.backup == "expectile":
+        backup, following = self.config.backup, batch.following
+        if backup == "expectile":
             assert self.heads is not None
-            values = self.heads.both(following)[1].unsqueeze(1)
+            values = self.heads.both(following.features)[1].unsqueeze(1)
             weights = torch.ones_like(values)
         else:
-            critic = self.critics.target[0]
-            outputs = critic(following, batch.acts)
-            actions = batch.following_actions
-            if config.backup == "max":
+            critic, actions = self.critics.target[0], batch.following_actions
+            if backup == "max":
                 online = self.critics.online[0]
-                actions = online.means(online(following, batch.acts)).argmax(1)
-            values, weights = critic.distribution.atoms(of_actions(outputs, actions))
+                actions = online.means(online(following)).argmax(1)
+            elif backup == "resampled":
+                actions = actions[torch.randperm(len(actions))]
+            values, weights = critic.distribution.atoms(of_actions(critic(following), actions))
         return batch.rewards.unsqueeze(1) + batch.discounts.unsqueeze(1) * values, weights
 
     def after_step(self, step: int) -> None:
         self.critics.follow()
+        if self.config.ramp:
+            self.strength = min(1.0, (step + 1) / self.config.ramp)
 
     @torch.no_grad()
     def measure(self, data: Data, rng: np.random.Generator) -> Scalars:
-        batch = self.draw(data, rng, MEASURED)
+        batch = self.draw(data, rng, MEASURED if self.config.sees != "frames" else MEASURED // 8)
         critic = self.critics.online[0]
-        phi, later = critic.hidden(batch.features), critic.hidden(batch.following)
-        q = critic.means(critic.outputs(phi, batch.acts))
+        phi, later = critic.hidden(batch.seen), critic.hidden(batch.following)
+        q = critic.means(critic.outputs(phi, batch.seen.acts))
         shares = torch.linalg.svdvals(phi).cumsum(0)
         return {
             "dots": (phi * later).sum(1).mean(),
@@ -173,18 +178,18 @@ class Values:
         }
 
     @torch.no_grad()
-    def policy(self, features: torch.Tensor, acts: np.ndarray) -> torch.Tensor:
+    def policy(self, seen: Seen) -> torch.Tensor:
         config = self.config
         if config.policy == "advantage-weighted":
             assert self.heads is not None
-            return self.heads.both(features)[0]
+            return self.heads.both(seen.features)[0]
         critic = self.critics.target[0]
-        outputs = [each(features, torch.from_numpy(acts)) for each in self.critics.target]
-        tilt = config.temperature * critic.means(least(critic, outputs))
-        if config.policy == "reweighted":
-            assert self.heads is not None
-            tilt = tilt + self.heads.both(features)[0]
-        return tilt.log_softmax(1)
+        q = critic.means(least(critic, [each(seen) for each in self.critics.target]))
+        if config.policy == "softmax":
+            return (config.temperature * q).log_softmax(1)
+        assert self.heads is not None
+        log_probs = self.heads.both(seen.features)[0]
+        return (log_probs + self.strength * config.temperature * q).log_softmax(1)
 
 
 def build(config: Config, shape: Shape) -> Values:

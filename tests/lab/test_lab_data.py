@@ -20,8 +20,9 @@ def test_the_parts_are_whole_episodes_seen_by_v_and_m(tiny_data: Path, tiny_bund
     data = DataSet.open(tiny_data)
     assert len(data.training) == 2 * 4 * 96 and len(data.held_back) == 4 * 96
     arrays, facts = open_arrays(tiny_data / "features/00-001.safetensors")
-    shard = Shard(tiny_data / "shards" / facts["shard"])
+    shard = Shard(tiny_data / "shards/00-001.safetensors")
     assert facts["act"] == 1 and shard.level == data.levels[1]
+    np.testing.assert_array_equal(data.training.frames(np.array([96])), shard.frames(0, 1))
     models, _ = bundle.load(tiny_bundle)
     goes_on = ~shard.ends[:-1]
     with torch.no_grad():
@@ -81,13 +82,15 @@ def test_returns_over_several_timesteps_stop_at_ends_and_cuts() -> None:
     data.ends[5] = True
     data.cuts[[9, 11]] = True
     batch = data.batch(np.random.default_rng(0), 500, n=3, gamma=0.5)
-    at = batch.features[:, 0].long()
+    at = batch.seen.features[:, 0].long()
     assert set(at.tolist()) == set(range(12)) - {9, 11}, "behind a cut nothing is known"
     by = {int(t): i for i, t in enumerate(at)}
 
     def row(t: int) -> tuple[float, float, float]:
         i = by[t]
-        return tuple(float(x[i]) for x in (batch.rewards, batch.discounts, batch.following[:, 0]))
+        return tuple(
+            float(x[i]) for x in (batch.rewards, batch.discounts, batch.following.features[:, 0])
+        )
 
     assert row(0) == (1.75, 0.125, 3)
     assert row(3)[:2] == (1.75, 0) and row(4)[:2] == (1.5, 0) and row(5)[:2] == (1, 0)
@@ -99,7 +102,7 @@ def test_data_that_grows_keeps_the_newest_and_never_crosses_from_new_to_old() ->
     for t in range(9):
         data.add(
             features=np.array([[t], [t]], np.float16),
-            observations=np.zeros((2, 1), np.float16),
+            memory=np.zeros((2, 1), np.float16),
             actions=np.zeros(2, np.int64),
             acts=np.array([0, 1]),
             rewards=np.zeros(2, np.float32),
@@ -110,9 +113,9 @@ def test_data_that_grows_keeps_the_newest_and_never_crosses_from_new_to_old() ->
     batch = data.batch(np.random.default_rng(0), 400, n=1)
     pairs = set(
         zip(
-            batch.acts.tolist(),
-            batch.features[:, 0].tolist(),
-            batch.following[:, 0].tolist(),
+            batch.seen.acts.tolist(),
+            batch.seen.features[:, 0].tolist(),
+            batch.following.features[:, 0].tolist(),
             strict=True,
         )
     )

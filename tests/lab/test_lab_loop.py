@@ -1,5 +1,6 @@
 """The worlds that policies play in, and the loop: stopped and continued."""
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -13,6 +14,7 @@ from agent import bundle
 from lab import clone, run
 from lab.arena import PATIENCE, Arena, choose, scores
 from lab.config import LabConfig, OnlineConfig
+from lab.data import Seen
 from lab.run import Run
 from pangolin_dash.simulator import NO_NEW_GROUND
 from pretrain.data.acts import Known, acts_of_levels
@@ -28,29 +30,29 @@ def known() -> list[Known]:
 def always(action: int) -> object:
     """A policy that hardly ever does anything else."""
 
-    def policy(features: torch.Tensor, acts: np.ndarray) -> torch.Tensor:
-        logits = torch.zeros(len(features), 3)
+    def policy(seen: Seen) -> torch.Tensor:
+        logits = torch.zeros(len(seen.features), 3)
         logits[:, action] = 50.0
         return logits.log_softmax(1)
 
     return policy
 
 
-def at_random(features: torch.Tensor, acts: np.ndarray) -> torch.Tensor:
-    return torch.zeros(len(features), 3).log_softmax(1)
+def at_random(seen: Seen) -> torch.Tensor:
+    return torch.zeros(len(seen.features), 3).log_softmax(1)
 
 
 def test_an_arena_plays_each_act_and_sees_it(known: list[Known], tiny_bundle: Path) -> None:
     models, _ = bundle.load(tiny_bundle)
     arena = Arena(models, known, 6, seed=0)
-    assert arena.acts.tolist() == [0, 1, 2, 0, 1, 2] and arena.features.shape == (6, 21)
+    assert arena.acts.tolist() == [0, 1, 2, 0, 1, 2] and arena.seen.features.shape == (6, 21)
     total, episodes = np.zeros(6), 0
     for _ in range(PATIENCE + 60):
         outcome = arena.step(np.full(6, 1))
         total += outcome.rewards
         over = outcome.ends | outcome.cuts
         np.testing.assert_allclose(total[over], arena.worlds.scores[over], rtol=1e-4)
-        assert (arena.features[torch.from_numpy(over), 16:] == 0).all(), "M begins anew"
+        assert (arena.features.h[torch.from_numpy(over)] == 0).all(), "M begins anew"
         total[over], episodes = 0, episodes + over.sum()
     assert episodes > 0
 
@@ -91,7 +93,8 @@ def test_actions_are_drawn_by_their_probability() -> None:
 def settings(tmp_path: Path, name: str, tiny_bundle: Path, tiny_data: Path, **more) -> LabConfig:
     return LabConfig(
         out=tmp_path / name,
-        results=Path(""),
+        method="clone",
+        results=tmp_path / "results",
         data=tiny_data,
         bundle=tiny_bundle,
         steps=12,
@@ -135,8 +138,8 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(
 
 
 def test_what_is_played_is_learnt_from(tmp_path: Path, tiny_bundle: Path, tiny_data: Path) -> None:
-    online = OnlineConfig(timesteps=400, worlds=2, every=2, warm_up=40, capacity=101)
-    config = settings(tmp_path, "online", tiny_bundle, tiny_data, online=online, curve=200)
+    online = OnlineConfig(timesteps=1200, worlds=2, every=8, warm_up=40, capacity=101)
+    config = settings(tmp_path, "online", tiny_bundle, tiny_data, online=online, curve=[200])
     drawn = []
 
     class Watched(clone.Clone):
@@ -148,8 +151,14 @@ def test_what_is_played_is_learnt_from(tmp_path: Path, tiny_bundle: Path, tiny_d
         Config=clone.Config, build=lambda config, shape: Watched(config, shape)
     )
     run.run(module, "watched", config)
-    assert len(drawn) == 180, "half a step for each of 360 timesteps"
-    assert drawn[0] == 42 and drawn[-1] == 100, "the store keeps whole timesteps of all worlds"
+    assert len(drawn) == 145, "a step for each 8 of 1,160 timesteps"
+    found = json.loads((tmp_path / "results/watched-0.json").read_text())
+    episodes, rewards = found["played_episodes"], found["played_rewards"]
+    assert sum(episodes) >= 2
+    means = [reward / number for reward, number in zip(rewards, episodes, strict=True) if number]
+    assert found["played"] == pytest.approx(np.mean(means), abs=0.1)
+    assert [entry["step"] for entry in found["curve"]] == [200, 1200]
+    assert drawn[0] == 48 and drawn[-1] == 100, "the store keeps whole timesteps of all worlds"
 
 
 def test_a_start_that_was_not_run_is_refused(
@@ -158,3 +167,13 @@ def test_a_start_that_was_not_run_is_refused(
     config = settings(tmp_path, "start", tiny_bundle, tiny_data, start="iql")
     with pytest.raises(UsageError, match=r"start: .*run that configuration first"):
         run.run(clone, "clone", config)
+
+
+def test_a_run_begins_with_the_controller_of_the_bundle(
+    tmp_path: Path, tiny_bundle: Path, tiny_data: Path
+) -> None:
+    config = settings(tmp_path, "start", tiny_bundle, tiny_data, start="bundle")
+    heads = Run(clone, "clone", config, False).method.parts()["heads"].state_dict()
+    models, _ = bundle.load(tiny_bundle)
+    for name, weight in models.controller.state_dict().items():
+        assert torch.equal(weight, heads[name]), name

@@ -8,13 +8,13 @@ from torch.nn import functional as F
 
 from lab import clone, qr_sac, values
 from lab.critic import Critic
-from lab.data import Data
+from lab.data import Data, Seen
 from lab.distributions import KINDS, Categorical, Quantile, mean
 from lab.method import Method, Shape
 from retro_common.config import validate
 from retro_common.errors import UsageError
 
-SHAPE = Shape(features=21, observations=2, acts=2, agent=AGENT)
+SHAPE = Shape(features=21, memory=2, acts=2, agent=AGENT)
 GAMMA = 0.5
 
 
@@ -27,7 +27,7 @@ def chain() -> Data:
     for t in range(4000):
         action = int(rng.random() < 0.2)
         data.features[t, state] = 1
-        data.observations[t, state] = 1
+        data.memory[t, state] = 1
         data.actions[t], data.acts[t] = action, t % 2
         data.shaped[t], data.ends[t] = (1, True) if state == 1 else (0, False)
         state = 1 if state == 0 and action == 1 else 0
@@ -36,14 +36,14 @@ def chain() -> Data:
     return data
 
 
-STATES = torch.eye(21)[:2]
+STATES = Seen(torch.eye(21)[:2], torch.zeros(2, dtype=torch.int64))
 
 
 def trained(method: Method, data: Data, steps: int = 700) -> Method:
     weights = [w for part in method.parts().values() for w in part.parameters() if w.requires_grad]
     optimizer = torch.optim.Adam(weights, lr=3e-3)
     for step in range(steps):
-        loss, _ = method.loss(method.draw(data, np.random.default_rng(step), 128))
+        loss, _ = method.loss(method.draw(data, np.random.default_rng(step), 64))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -59,15 +59,19 @@ def learner(**settings: object) -> values.Values:
 
 def q_of(method: values.Values) -> torch.Tensor:
     critic = method.critics.online[0]
-    return critic.means(critic(STATES, torch.zeros(2, dtype=torch.int64))).detach()
+    return critic.means(critic(STATES)).detach()
 
 
-@pytest.mark.parametrize("distribution", KINDS)
 @pytest.mark.parametrize(
-    ("backup", "stays"),
+    ("backup", "stays", "distribution"),
     # Q of staying: half of the next state's value, which is that of leaving (0.5) at best; of the
-    # recorded actions s = 0.8 s / 2 + 0.2 * 0.5 / 2; V of the recorded play is between the two.
-    [("max", 0.25), ("sarsa", 0.05 / 0.6), ("expectile", None)],
+    # recorded actions s = 0.8 s / 2 + 0.2 * 0.5 / 2, those of other timesteps being as often the
+    # better one; V of the recorded play is between the two.
+    [
+        *[("max", 0.25, each) for each in KINDS],
+        *[(each, 0.05 / 0.6, "scalar") for each in ("sarsa", "resampled")],
+        ("expectile", None, "quantile"),
+    ],
 )
 def test_each_backup_gives_its_value_with_each_distribution(
     backup: str, stays: float | None, distribution: str
@@ -94,13 +98,12 @@ def test_iql_learns_the_better_action_and_the_clone_does_not() -> None:
     iql = trained(learner(temperature=10, expectile=0.9), data)
     torch.manual_seed(0)
     copy = trained(clone.build(clone.Config(), SHAPE), data)
-    acts = np.zeros(2, np.int64)
-    better = [method.policy(STATES, acts).exp()[0, 1].item() for method in (iql, copy)]
+    better = [method.policy(STATES).exp()[0, 1].item() for method in (iql, copy)]
     assert better[1] == pytest.approx(0.2, abs=0.05) and better[0] > 0.6
     # ILQL leaves the clone as it is and reweights it when it plays.
     ilql = trained(learner(policy="reweighted", temperature=10, expectile=0.9), data)
-    assert ilql.heads.both(STATES)[0].exp()[0, 1].item() == pytest.approx(0.2, abs=0.05)
-    assert ilql.policy(STATES, acts).exp()[0, 1] > 0.6
+    assert ilql.heads.both(STATES.features)[0].exp()[0, 1].item() == pytest.approx(0.2, abs=0.05)
+    assert ilql.policy(STATES).exp()[0, 1] > 0.6
 
 
 def test_conservatism_pushes_down_the_action_that_nobody_took() -> None:
@@ -115,7 +118,7 @@ def test_dr3_is_dopamines_formula_and_shrinks_the_dot_products() -> None:
     method = learner(backup="max", policy="softmax", dr3=0.1)
     batch = method.draw(data, np.random.default_rng(0), 64)
     loss, scalars = method.loss(batch)
-    phi = method.critics.online[0].hidden(batch.features)
+    phi = method.critics.online[0].hidden(batch.seen)
     later = method.critics.online[0].hidden(batch.following)
     expected = torch.einsum("bh,bh->b", phi, later).abs().mean()
     torch.testing.assert_close(scalars["dots"], expected)
@@ -140,7 +143,7 @@ def test_a_projection_keeps_the_mean_and_the_weight() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_critic_begins_near_zero(kind: str) -> None:
     torch.manual_seed(0)
-    critic = Critic(21, 3, kind, hidden=32)
+    critic = Critic(SHAPE, kind, hidden=32)
     assert critic.means(critic(STATES)).abs().max() < 1.5
 
 
@@ -170,7 +173,7 @@ def test_qr_sac_prefers_the_better_action(asymmetric: bool) -> None:
     data = chain()
     stays = np.random.default_rng(1).random(4000) < 0.4
     data.actions[stays & (data.actions == 0)] = 2
-    policy = trained(method, data).policy(STATES, np.zeros(2, np.int64)).exp()
+    policy = trained(method, data).policy(STATES).exp()
     assert policy[0].argmax() == 1 and policy[0, 1] > 0.5
     loss, scalars = method.loss(method.draw(data, np.random.default_rng(0), 64))
     assert torch.isfinite(loss) and scalars["alpha"] > 0
@@ -188,7 +191,5 @@ def test_heads_of_acts_are_apart() -> None:
     with torch.no_grad():
         critic.head.bias.zero_()
         critic.head.bias[3:] = 1.0
-    both = critic(STATES[:1].repeat(2, 1), torch.tensor([0, 1])).detach()
+    both = critic(Seen(torch.eye(21)[[0, 0]], torch.tensor([0, 1]))).detach()
     assert F.l1_loss(both[0], both[1]) > 0.5
-    # A new act's is the mean of all.
-    torch.testing.assert_close(critic(STATES[:1])[0], both.mean(0))
