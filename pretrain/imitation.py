@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from agent.config import PPOConfig
 from agent.learning.ppo import MAX_GRAD_NORM, VALUE_WEIGHT, Rollout, gae
 from agent.models.controller import Controller, Features
+from agent.models.precision import computes_in_bfloat16
 from agent.models.vision import to_input
 
 SHARE = 0.75
@@ -46,6 +47,7 @@ class Imitation:
         """
         self.controller, self.config = controller, config
         self.device = next(controller.parameters()).device
+        self.bfloat16 = computes_in_bfloat16("auto", self.device)
         self.optimizer = torch.optim.Adam(controller.parameters(), lr=RATE, eps=1e-5)
         self.generator = torch.Generator().manual_seed(seed)
         self.kept: dict[str, torch.Tensor] = {}
@@ -114,7 +116,8 @@ class Imitation:
                 None if frames is None else to_input(frames),
             )
             both = step % VALUES_EVERY == 0
-            log_probs, values = self.controller(features, with_values=both)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+                log_probs, values = self.controller(features, with_values=both)
             distance = F.kl_div(log_probs, part["labels"], reduction="batchmean", log_target=True)
             loss = distance
             if both:

@@ -15,6 +15,7 @@ import torch
 from agent.learning.ppo import Rollout
 from agent.learning.rewards import RewardShaper
 from agent.models.actor import Actor, Models
+from agent.models.precision import computes_in_bfloat16
 from pangolin_dash.simulator import NO_NEW_GROUND, TIME_OVER, Worlds, pad_of
 from pretrain.data import acts as data
 from pretrain.data.starts import EVERY, Starts
@@ -69,8 +70,15 @@ class NativeSampler(ExitStack):
         self.shaper = RewardShaper(config.reward, worlds)
         self.pads = np.array([pad_of(each.split()) for each in config.actions], np.uint8)
         self.waited = 0.0
+        self.bfloat16 = computes_in_bfloat16("auto", device)
+        self._observe()
+
+    def _observe(self) -> None:
+        """See the worlds. V computes in bfloat16 where the hardware does: twice as fast."""
         self.frames = self.worlds.draw_small()
-        self.features = self.actor.observe(self.frames)
+        device = self.actor.device.type
+        with torch.autocast(device, torch.bfloat16, enabled=self.bfloat16):
+            self.features = self.actor.observe(self.frames)
 
     def timesteps_per_level(self) -> dict[str, int]:
         """Nothing: acts are drawn at random, so that no count of them need be carried on."""
@@ -98,7 +106,6 @@ class NativeSampler(ExitStack):
             rollout.store(t, self.features, self.frames, decision, shaped, ended)
             self.actor.remember(self.features, decision.actions, worlds.rewards, ended)
             self.starts.after_step()
-            self.frames = worlds.draw_small()
-            self.features = self.actor.observe(self.frames)
+            self._observe()
         rollout.last_values[:] = self.actor.act(self.features).values.cpu()
         return finished

@@ -137,3 +137,11 @@ class Actor:
         if ended.any():
             keep = torch.from_numpy(~ended).to(self.device).float().unsqueeze(1)
             self.state = State(self.state.h * keep, self.state.c * keep)
+
+    def keep(self, kept: np.ndarray) -> None:
+        """Go on in some of the environments only, bool (B,)."""
+        rows = torch.from_numpy(kept).to(self.device)
+        self.state = State(self.state.h[rows], self.state.c[rows])
+        if self.proprioception is not None:
+            self.proprioception.rewards = self.proprioception.rewards[rows]
+            self.proprioception.actions = self.proprioception.actions[rows]

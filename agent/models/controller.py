@@ -120,10 +120,10 @@ class Controller(nn.Module):
         if "pixels" in self.features:
             parts["pixels"] = self._encode(features.frames)
         inputs = torch.cat([parts[feature] for feature in self.features], dim=1)
-        log_probs = self.policy(inputs).log_softmax(dim=1)
+        log_probs = self.policy(inputs).float().log_softmax(dim=1)
         if not with_values:
             return log_probs, log_probs.new_zeros(len(log_probs))
-        return log_probs, self.value(inputs).squeeze(1)
+        return log_probs, self.value(inputs).float().squeeze(1)
 
     def _encode(self, frames: torch.Tensor) -> torch.Tensor:
         """Features (B, hidden) of frames, from C's own encoder."""

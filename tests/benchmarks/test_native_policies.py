@@ -1,0 +1,59 @@
+"""Policies that play without learning, natively: each world's episode is its own."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from agent import bundle
+from agent.config import AgentConfig, ControllerConfig, MemoryConfig, VisionConfig
+from agent.models.actor import Models
+from benchmarks.native import BundlePlayer, Player, TeacherPlayer, play
+from pangolin_dash.simulator import RIGHT, B, Worlds
+from pretrain.data import acts as data
+from pretrain.teacher import Teacher
+
+ACTIONS = ("", "RIGHT B", "LEFT")
+
+
+def always(head: torch.nn.Linear, action: int) -> None:
+    torch.nn.init.zeros_(head.weight)
+    torch.nn.init.zeros_(head.bias)
+    head.bias.data[action] = 100.0
+
+
+def a_teacher(folder: Path) -> Player:
+    known = data.acts_of_levels("pangolin-train")
+    teacher = Teacher(Worlds([known[0].act], 1).observation_size, ACTIONS)
+    always(teacher.policy, 1)
+    teacher.save(folder / "teacher.safetensors", {"timesteps": 7})
+    return TeacherPlayer(folder / "teacher.safetensors", seed=3)
+
+
+def a_bundle(folder: Path) -> Player:
+    vision = VisionConfig(
+        latent=16, grid=4, player_units=0, channels=(4, 8), decoder_channels=(4, 8)
+    )
+    features = ControllerConfig(features=("z", "h", "proprioception"), hidden=16)
+    memory = MemoryConfig(hidden=5, mixtures=2)
+    models = Models.build(AgentConfig(ACTIONS, vision, memory, features))
+    always(models.controller.policy[-1], 1)
+    bundle.save(models, folder, {"pretraining_timesteps": {"controller": 7}})
+    return BundlePlayer(folder, seed=3)
+
+
+@pytest.mark.parametrize("kind", [a_teacher, a_bundle])
+def test_holding_a_button_scores_as_it_does_in_each_world_alone(kind, tmp_path: Path) -> None:
+    acts = [each.act for each in data.acts_of_levels("pangolin-train")[:2]]
+    player = kind(tmp_path)
+    scores, ends = play(player, acts, 2, seed=5)
+    assert player.facts["timesteps"] == 7
+    worlds = Worlds(acts, 4, seed=5)
+    for world in range(4):
+        worlds.load(world, world // 2)
+    while not worlds.state["over"].all():
+        worlds.step(np.full(4, RIGHT | B, np.uint8), restart=False)
+    np.testing.assert_array_equal(scores.ravel(), worlds.state["score"])
+    np.testing.assert_array_equal(ends.ravel(), worlds.state["over"])
+    assert len(set(worlds.state["length"].tolist())) > 1
