@@ -22,8 +22,8 @@ import safetensors
 def episodes(folder: Path, name: str) -> list[dict[str, Any]]:
     """The episodes of a file, as the fields of Minari's `EpisodeBuffer`."""
     columns = {}
-    for path in (folder / name, folder / "shards" / Path(name).name):
-        with safetensors.safe_open(path, "np") as file:
+    for part in ("features", "shards"):
+        with safetensors.safe_open(folder / part / name, "np") as file:
             facts = json.loads(file.metadata()["metadata"])
             for key in ("features", "shaped", "cuts", "actions", "rewards", "ends"):
                 if key in file.keys():  # noqa: SIM118

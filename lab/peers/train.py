@@ -28,7 +28,6 @@ BATCH = 256
 RATE = 3e-4
 STEPS = {"clone": 4000, "cql": 4000, "scaled": 4000, "iql": 6000}
 """gradient steps, as in the configurations of ours"""
-ACTIONS = 8
 
 
 class Arrays:
@@ -37,14 +36,14 @@ class Arrays:
     def __init__(self, folder: Path, rng: np.random.Generator):
         index = json.loads((folder / "data.json").read_text())
         self.rng, self.sha256 = rng, index["sha256"]
+        self.count = len(index["actions"])
         columns: dict[str, list[np.ndarray]] = {}
         for name in index["training"]:
-            shard = folder / "shards" / Path(name).name
-            for path, wanted in (
-                (folder / name, ("features", "shaped", "cuts")),
-                (shard, ("actions", "ends")),
+            for part, wanted in (
+                ("features", ("features", "shaped", "cuts")),
+                ("shards", ("actions", "ends")),
             ):
-                with safetensors.safe_open(path, "np") as file:
+                with safetensors.safe_open(folder / part / name, "np") as file:
                     for key in wanted:
                         columns.setdefault(key, []).append(file.get_tensor(key))
             columns["cuts"][-1][-1] |= not columns["ends"][-1][-1]
@@ -97,7 +96,7 @@ def d3rlpy_learner(peer: str, arrays: Arrays, steps: int) -> tuple[nn.Module, di
             **common,
         )
     algo = config.create(device="cpu")
-    algo.create_impl(arrays.features.shape[1:], ACTIONS)
+    algo.create_impl(arrays.features.shape[1:], arrays.count)
     column = (BATCH, 1)
     for _ in range(steps):
         batch = arrays.batch()
@@ -130,15 +129,17 @@ def torchrl_learner(arrays: Arrays, steps: int) -> tuple[nn.Module, dict[str, An
     from torchrl.objectives.iql import DiscreteIQLLoss
 
     inputs = arrays.features.shape[1]
-    policy = mlp(inputs, [256], ACTIONS, nn.Tanh)
+    policy = mlp(inputs, [256], arrays.count, nn.Tanh)
     seen = ["observation"]
     actor = ProbabilisticActor(
         TensorDictModule(policy, seen, ["logits"]),
         in_keys=["logits"],
-        spec=Actions(ACTIONS),
+        spec=Actions(arrays.count),
         distribution_class=torch.distributions.Categorical,
     )
-    q = TensorDictModule(mlp(inputs, [256, 256], ACTIONS, nn.ReLU), seen, ["state_action_value"])
+    q = TensorDictModule(
+        mlp(inputs, [256, 256], arrays.count, nn.ReLU), seen, ["state_action_value"]
+    )
     v = TensorDictModule(mlp(inputs, [256], 1, nn.Tanh), seen, ["state_value"])
     loss = DiscreteIQLLoss(
         actor,
