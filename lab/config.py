@@ -28,11 +28,11 @@ class RecordConfig:
         default_factory=lambda: {"controller": 0.3, "noisy": 0.3, "random": 0.2, "hold-right": 0.2}
     )
     """how the episodes are played, by weight; see `lab.record`"""
-    parts: Positive = 6
+    parts: Positive = 12
     """parts that are recorded one after the other"""
-    held_back: Count = 1
+    held_back: Count = 2
     """the last parts, which nothing is trained on"""
-    worlds: Positive = 2
+    worlds: Positive = 1
     """worlds of each act in a part"""
     timesteps: Positive = 2048
     """timesteps of each world in a part"""

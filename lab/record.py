@@ -118,10 +118,8 @@ def run(config: RecordConfig, fresh: bool = False) -> None:
     with StopRequest() as stop, Meter("record", total, "timesteps") as meter:
         for part in range(config.parts):
             if not (config.out / "features" / name_of(part, worlds - 1)).exists():
-                record(config, models, known, part)
+                record(config, models, known, part, stop, meter)
             meter.update((part + 1) * worlds * config.timesteps)
-            if stop.asked:
-                raise Stopped
     names = [name_of(part, w) for part in range(config.parts) for w in range(worlds)]
     index = {
         "levels": [each.name for each in known],
@@ -139,7 +137,14 @@ def name_of(part: int, world: int) -> str:
     return f"{part:02}-{world:03}.safetensors"
 
 
-def record(config: RecordConfig, models: Models, known: Sequence[acts.Known], part: int) -> None:
+def record(
+    config: RecordConfig,
+    models: Models,
+    known: Sequence[acts.Known],
+    part: int,
+    stop: StopRequest,
+    meter: Meter,
+) -> None:
     """Play one part and write its files."""
     seed = seed_of(config.seed, part)
     arena = Arena(models, known, len(known) * config.worlds, seed=seed)
@@ -147,7 +152,10 @@ def record(config: RecordConfig, models: Models, known: Sequence[acts.Known], pa
     writers = [ShardWriter(known[act].name, VARIABLES) for act in arena.acts]
     columns: dict[str, list[np.ndarray]] = {}
     start = np.ones(len(arena.acts), bool)
-    for _ in range(config.timesteps):
+    for t in range(config.timesteps):
+        if stop.asked:
+            raise Stopped
+        meter.update((part * config.timesteps + t) * len(arena.acts))
         chosen = arena.actor.act(arena.features).actions.numpy()
         actions = players.act(chosen, arena.frames)
         before = {

@@ -1,6 +1,7 @@
 """The recorded data set, and the samplers on it."""
 
 import dataclasses
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from lab import record
 from lab.config import RecordConfig
 from lab.data import Data, DataSet
 from pretrain.data.shards import Shard, open_arrays
+from pretrain.stage import Stopped
 from retro_common.errors import UsageError
 
 
@@ -132,3 +134,24 @@ def test_the_best_episodes_of_each_act() -> None:
     assert data.returns()[::10].tolist() == [10, 50, 30, 20]
     best = data.best(0.5)
     assert sorted(best) == list(range(10, 30))
+
+
+def test_a_recording_that_was_stopped_goes_on_to_the_same_bytes(
+    tiny_record: RecordConfig, tiny_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = dataclasses.replace(tiny_record, out=tiny_data.parent / "stopped")
+    calls = iter(range(10_000))
+
+    class Stopping(record.Players):
+        def after_step(self, ended: np.ndarray) -> None:
+            super().after_step(ended)
+            if next(calls) == 150:  # within the second part
+                signal.raise_signal(signal.SIGTERM)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(record, "Players", Stopping)
+        with pytest.raises(Stopped):
+            record.run(config)
+    assert len(list((config.out / "shards").iterdir())) == 4
+    record.run(config)
+    assert DataSet.open(config.out).sha256 == DataSet.open(tiny_data).sha256
