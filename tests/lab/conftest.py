@@ -37,6 +37,7 @@ def tiny_record(tiny_bundle: Path) -> RecordConfig:
         levels=LEVELS,
         bundle=tiny_bundle,
         parts=3,
+        held_back=1,
         worlds=2,
         timesteps=96,
     )
