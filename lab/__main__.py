@@ -99,19 +99,23 @@ def run(path: Path, asked: argparse.Namespace) -> None:
     run.run(run.module_of(config), path.stem, config, asked.fresh)
 
 
-def run_all() -> None:
-    """Every run of the table, in the order of its rows, a seed after the other."""
+def run_all(configs: Path = CONFIGS) -> None:
+    """Every run of the table, in the order of its rows, a seed after the other.
+
+    Args:
+        configs: folder of the configurations, those of the data sets included.
+    """
     from lab import record, rows, run
 
     for name in rows.names():
-        path = CONFIGS / f"{name}.yaml"
+        path = configs / f"{name}.yaml"
         for seed in rows.SEEDS:
             config = load(LabConfig, path)
             config.seed = seed
             if config.method == "peer" and not (config.out / f"{name}-{seed}.safetensors").exists():
                 print(f"{name}, seed {seed}: not trained yet, see lab/peers/train.py", flush=True)
                 continue
-            record.run(load(RecordConfig, CONFIGS / f"{config.data.name}.yaml"))
+            record.run(load(RecordConfig, configs / f"{config.data.name}.yaml"))
             run.run(run.module_of(config), name, config)
 
 

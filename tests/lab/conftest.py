@@ -4,22 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from lab_kit import AGENT, LEVELS
 
 from agent import bundle
-from agent.config import AgentConfig, ControllerConfig, MemoryConfig, VisionConfig
 from agent.models.actor import Models
 from lab import record
 from lab.config import RecordConfig
-
-LEVELS = "PangolinDash-Genesis-v0/FernHollow.Act1,PangolinDash-Genesis-v0/AmberDunes.Act1"
-AGENT = AgentConfig(
-    actions=("", "RIGHT", "RIGHT B"),
-    vision=VisionConfig(
-        latent=16, grid=4, player_units=0, channels=(4, 8), decoder_channels=(4, 8)
-    ),
-    memory=MemoryConfig(hidden=5, mixtures=2),
-    controller=ControllerConfig(hidden=16),
-)
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,10 @@ import pytest
 import safetensors.torch
 import torch
 import yaml
+from lab_kit import LEVELS
 
 from lab import __main__ as command
-from lab import clone, qr_sac, values
+from lab import clone, qr_sac, rows, values
 from lab.config import LabConfig
 from lab.data import DataSet
 from retro_common.config import load
@@ -114,3 +115,28 @@ def test_wrong_words_are_refused_in_one_line(tmp_path: Path) -> None:
         command.main(["values", "--config", str(CONFIGS / "clone.yaml")])
     with pytest.raises(UsageError, match="python -m lab record"):
         command.main(["clone", "--config", str(CONFIGS / "clone.yaml"), "--data", str(tmp_path)])
+
+
+def test_all_records_the_data_and_runs_every_seed_once(
+    tmp_path: Path,
+    tiny_bundle: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(rows, "ROWS", [rows.same("ILQL", "clone")])
+    monkeypatch.setattr(rows, "SEEDS", (0, 1))
+    data = tmp_path / "runs/data"
+    places = {"out": str(tmp_path / "runs"), "results": str(tmp_path / "results")}
+    tiny_set = {"levels": LEVELS, "parts": 1, "held_back": 0, "worlds": 1, "timesteps": 40}
+    texts = {"data": {"out": str(data), "bundle": str(tiny_bundle), **tiny_set}}
+    for name in rows.names():
+        text = yaml.safe_load(tiny(name, tmp_path, tiny_bundle).read_text())
+        texts[name] = {**text, **places, "data": str(data)}
+    for name, text in texts.items():
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(text))
+    command.run_all(tmp_path)
+    found = sorted(path.name for path in (tmp_path / "results").iterdir())
+    assert found == ["clone-0.json", "clone-1.json"]
+    assert "peer-clone, seed 0: not trained yet" in capsys.readouterr().out
+    command.run_all(tmp_path)
+    assert capsys.readouterr().out.count("already done") >= 4

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import AGENT
+from lab_kit import AGENT
 from torch.nn import functional as F
 
 from lab import clone, qr_sac, values
