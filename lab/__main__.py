@@ -33,8 +33,8 @@ The laboratory: python -m lab METHOD --config FILE [--seed N] [--out DIR] [--dat
 
 and the commands
   record       play and record the data set: python -m lab record --config configs/lab/data.yaml
-  all          every run of the table that this machine has not done, with its data sets: for days
-               of one core. Peers are played that were trained before
+  all          every run of the table that this machine has not done, with its data sets: many
+               hours of one core. Peers are played that were trained before
   table        rebuild the table from the committed results
 
 Each goes on where it was stopped when the same command is run again; --fresh throws its old work

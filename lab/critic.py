@@ -77,8 +77,17 @@ class Critic(nn.Module):
 
     def outputs(self, hidden: torch.Tensor, acts: torch.Tensor) -> torch.Tensor:
         """The distributions (B, A, K) of each action, from phi and the acts' numbers (B,)."""
-        found = self.head(hidden).unflatten(1, self.shape)
-        return found[torch.arange(len(hidden)), acts if self.shape[0] > 1 else 0]
+        if self.shape[0] == 1:
+            return self.head(hidden).unflatten(1, self.shape[1:])
+        weight, bias = (
+            each.unflatten(0, self.shape) for each in (self.head.weight, self.head.bias)
+        )
+        found = hidden.new_empty(len(hidden), *self.shape[1:])
+        for act in acts.unique():
+            rows = acts == act
+            outputs = F.linear(hidden[rows], weight[act].flatten(0, 1), bias[act].flatten())
+            found[rows] = outputs.unflatten(1, self.shape[1:])
+        return found
 
     def forward(self, seen: Seen) -> torch.Tensor:
         return self.outputs(self.hidden(seen), seen.acts)

@@ -191,5 +191,7 @@ def test_heads_of_acts_are_apart() -> None:
     with torch.no_grad():
         critic.head.bias.zero_()
         critic.head.bias[3:] = 1.0
-    both = critic(Seen(torch.eye(21)[[0, 0]], torch.tensor([0, 1]))).detach()
+    both = critic(Seen(torch.eye(21)[[0, 0]], torch.tensor([0, 1])))
     assert F.l1_loss(both[0], both[1]) > 0.5
+    both[1].sum().backward()
+    assert critic.head.weight.grad[:3].abs().max() == 0 < critic.head.weight.grad[3:].abs().max()
