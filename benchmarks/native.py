@@ -5,7 +5,8 @@
 The policy is a teacher's file or a bundle, which sees frames only. It plays in the native simulator
 under the contest's rules, sticky actions included, and its actions are sampled. `--seeds` takes
 generated acts of that many seeds that nothing is trained in, 18 acts each, in place of the level
-set. The standard error is over all episodes of all acts.
+set. The standard error is over all episodes of all acts. The last rows are the kinds of section at
+which most episodes ended: the share that got past one, and how often one was entered.
 """
 
 from __future__ import annotations
@@ -46,6 +47,10 @@ class Args:
     """of the actions and of the stickiness"""
     json: Path | None = None
     """file that the figures are written to, with commit and versions"""
+
+
+WORST = 8
+"""kinds of section in the table"""
 
 
 class Player(Protocol):
@@ -113,17 +118,43 @@ def play(player: Player, acts: Sequence[Act], episodes: int, seed: int) -> tuple
     """Play whole episodes, side by side, each act as often.
 
     Returns:
-        Scores, float64, and how the episodes ended, uint8, both (acts, episodes).
+        Scores, float64, how the episodes ended, uint8, and the furthest x, pixels, int16, each
+        (acts, episodes).
     """
     worlds = Worlds(acts, len(acts) * episodes, seed=seed, frames=player.frames)
     for world in range(worlds.count):
         worlds.load(world, world // episodes)
+    furthest = worlds.state["variables"]["x"].copy()
     while len(running := np.flatnonzero(worlds.state["over"] == 0)):
         pads = np.zeros(worlds.count, np.uint8)
         pads[running] = player.act(worlds, running)
         worlds.step(pads, restart=False)
-    shape = (len(acts), episodes)
-    return worlds.state["score"].reshape(shape), worlds.state["over"].reshape(shape)
+        np.maximum(furthest, worlds.state["variables"]["x"], out=furthest)
+    ends = worlds.state["score"], worlds.state["over"], furthest
+    return tuple(each.reshape(len(acts), episodes).copy() for each in ends)
+
+
+def by_section(
+    acts: Sequence[Act], finished: np.ndarray, furthest: np.ndarray
+) -> dict[str, dict[str, int]]:
+    """How often each kind of section was entered, and how often an episode got no further.
+
+    Args:
+        finished: bool (acts, episodes).
+        furthest: pixels, (acts, episodes).
+    """
+    counts: dict[str, dict[str, int]] = {}
+    for act, done, reached in zip(acts, finished, furthest, strict=True):
+        names = [name for _, name in act.sections]
+        first = np.array([column for column, _ in act.sections]) * 16
+        # Who is stopped by a wall stands a body's width before it.
+        last = np.searchsorted(first, reached + 16, side="right") - 1
+        for stop, whole in zip(last, done, strict=True):
+            for number in range(len(names) if whole else stop + 1):
+                count = counts.setdefault(names[number], {"entered": 0, "failed": 0})
+                count["entered"] += 1
+                count["failed"] += bool(not whole and number == stop)
+    return dict(sorted(counts.items(), key=lambda each: -each[1]["failed"]))
 
 
 def main() -> None:
@@ -136,12 +167,17 @@ def main() -> None:
     else:
         known = data.acts_of_levels(options.levels)
     acts = [each.act for each in known]
-    scores, ends = play(player, acts, options.episodes, options.seed)
+    scores, ends, furthest = play(player, acts, options.episodes, options.seed)
     finished = ends == FINISHED
+    sections = by_section(acts, finished, furthest)
     rows: list[list] = [["act", "finished", "score"]]
     for each, score, done in zip(known, scores, finished, strict=True):
         rows.append([each.name, f"{done.mean():.2f}", f"{score.mean():.0f}"])
     rows.append(["all", f"{finished.mean():.3f}", f"{scores.mean():.0f}"])
+    rows += [
+        [f"section {name}", f"{1 - count['failed'] / count['entered']:.2f}", count["entered"]]
+        for name, count in list(sections.items())[:WORST]
+    ]
     figures = {
         **player.facts,
         "levels": f"{options.seeds} fresh seeds" if options.seeds else options.levels,
@@ -155,6 +191,7 @@ def main() -> None:
             each.name: {"finish_share": float(done.mean()), "score": round(float(score.mean()), 1)}
             for each, score, done in zip(known, scores, finished, strict=True)
         },
+        "per_section": sections,
     }
     report(f"Without learning: {options.policy}", rows, figures, options.json)
 

@@ -228,5 +228,5 @@ class PretrainConfig:
     @property
     def needs_world_model(self) -> bool:
         """Whether C needs V or M. A C that sees only pixels, through its own encoder, does not."""
-        pixels_only = tuple(self.agent.controller.features) == ("pixels",)
-        return not pixels_only or self.controller.encoder_from_vision
+        features = self.agent.controller.features
+        return "z" in features or "h" in features or self.controller.encoder_from_vision

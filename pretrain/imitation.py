@@ -28,7 +28,7 @@ BATCH = 512
 """timesteps in a gradient step"""
 RATE = 1e-3
 """Adam's step size at the start; it falls linearly to a twentieth"""
-CAPACITY = 400_000
+CAPACITY = 1_000_000
 """timesteps that are kept, if they fit into `MAX_BYTES`"""
 MAX_BYTES = 3 << 30
 """bytes that they may take; a timestep of z and h takes 1.7 kB, one of a frame 12 kB"""

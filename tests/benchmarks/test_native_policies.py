@@ -9,8 +9,8 @@ import torch
 from agent import bundle
 from agent.config import AgentConfig, ControllerConfig, MemoryConfig, VisionConfig
 from agent.models.actor import Models
-from benchmarks.native import BundlePlayer, Player, TeacherPlayer, play
-from pangolin_dash.simulator import RIGHT, B, Worlds
+from benchmarks.native import BundlePlayer, Player, TeacherPlayer, by_section, play
+from pangolin_dash.simulator import FINISHED, RIGHT, B, Worlds
 from pretrain.data import acts as data
 from pretrain.teacher import Teacher
 
@@ -47,7 +47,7 @@ def a_bundle(folder: Path) -> Player:
 def test_holding_a_button_scores_as_it_does_in_each_world_alone(kind, tmp_path: Path) -> None:
     acts = [each.act for each in data.acts_of_levels("pangolin-train")[:2]]
     player = kind(tmp_path)
-    scores, ends = play(player, acts, 2, seed=5)
+    scores, ends, furthest = play(player, acts, 2, seed=5)
     assert player.facts["timesteps"] == 7
     worlds = Worlds(acts, 4, seed=5)
     for world in range(4):
@@ -57,3 +57,18 @@ def test_holding_a_button_scores_as_it_does_in_each_world_alone(kind, tmp_path: 
     np.testing.assert_array_equal(scores.ravel(), worlds.state["score"])
     np.testing.assert_array_equal(ends.ravel(), worlds.state["over"])
     assert len(set(worlds.state["length"].tolist())) > 1
+    sections = by_section(acts, ends == FINISHED, furthest)
+    first = {act.sections[0][1] for act in acts}
+    assert sum(count["failed"] for count in sections.values()) == 4
+    assert sum(sections[name]["entered"] for name in first) >= 4
+
+
+def test_sections_are_counted_where_episodes_end() -> None:
+    act = data.acts_of_levels("pangolin-train")[0].act
+    (_, start), (column, second) = act.sections[:2]
+    reached = np.array([[column * 16 + 100, column * 16 - 40, 20_000]])
+    sections = by_section([act], np.array([[False, False, True]]), reached)
+    alone = [name for _, name in act.sections].count(start) == 1
+    assert not alone or sections[start] == {"entered": 3, "failed": 1}
+    assert sections[second]["failed"] == 1
+    assert sum(count["failed"] for count in sections.values()) == 2
