@@ -15,6 +15,8 @@ RESULTS = ROOT / "benchmarks/results/score"
 ARMS = [
     "world-model",
     "world-model-zero-shot",
+    "world-model-strict",
+    "world-model-open",
     "untrained-memory",
     "untrained-memory-zero-shot",
     "joint-ppo-pixels",
@@ -23,8 +25,6 @@ ARMS = [
     "ppo-scratch",
     "hold-right",
     "random",
-    "world-model-strict",
-    "world-model-open",
 ]
 
 
