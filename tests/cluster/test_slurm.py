@@ -51,10 +51,10 @@ class Watch(Progress):
             then()
 
 
-def play(results: Path, then, there: str = "jerk", interrupted=None) -> dict:
+def play(results: Path, then, there="jerk", interrupted=None, timesteps: int = 1500) -> dict:
     """Evaluate an agent in jobs on two levels, one after the other."""
     levels = find("airstriker,FernHollow.Act1")
-    rules = Rules(1500, 120.0, connect_timeout=60.0)
+    rules = Rules(timesteps, 120.0, connect_timeout=60.0)
     evaluation = Evaluation("test", "two", levels, results, rules)
     jobs = slurm.Slurm(partial(ProcessRunner, there), cpus=1.0, gpus=0)
     with Watch(then) as watch:
@@ -104,7 +104,8 @@ def test_a_run_whose_job_is_ended_is_played_again(local: None, tmp_path: Path, c
 @pytest.mark.slow
 def test_a_run_that_is_stopped_keeps_its_measurements(local: None, tmp_path: Path) -> None:
     interrupted = threading.Event()
-    summary = play(tmp_path, interrupted.set, interrupted=interrupted)
+    # A budget that is not used up before the stop arrives.
+    summary = play(tmp_path, interrupted.set, interrupted=interrupted, timesteps=50_000)
     (run,) = summary["levels"]
     assert run["verdict"] == "interrupted" and run["timesteps"] > 200
     assert not summary["complete"]
