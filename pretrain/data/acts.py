@@ -83,6 +83,11 @@ def generated_acts(first: int, seeds: int, folder: Path | None) -> Iterator[Know
             yield Known(act, f"{seed}/{act.name}", movie)
 
 
+def training_seeds(count: int) -> list[int]:
+    """The first seeds of generated acts to train in."""
+    return list(range(TRAINING_SEED, TRAINING_SEED + count))
+
+
 def known_acts(text: str, seeds: int, folder: Path) -> list[Known]:
     """The acts of a track: those of a level set, then generated ones of so many training seeds.
 

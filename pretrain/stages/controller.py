@@ -215,7 +215,7 @@ def bundle_origin(
         taught_for = {"teacher": int(teacher.origin.get("timesteps", 0))}
         taught = {
             "teacher": {"sha256": Teacher.sha256(config.controller.teacher), **teacher.origin},
-            "generated_seeds": [acts.TRAINING_SEED + i for i in range(config.teacher.generated)],
+            "generated_seeds": acts.training_seeds(config.teacher.generated),
         }
     return {
         **provenance(),

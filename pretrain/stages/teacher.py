@@ -175,7 +175,7 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
             ]
             note = f"finished: {', '.join(shares)}; entropy {metrics['entropy']:.2f}"
             loop.log({**scalars, **means}, note, timesteps)
-    teacher.save(path, origin(config, loop.done, known))
+    teacher.save(path, origin(config, loop.done))
     work.finish(timesteps=loop.done, **means_or_nothing(course), teacher=str(path))
     print(f"teacher: {path}")
 
@@ -185,13 +185,13 @@ def means_or_nothing(course: Course) -> dict[str, Any]:
     return {name.replace("/", "_"): value for name, value in course.means().items()}
 
 
-def origin(config: PretrainConfig, timesteps: int, known: list[data.Known]) -> dict[str, Any]:
-    """Where the teacher came from."""
+def origin(config: PretrainConfig, timesteps: int) -> dict[str, Any]:
+    """Where the teacher came from; a generated seed stands for its 18 acts."""
     return {
         **provenance(),
         "seed": config.seed,
         "level_set": config.levels,
-        "acts": [each.name for each in known],
+        "generated_seeds": data.training_seeds(config.teacher.generated),
         "timesteps": timesteps,
         "teacher": to_dict(config.teacher),
     }
