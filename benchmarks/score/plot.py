@@ -24,6 +24,8 @@ LONG = 4500  # timesteps of the longest episode: narrower bins could hold no end
 # Okabe and Ito's palette, which colour-blind people can tell apart; every arm keeps its colour.
 COLOURS = {
     "world-model": "#D55E00",
+    "world-model-open": "#E69F00",
+    "world-model-strict": "#F0E442",
     "joint-ppo-pixels": "#0072B2",
     "ppo-scratch": "#56B4E9",
     "ppo-scratch-sb3": "#009E73",
