@@ -165,11 +165,11 @@ def test_a_log_without_end_is_cut_in_the_middle(tmp_path):
 
 
 def test_the_same_secret_gives_the_same_episodes_and_another_gives_others(tmp_path):
+    # Given secrets: one pair of drawn ones in twenty gives short episodes of the same score.
     options = {"levels": LEVEL, "timesteps": 400}
-    first = run(tmp_path / "a", "random", **options)
-    secret = secret_of(tmp_path / "a/results")
-    second = run(tmp_path / "b", "random", **options, replay_secret=secret.upper())
-    third = run(tmp_path / "c", "random", **options)
+    first = run(tmp_path / "a", "random", **options, replay_secret="ab" * 16)
+    second = run(tmp_path / "b", "random", **options, replay_secret="AB" * 16)
+    third = run(tmp_path / "c", "random", **options, replay_secret="cd" * 16)
     folders = [tmp_path / name / "results" / LEVEL / "seed-0" for name in "abc"]
     a, b, c = (
         [(episode.r, episode.l) for episode in read_monitor(folder / "monitor.csv")]
