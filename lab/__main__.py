@@ -1,0 +1,133 @@
+"""``python -m lab METHOD --config FILE``: run a system of the field on the recorded data."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from lab.config import LabConfig, RecordConfig
+from pretrain.stage import Diverged, Stopped
+from retro_common.config import load
+from retro_common.errors import UsageError
+from retro_common.provenance import ROOT
+from retro_common.text import clean
+
+# Threads should sleep, not spin, while they wait for each other; see `pretrain.__main__`.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+METHODS = {
+    "clone": "behaviour cloning, the baseline; of all episodes, or of the best ones",
+    "values": "IQL, ILQL, CQL, Scaled Q-learning, DR3: values from recorded data, or while playing",
+    "qr-sac": "QR-SAC with an asymmetric critic, while playing",
+    "ppo": "PPO, the baseline that plays; from scratch, or from what another method learnt",
+    "peer": "what a public implementation has learnt (lab/peers/train.py), played as ours are",
+}
+"""modules of `lab`, by their names in the command"""
+CONFIGS = ROOT / "configs/lab"
+USAGE = """
+The laboratory: python -m lab METHOD --config FILE [--seed N] [--out DIR] [--data DIR] [--fresh]
+
+{methods}
+
+and the commands
+  record       play and record the data set: python -m lab record --config configs/lab/data.yaml
+  all          every run of the table that this machine has not done, with its data sets: many
+               hours of one core. Peers are played that were trained before
+  table        rebuild the table from the committed results
+
+Each goes on where it was stopped when the same command is run again; --fresh throws its old work
+away first. Progress is logged for TensorBoard under the run's folder.
+""".format(methods="\n".join(f"  {name:<12} {text}" for name, text in METHODS.items())).strip()
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m lab", description=USAGE, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("command", metavar="METHOD|record|all|table")
+    parser.add_argument("--config", type=Path)
+    parser.add_argument("--seed", type=int)
+    for name in ("out", "data", "results"):
+        parser.add_argument(f"--{name}", type=Path)
+    parser.add_argument("--fresh", action="store_true")
+    asked = parser.parse_args(arguments)
+    command = asked.command
+    if command not in ("record", "all", "table", *METHODS):
+        raise UsageError(f"no method '{command}': there are {', '.join(METHODS)}")
+    if command == "table":
+        from lab import table
+
+        table.run()
+    elif command == "all":
+        run_all()
+    elif asked.config is None:
+        raise UsageError("--config FILE is missing; configs/lab has some")
+    elif command == "record":
+        record(asked.config, asked)
+    else:
+        run(asked.config, asked)
+    return 0
+
+
+def changed(config: RecordConfig | LabConfig, asked: argparse.Namespace) -> None:
+    """Put the command line's values into a configuration."""
+    for key in ("seed", "out", "data", "results"):
+        value = getattr(asked, key)
+        if value is not None:
+            if not hasattr(config, key):
+                raise UsageError(f"--{key}: {asked.command} has no such option")
+            setattr(config, key, value)
+
+
+def record(path: Path, asked: argparse.Namespace) -> None:
+    from lab import record
+
+    config = load(RecordConfig, path)
+    changed(config, asked)
+    record.run(config, asked.fresh)
+
+
+def run(path: Path, asked: argparse.Namespace) -> None:
+    from lab import run
+
+    config = load(LabConfig, path)
+    changed(config, asked)
+    if config.method != asked.command:
+        raise UsageError(f"{path}: a configuration of {config.method}, not of {asked.command}")
+    run.run(run.module_of(config), path.stem, config, asked.fresh)
+
+
+def run_all(configs: Path = CONFIGS) -> None:
+    """Every run of the table, in the order of its rows, a seed after the other.
+
+    Args:
+        configs: folder of the configurations, those of the data sets included.
+    """
+    from lab import record, rows, run
+
+    for name in rows.names():
+        path = configs / f"{name}.yaml"
+        for seed in rows.SEEDS:
+            config = load(LabConfig, path)
+            config.seed = seed
+            if config.method == "peer" and not (config.out / f"{name}-{seed}.safetensors").exists():
+                print(f"{name}, seed {seed}: not trained yet, see lab/peers/train.py", flush=True)
+                continue
+            record.run(load(RecordConfig, configs / f"{config.data.name}.yaml"))
+            run.run(run.module_of(config), name, config)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except UsageError as error:
+        print(f"python -m lab: {error}", file=sys.stderr)
+        sys.exit(2)
+    except Stopped:
+        print("stopped; run the same command again to go on", file=sys.stderr)
+        sys.exit(1)
+    except (Diverged, OSError) as error:
+        print(f"python -m lab: {clean(error)}", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,81 @@
+"""The form of a method: what the loop (`lab.run`) asks of a file of the laboratory.
+
+A method knows nothing of files, time or the emulator. Its module has a dataclass `Config` of its
+settings and a function ``build(config, shape) -> Method``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import nn
+
+from agent.config import AgentConfig
+from agent.models.controller import Controller, Features, Proprioception
+from lab.data import Data, Seen
+
+Scalars = dict[str, Any]
+"""numbers or scalar tensors by name"""
+MEASURED = 8192
+"""timesteps that a method's measures are taken on"""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The sizes of the data."""
+
+    features: int
+    """F, see `lab.data.Seen`"""
+    memory: int
+    """O"""
+    acts: int
+    agent: AgentConfig
+    """the agent whose V and M made the features"""
+
+    @property
+    def actions(self) -> int:
+        return len(self.agent.actions)
+
+
+class Heads(Controller):
+    """C itself, policy and value, on features side by side: what is learnt here can be shipped."""
+
+    def __init__(self, agent: AgentConfig):
+        super().__init__(agent)
+        self.sizes = [agent.vision.latent, agent.memory.hidden]
+        if "proprioception" in agent.controller.features:
+            self.sizes.append(Proprioception.size(len(agent.actions)))
+
+    def both(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Log-probabilities (B, A) and values (B,) for features (B, F)."""
+        return self(Features(*features.split(self.sizes, dim=1)))
+
+
+class Method(Protocol):
+    """A system of the field."""
+
+    def parts(self) -> dict[str, nn.Module]:
+        """The networks, by their names in a checkpoint. Adam trains those of their weights that
+        require a gradient."""
+
+    def draw(self, data: Data, rng: np.random.Generator, size: int) -> Any:
+        """The timesteps of a gradient step."""
+
+    def loss(self, batch: Any) -> tuple[torch.Tensor, Scalars]:
+        """What a gradient step minimises, and numbers for the log."""
+
+    def after_step(self, step: int) -> None:
+        """Called after every gradient step: for target networks.
+
+        Args:
+            step: its number; while playing, the number of timesteps before it.
+        """
+
+    def measure(self, data: Data, rng: np.random.Generator) -> Scalars:
+        """Figures on data that was held back."""
+
+    def policy(self, seen: Seen) -> torch.Tensor:
+        """Log-probabilities of the actions, (N, A)."""

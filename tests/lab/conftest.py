@@ -1,0 +1,39 @@
+"""A tiny bundle and a tiny data set, recorded once for all tests of the laboratory."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from lab_kit import AGENT, LEVELS
+
+from agent import bundle
+from agent.models.actor import Models
+from lab import record
+from lab.config import RecordConfig
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("lab") / "bundle"
+    bundle.save(Models.build(AGENT), folder, {})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_record(tiny_bundle: Path) -> RecordConfig:
+    return RecordConfig(
+        out=tiny_bundle.parent / "data",
+        levels=LEVELS,
+        bundle=tiny_bundle,
+        parts=3,
+        held_back=1,
+        worlds=2,
+        timesteps=96,
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tiny_record: RecordConfig) -> Path:
+    record.run(tiny_record)
+    return tiny_record.out
