@@ -24,9 +24,9 @@ import torch
 from torch import nn
 
 GAMMA = 0.99
-BATCH = 256
+BATCH = 128
 RATE = 3e-4
-STEPS = {"clone": 4000, "cql": 4000, "scaled": 4000, "iql": 6000}
+STEPS = {"clone": 2500, "cql": 2500, "scaled": 2500, "iql": 3000}
 """gradient steps, as in the configurations of ours"""
 
 
