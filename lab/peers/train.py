@@ -26,7 +26,7 @@ from torch import nn
 GAMMA = 0.99
 BATCH = 128
 RATE = 3e-4
-STEPS = {"clone": 2500, "cql": 2500, "scaled": 2500, "iql": 3000}
+STEPS = {"clone": 2500, "cql": 2000, "scaled": 2000, "iql": 3000}
 """gradient steps, as in the configurations of ours"""
 
 
