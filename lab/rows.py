@@ -227,7 +227,7 @@ ROWS = [
         no_peer=FORMULA,
     ),
     Row(
-        *("ILQL", IQL, "timesteps of PPO from IQL to the level of PPO at 51,200 ÷ 51,200"),
+        *("ILQL", IQL, "timesteps of PPO from IQL to the level of PPO at 25,600 ÷ 25,600"),
         *(at_end("ppo-from-iql"), at_end("ppo")),
         most=0.5,
         until=True,
@@ -238,7 +238,7 @@ ROWS = [
         least=0.95,
     ),
     Row(
-        *("ILQL", ILQL, "held-out acts, 5,000 timesteps each: C frozen, Q - V learnt ÷ PPO"),
+        *("ILQL", ILQL, "held-out acts, 2,500 timesteps each: C frozen, Q - V learnt ÷ PPO"),
         *(played("ilql-online"), played("ppo-online")),
         least=0.97,
     ),

@@ -24,7 +24,7 @@ import torch
 from torch import nn
 
 GAMMA = 0.99
-BATCH = 128
+BATCH = {"clone": 128, "cql": 64, "scaled": 64, "iql": 128}
 RATE = 3e-4
 STEPS = {"clone": 2500, "cql": 2000, "scaled": 2000, "iql": 3000}
 """gradient steps, as in the configurations of ours"""
@@ -33,9 +33,10 @@ STEPS = {"clone": 2500, "cql": 2000, "scaled": 2000, "iql": 3000}
 class Arrays:
     """The recorded timesteps of training, one file behind the other."""
 
-    def __init__(self, folder: Path, rng: np.random.Generator):
+    def __init__(self, folder: Path, rng: np.random.Generator, size: int):
+        """Args: size: timesteps in a gradient step."""
         index = json.loads((folder / "data.json").read_text())
-        self.rng, self.sha256 = rng, index["sha256"]
+        self.rng, self.size, self.sha256 = rng, size, index["sha256"]
         self.count = len(index["actions"])
         columns: dict[str, list[np.ndarray]] = {}
         for name in index["training"]:
@@ -54,7 +55,7 @@ class Arrays:
         self.rows = np.flatnonzero(~self.cuts)
 
     def batch(self) -> dict[str, np.ndarray]:
-        rows = self.rng.choice(self.rows, BATCH)
+        rows = self.rng.choice(self.rows, self.size)
         later = np.where(self.ends[rows], rows, rows + 1)
         return {
             "features": self.features[rows].astype(np.float32),
@@ -81,7 +82,7 @@ def d3rlpy_learner(peer: str, arrays: Arrays, steps: int) -> tuple[nn.Module, di
 
     relu = encoders.VectorEncoderFactory(hidden_units=[256, 256])
     tanh = encoders.VectorEncoderFactory(hidden_units=[256], activation="tanh")
-    common: dict[str, Any] = {"batch_size": BATCH, "learning_rate": RATE}
+    common: dict[str, Any] = {"batch_size": arrays.size, "learning_rate": RATE}
     if peer == "clone":
         config = d3rlpy.algos.DiscreteBCConfig(encoder_factory=tanh, beta=0.0, **common)
     else:
@@ -97,7 +98,7 @@ def d3rlpy_learner(peer: str, arrays: Arrays, steps: int) -> tuple[nn.Module, di
         )
     algo = config.create(device="cpu")
     algo.create_impl(arrays.features.shape[1:], arrays.count)
-    column = (BATCH, 1)
+    column = (arrays.size, 1)
     for _ in range(steps):
         batch = arrays.batch()
         algo.update(
@@ -198,7 +199,7 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(asked.seed)
-    arrays = Arrays(asked.data, np.random.default_rng([asked.seed, 7]))
+    arrays = Arrays(asked.data, np.random.default_rng([asked.seed, 7]), BATCH[asked.peer])
     steps = asked.steps or STEPS[asked.peer]
     if asked.peer == "iql":
         network, facts = torchrl_learner(arrays, steps)
