@@ -86,13 +86,14 @@ def d3rlpy_learner(peer: str, arrays: Arrays, steps: int) -> tuple[nn.Module, di
     if peer == "clone":
         config = d3rlpy.algos.DiscreteBCConfig(encoder_factory=tanh, beta=0.0, **common)
     else:
-        # A hard update every 200 steps is as old on average as Polyak's with 0.005.
+        # A hard update every 200 steps is as old on average as Polyak's with 0.005. The peer's TD
+        # error counts half (Huber's loss), so half of our weight pushes as hard.
         quantiles = q_functions.QRQFunctionFactory(n_quantiles=32)
         config = d3rlpy.algos.DiscreteCQLConfig(
             encoder_factory=relu,
             q_func_factory=quantiles if peer == "scaled" else q_functions.MeanQFunctionFactory(),
             gamma=GAMMA,
-            alpha=0.1,
+            alpha=0.05,
             target_update_interval=200,
             **common,
         )

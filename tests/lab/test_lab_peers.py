@@ -14,14 +14,14 @@ from retro_common.config import load
 
 def test_a_peer_reads_the_arrays_that_ours_read(tiny_data: Path) -> None:
     data = DataSet.open(tiny_data)
-    arrays = train.Arrays(tiny_data, np.random.default_rng(0))
+    arrays = train.Arrays(tiny_data, np.random.default_rng(0), 32)
     mine = data.training
     assert arrays.sha256 == data.sha256 and arrays.count == 3
     for name in ("features", "actions", "ends", "cuts"):
         np.testing.assert_array_equal(getattr(arrays, name), getattr(mine, name))
     np.testing.assert_array_equal(arrays.rewards, mine.shaped)
     batch = arrays.batch()
-    assert batch["features"].shape == (train.BATCH, 21)
+    assert batch["features"].shape == (32, 21)
     assert not mine.cuts[arrays.rows].any()
 
 
@@ -29,7 +29,7 @@ def test_a_peer_reads_the_arrays_that_ours_read(tiny_data: Path) -> None:
 def test_a_peer_takes_the_steps_that_ours_take(peer: str) -> None:
     config = load(LabConfig, CONFIGS / f"{'scaled-256' if peer == 'scaled' else peer}.yaml")
     assert train.STEPS[peer] == config.steps
-    assert (config.batch, config.learning_rate) == (train.BATCH, train.RATE)
+    assert (config.batch, config.learning_rate) == (train.BATCH[peer], train.RATE)
 
 
 def test_minaris_episodes_hold_every_timestep_once(tiny_data: Path) -> None:
