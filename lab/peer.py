@@ -13,9 +13,10 @@ import numpy as np
 import safetensors
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from lab.data import Data, Seen
-from lab.method import Shape
+from lab.method import MEASURED, Scalars, Shape
 from lab.run import Run
 from retro_common.config import FORBID_UNKNOWN
 from retro_common.errors import UsageError
@@ -41,8 +42,10 @@ class Peer:
     def parts(self) -> dict[str, nn.Module]:
         return {"layers": self.layers}
 
-    def measure(self, data: Data, rng: np.random.Generator) -> dict[str, float]:
-        return {}
+    def measure(self, data: Data, rng: np.random.Generator) -> Scalars:
+        """Of the timesteps that a clone is measured on."""
+        batch = data.batch(rng, MEASURED)
+        return {"nll": F.nll_loss(self.policy(batch.seen), batch.actions)}
 
     @torch.no_grad()
     def policy(self, seen: Seen) -> torch.Tensor:
