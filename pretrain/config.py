@@ -167,6 +167,8 @@ class ControllerTraining:
     teacher: Path | None = None
     """file of a teacher (stage `teacher`) that C imitates first. C then plays Pangolin Dash's own
     logic and picture, without the emulator, in the acts of `levels` and `teacher.generated`"""
+    start: Path | None = None
+    """folder of a bundle whose C this one begins as; what it does not read yet has no weight"""
     untrained_memory: bool = False
     """an ablation: use an M of random weights instead of the trained one"""
     encoder_from_vision: bool = True

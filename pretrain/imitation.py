@@ -71,6 +71,8 @@ class Imitation:
         }
         if rollout.proprioception is not None:
             fields["proprioception"] = rollout.proprioception
+        if rollout.route is not None:
+            fields["route"] = rollout.route.half()
         if rollout.frames is not None:
             fields["frames"] = torch.from_numpy(rollout.frames)
         flat = {name: value.flatten(0, 1) for name, value in fields.items()}
@@ -108,12 +110,13 @@ class Imitation:
             known = min(self.added, self.capacity)
             rows = torch.randint(known, (BATCH,), generator=self.generator)
             part = {name: value[rows].to(self.device) for name, value in self.kept.items()}
-            frames = part.get("frames")
+            frames, route = part.get("frames"), part.get("route")
             features = Features(
                 part["z"].float(),
                 part["h"].float(),
                 part.get("proprioception"),
                 None if frames is None else to_input(frames),
+                None if route is None else route.float(),
             )
             both = step % VALUES_EVERY == 0
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):

@@ -6,7 +6,7 @@ for which no ROM was built, and with a teacher's labels for every state that C c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 
 import numpy as np
@@ -18,12 +18,17 @@ from agent.models.actor import Actor, Models
 from agent.models.precision import computes_in_bfloat16
 from pangolin_dash.simulator import NO_NEW_GROUND, TIME_OVER, Worlds, pad_of
 from pretrain.data import acts as data
+from pretrain.data.pool import Record, RoutePool
 from pretrain.data.starts import EVERY, Starts
 from pretrain.stage import seed_of
 from pretrain.teacher import Teacher
 
 PATIENCE = 300
 """timesteps without new ground after which an episode is cut short"""
+FOLLOW = 0.75
+"""share of the episodes in which C follows a route, if it can"""
+ROUTES = 3
+"""episodes of each act that the teacher plays, for routes to follow"""
 
 
 class NativeSampler(ExitStack):
@@ -64,14 +69,29 @@ class NativeSampler(ExitStack):
         teacher.check(self.worlds, config.actions)
         self.teacher = teacher
         along = [trace and trace[1] for trace in traces]
-        rng = np.random.default_rng(seed_of(seed, 1))
-        self.starts = Starts(self.worlds, along, rng)
+        self.rng = np.random.default_rng(seed_of(seed, 1))
+        self.starts = Starts(self.worlds, along, self.rng)
         self.actor = Actor(models, worlds, seed=seed_of(seed, 2), device=device)
         self.shaper = RewardShaper(config.reward, worlds)
         self.pads = np.array([pad_of(each.split()) for each in config.actions], np.uint8)
         self.waited = 0.0
         self.bfloat16 = computes_in_bfloat16("auto", device)
+        if self.actor.follower is not None:
+            self.pool, self.record = RoutePool(len(known)), Record(worlds)
+            self.pool.play(teacher, [each.act for each in known], ROUTES, seed_of(seed, 3))
+            self._follow(range(worlds))
         self._observe()
+
+    def _follow(self, begun: Iterable[int]) -> None:
+        """Choose what is followed in worlds whose episodes begin."""
+        variables = self.worlds.state["variables"]
+        for world in begun:
+            route = None
+            if self.rng.random() < FOLLOW:
+                route = self.pool.draw(self.starts.act[world], self.rng)
+            earned = float(variables["progress"][world]) / 4096
+            timestep = int(variables["frame"][world]) // 4
+            self.actor.follower.follow(world, route, earned, timestep)
 
     def _observe(self) -> None:
         """See the worlds. V computes in bfloat16 where the hardware does: twice as fast."""
@@ -105,7 +125,13 @@ class NativeSampler(ExitStack):
             shaped = self.shaper(worlds.rewards, ended, cut)
             rollout.store(t, self.features, self.frames, decision, shaped, ended)
             self.actor.remember(self.features, decision.actions, worlds.rewards, ended)
+            if self.actor.follower is not None:
+                self.record.add(decision.actions.cpu().numpy(), worlds.rewards, self.starts.whole)
+                for world in np.flatnonzero(ended & self.starts.whole):
+                    self.pool.add(self.starts.act[world], self.record.route(world))
             self.starts.after_step()
+            if self.actor.follower is not None:
+                self._follow(np.flatnonzero(ended))
             self._observe()
         rollout.last_values[:] = self.actor.act(self.features).values.cpu()
         return finished

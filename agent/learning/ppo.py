@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from agent.config import AgentConfig, OnlineConfig, PPOConfig
 from agent.models.actor import Decision
 from agent.models.controller import Controller, Features, Proprioception
+from agent.models.following import Follower
 from agent.models.vision import to_input
 
 VALUE_WEIGHT = 0.5
@@ -62,16 +63,18 @@ class Rollout:
         hidden: int,
         *,
         proprioception: int = 0,
+        route: int = 0,
         keep_frames: bool = False,
     ):
         """
         Args:
             length, envs: T, N.
-            latent, hidden, proprioception: numbers of each kind of feature.
+            latent, hidden, proprioception, route: numbers of each kind of feature.
         """
         self.z = torch.zeros(length, envs, latent)
         self.h = torch.zeros(length, envs, hidden)
         self.proprioception = torch.zeros(length, envs, proprioception) if proprioception else None
+        self.route = torch.zeros(length, envs, route) if route else None
         self.frames = np.zeros((length, envs, 64, 64, 3), np.uint8) if keep_frames else None
         self.actions = torch.zeros(length, envs, dtype=torch.int64)
         self.log_probs = torch.zeros(length, envs)
@@ -93,6 +96,7 @@ class Rollout:
             config.vision.latent,
             config.memory.hidden,
             proprioception=own,
+            route=Follower.size(len(config.actions)) if "route" in wanted else 0,
             keep_frames="pixels" in wanted,
         )
 
@@ -117,6 +121,8 @@ class Rollout:
         self.z[t], self.h[t] = features.z, features.h
         if self.proprioception is not None:
             self.proprioception[t] = features.proprioception
+        if self.route is not None:
+            self.route[t] = features.route
         if self.frames is not None:
             self.frames[t] = frames
         self.actions[t], self.log_probs[t], self.values[t] = decision
@@ -129,10 +135,11 @@ class Rollout:
         if self.frames is not None:
             frames = to_input(self.frames.reshape(-1, 64, 64, 3)[rows.numpy()], device)
         z, h = self.z.flatten(0, 1)[rows], self.h.flatten(0, 1)[rows]
-        own = None
-        if self.proprioception is not None:
-            own = self.proprioception.flatten(0, 1)[rows].to(device)
-        return Features(z.to(device), h.to(device), own, frames)
+        own, route = (
+            None if part is None else part.flatten(0, 1)[rows].to(device)
+            for part in (self.proprioception, self.route)
+        )
+        return Features(z.to(device), h.to(device), own, frames, route)
 
 
 @dataclass

@@ -10,6 +10,7 @@ import torch
 
 from agent.config import AgentConfig
 from agent.models.controller import Controller, Features, Proprioception
+from agent.models.following import Follower
 from agent.models.memory import Memory, State
 from agent.models.vision import Vision, to_input
 from retro_common.errors import UsageError
@@ -100,6 +101,9 @@ class Actor:
         if "proprioception" in wanted:
             actions = len(models.config.actions)
             self.proprioception = Proprioception(envs, actions, self.device)
+        self.follower: Follower | None = None
+        if "route" in wanted:
+            self.follower = Follower(envs, len(models.config.actions), self.device)
 
     @torch.inference_mode()
     def observe(self, frames: np.ndarray) -> Features:
@@ -110,7 +114,8 @@ class Actor:
         else:
             z = inputs.new_zeros(len(inputs), self.models.config.vision.latent)
         own = self.proprioception and self.proprioception.features()
-        return Features(z, self.state.h, own, inputs if self.needs_pixels else None)
+        route = self.follower and self.follower.features()
+        return Features(z, self.state.h, own, inputs if self.needs_pixels else None, route)
 
     @torch.inference_mode()
     def act(self, features: Features) -> Decision:
@@ -131,6 +136,8 @@ class Actor:
         """
         if self.proprioception is not None:
             self.proprioception.remember(actions, rewards, ended)
+        if self.follower is not None:
+            self.follower.remember(rewards, ended)
         if "memory" not in self.uses:
             return
         self.state = self.models.memory.step(features.z, actions, self.state)
@@ -145,3 +152,5 @@ class Actor:
         if self.proprioception is not None:
             self.proprioception.rewards = self.proprioception.rewards[rows]
             self.proprioception.actions = self.proprioception.actions[rows]
+        if self.follower is not None:
+            self.follower.keep(kept)

@@ -1,5 +1,5 @@
 """C: policy and value heads on V's latent (z), M's hidden state (h) and, optionally, the last
-rewards and actions (proprioception), and pixels."""
+rewards and actions (proprioception), pixels, and a route to follow."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from agent.config import AgentConfig
+from agent.models.following import Follower
 from agent.models.precision import computes_in_bfloat16
 from agent.models.vision import Encoder, Trunk
+from retro_common.errors import UsageError
+from retro_common.text import clean, shown
 
 
 class Features(NamedTuple):
@@ -28,6 +31,8 @@ class Features(NamedTuple):
     """the last rewards and actions (B, P), see `Proprioception`, for a C that reads them"""
     frames: torch.Tensor | None = None
     """shrunk frames as floats (B, 3, 64, 64) for a C with an encoder of its own, else None"""
+    route: torch.Tensor | None = None
+    """the route that is followed (B, R), see `Follower`, for a C that reads it"""
 
 
 class Proprioception:
@@ -83,6 +88,7 @@ class Controller(nn.Module):
             "h": config.memory.hidden,
             "proprioception": Proprioception.size(len(config.actions)),
             "pixels": hidden,
+            "route": Follower.size(len(config.actions)),
         }
         inputs = sum(sizes[feature] for feature in self.features)
         if "pixels" in self.features:
@@ -116,7 +122,7 @@ class Controller(nn.Module):
 
         Without `with_values` the values are zeros.
         """
-        parts = {"z": features.z, "h": features.h, "proprioception": features.proprioception}
+        parts = features._asdict()
         if "pixels" in self.features:
             parts["pixels"] = self._encode(features.frames)
         inputs = torch.cat([parts[feature] for feature in self.features], dim=1)
@@ -130,6 +136,28 @@ class Controller(nn.Module):
         bfloat16 = computes_in_bfloat16(self.precision, frames.device)
         with torch.autocast(frames.device.type, torch.bfloat16, enabled=bfloat16):
             return self.projection(self.encoder(frames)).float()
+
+    def continue_from(self, other: Controller) -> None:
+        """Take another controller's weights; features that it does not read get weights of 0.
+
+        Raises:
+            UsageError: it reads other features before those, or has other layers.
+        """
+        known = len(other.features)
+        if self.features[:known] != other.features:
+            raise UsageError(
+                f"controller: features {shown(list(self.features))} do not begin with those of the"
+                f" controller that it continues, {shown(list(other.features))}"
+            )
+        weights = other.state_dict()
+        for name in ("policy.0.weight", "value.0.weight"):
+            wanted = self.state_dict()[name].shape
+            missing = wanted[1] - weights[name].shape[1]
+            weights[name] = F.pad(weights[name], (0, missing))
+        try:
+            self.load_state_dict(weights)
+        except RuntimeError as error:
+            raise UsageError(f"controller: other layers than in the one before: {clean(error)}") from None
 
     def start_from(self, encoder: Encoder) -> None:
         """Initialise C's own encoder, if it has one, as a copy of V's."""

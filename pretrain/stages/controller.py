@@ -44,6 +44,9 @@ def stage(config: PretrainConfig) -> Stage:
     if config.controller.teacher is not None:
         training["teacher"] = Teacher.sha256(config.controller.teacher)
         training["generated_acts"] = config.teacher.generated
+    if config.controller.start is not None:
+        manifest = bundle.read_manifest(config.controller.start)
+        training["start"] = manifest.weights["controller"].sha256
     settings = {
         "agent": {"controller": agent["controller"], "reward": agent["reward"]},
         "controller": training,
@@ -64,6 +67,8 @@ def build(config: PretrainConfig) -> Models:
         models.memory = memory.build(config)
     if config.controller.encoder_from_vision:
         models.controller.start_from(models.vision.encoder)
+    if config.controller.start is not None:
+        models.controller.continue_from(bundle.load(config.controller.start)[0].controller)
     return models
 
 
