@@ -10,10 +10,11 @@ import numpy as np
 import torch
 
 from agent.learner.handle import Learner, Report
+from agent.learning.following import RouteChoice
 from agent.learning.planner import Planner
 from agent.learning.rewards import RewardShaper
 from agent.learning.routes import RouteMemory
-from agent.models.actor import Decision, Models
+from agent.models.actor import Actor, Decision, Models
 from agent.models.controller import Features
 from agent.progress import Progress
 
@@ -45,6 +46,7 @@ class FineTuning:
         self._progress, self._save = progress, save
         self._shape_reward = RewardShaper(config.reward, envs=1)
         self.routes = RouteMemory(config.online.routes, np.random.default_rng(seed))
+        self.followed = RouteChoice()
         self._stored = 0  # timesteps in the ring since the last hand-over, overwritten ones too
         self._saved_at = time.monotonic()
 
@@ -58,8 +60,10 @@ class FineTuning:
         if not self._learner.wait_until_ready(seconds):
             log.warning("the learner is not ready; playing begins without it")
 
-    def begin_episode(self) -> None:
-        """Choose whether the episode begins with the policy or with a replay."""
+    def begin_episode(self, actor: Actor) -> None:
+        """Choose the route that is followed, and whether the episode begins with a replay."""
+        if actor.follower is not None:
+            actor.follower.follow(0, self.followed.choose())
         if count := self.routes.start_episode(self._planner.progress(self._progress.timesteps)):
             log.info("the episode begins with a replay of %d timesteps", count)
 

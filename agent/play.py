@@ -96,7 +96,7 @@ def _play(
     actor = Actor(models, envs=1, seed=seed)
     if tuning is not None:
         tuning.begin()
-    frame = _reset(env, progress, tuning)
+    frame = _reset(env, progress, tuning, actor)
     earned = 0.0
     while True:
         if reason := asked_to_stop():
@@ -120,6 +120,8 @@ def _play(
         ended = bool(terminated or truncated)
         if tuning is not None:
             tuning.routes.record(action, float(reward), ended)
+            if actor.follower is not None:
+                tuning.followed.record(action, float(reward), ended)
             tuning.record(features, frames, decision, replayed is not None, float(reward), ended)
         actor.remember(features, actions, np.array([reward]), np.array([ended]))
         if ended:
@@ -130,14 +132,16 @@ def _play(
                 earned,
                 progress.timesteps,
             )
-            frame, earned = _reset(env, progress, tuning), 0.0
+            frame, earned = _reset(env, progress, tuning, actor), 0.0
 
 
-def _reset(env: gymnasium.Env, progress: Progress, tuning: FineTuning | None) -> np.ndarray:
+def _reset(
+    env: gymnasium.Env, progress: Progress, tuning: FineTuning | None, actor: Actor
+) -> np.ndarray:
     frame, _ = env.reset()
     progress.timesteps += 1
     if tuning is not None:
-        tuning.begin_episode()
+        tuning.begin_episode(actor)
     return frame
 
 

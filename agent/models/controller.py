@@ -157,7 +157,9 @@ class Controller(nn.Module):
         try:
             self.load_state_dict(weights)
         except RuntimeError as error:
-            raise UsageError(f"controller: other layers than in the one before: {clean(error)}") from None
+            raise UsageError(
+                f"controller: it has other layers than the one that it continues: {clean(error)}"
+            ) from None
 
     def start_from(self, encoder: Encoder) -> None:
         """Initialise C's own encoder, if it has one, as a copy of V's."""

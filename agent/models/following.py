@@ -8,11 +8,11 @@ itself, and decides (a policy prompted by trajectories of its own task, arXiv 24
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch.nn import functional as F
 
 MAX_LENGTH = 4500
@@ -28,11 +28,11 @@ class Route(NamedTuple):
     """sum of the contest's rewards before each action, and after the last one, float32 (T + 1,)"""
 
     @classmethod
-    def of(cls, actions: Sequence[int] | np.ndarray, rewards: Sequence[float] | np.ndarray) -> Route:
+    def of(cls, actions: ArrayLike, rewards: ArrayLike) -> Route:
         """The route of an episode's actions and the contest's rewards, each of T > 0 timesteps."""
         earned = np.concatenate([[0.0], np.cumsum(rewards)]).astype(np.float32)[: MAX_LENGTH + 1]
         length = int(np.argmax(earned))
-        return cls(np.array(actions[:length], np.int16), earned[: length + 1])
+        return cls(np.array(actions, np.int16)[:length], earned[: length + 1])
 
 
 class Follower:
@@ -144,27 +144,15 @@ class Follower:
         chosen = chosen.flatten(1).float() * torch.from_numpy(near)
         return torch.cat([chosen, torch.from_numpy(numbers)], dim=1).to(self.device)
 
+    def actions(self) -> np.ndarray:
+        """The route's action at each environment's point, int64 (N,); A where none is near."""
+        rows = np.arange(len(self._point))
+        gap = np.abs(self._earned[rows, self._point] - self._at)
+        near = (self._length >= 0) & (gap <= self.LOST)
+        actions = self._actions[rows, self._point + self.PAST]
+        return np.where(near, actions, self.none).astype(np.int64)
+
     def keep(self, kept: np.ndarray) -> None:
         """Go on in some of the environments only, bool (N,)."""
         for name in ("_actions", "_earned", "_length", "_point", "_at", "_time"):
             setattr(self, name, getattr(self, name)[kept])
-
-
-class OwnRoutes:
-    """Records an agent's episodes on one level, and keeps the best route."""
-
-    def __init__(self) -> None:
-        self.best: Route | None = None
-        self._actions: list[int] = []
-        self._rewards: list[float] = []
-
-    def record(self, action: int, reward: float, ended: bool) -> None:
-        """Add a timestep: its action, the contest's reward, whether the episode ended with it."""
-        self._actions.append(action)
-        self._rewards.append(reward)
-        if not ended:
-            return
-        route = Route.of(self._actions, self._rewards)
-        if len(route.actions) and (self.best is None or route.earned[-1] > self.best.earned[-1]):
-            self.best = route
-        self._actions, self._rewards = [], []

@@ -1,4 +1,4 @@
-"""Routes to follow while C trains: the best episodes of each act, of the teacher and of C itself."""
+"""Routes to follow while C trains: each act's best episodes, of the teacher and of C itself."""
 
 from __future__ import annotations
 
