@@ -209,6 +209,23 @@ def measure(models: Models, acts: Sequence[Act], args: Args) -> dict[str, dict[s
     return {way: {key: round(x, 4) for key, x in row.items()} for way, row in figures.items()}
 
 
+def by_figure(ways: dict[str, dict[str, float]]) -> dict[str, dict]:
+    """The figures of `measure` as they are stored: figure, then way; intervals under `ci95`."""
+    names = ("score", "finished", "retention", "finish_again")
+    stored: dict[str, dict] = {
+        name: {way: row[name] for way, row in ways.items() if name in row} for name in names
+    }
+    stored["ci95"] = {
+        name: {
+            way: [row[f"{name}_low"], row[f"{name}_high"]]
+            for way, row in ways.items()
+            if f"{name}_low" in row
+        }
+        for name in ("retention", "finish_again")
+    }
+    return stored
+
+
 def acts_of(name: str, seeds: int) -> list[Act]:
     """The acts of a set; of `fresh` ones those of so many seeds."""
     if name == "fresh":
@@ -236,7 +253,8 @@ def main() -> None:
         "episodes": args.episodes,
         "seed": args.seed,
     }
-    report(f"Repeating own routes: {args.bundle}", rows, {**facts, **measured}, args.json)
+    stored = {name: by_figure(ways) for name, ways in measured.items()}
+    report(f"Repeating own routes: {args.bundle}", rows, {**facts, **stored}, args.json)
 
 
 if __name__ == "__main__":

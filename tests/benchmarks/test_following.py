@@ -9,7 +9,16 @@ import torch
 from agent import bundle
 from agent.config import AgentConfig, ControllerConfig, MemoryConfig, VisionConfig
 from agent.models.actor import Models
-from benchmarks.following import PATIENCE, TIME_LIMIT, Args, Pointer, Route, measure, play
+from benchmarks.following import (
+    PATIENCE,
+    TIME_LIMIT,
+    Args,
+    Pointer,
+    Route,
+    by_figure,
+    measure,
+    play,
+)
 from pangolin_dash.simulator import RIGHT, B, Worlds
 from pretrain.data import acts as data
 
@@ -101,3 +110,7 @@ def test_figures_of_all_ways(models, tmp_path: Path) -> None:
         )
         assert row["retention_low"] <= row["retention"] <= row["retention_high"]
         assert "finish_again" not in row, "nothing was finished"
+    stored = by_figure(figures)
+    assert stored["retention"]["alone"] == figures["alone"]["retention"]
+    low, high = stored["ci95"]["retention"]["nearest"]
+    assert low <= high and stored["finish_again"] == {} == stored["ci95"]["finish_again"]
