@@ -26,19 +26,18 @@ import torch
 import tyro
 
 from agent import bundle
-from agent.models.actor import Actor, Models
+from agent.models.controller import Features
 from benchmarks.command import run
+from benchmarks.native import BundlePlayer, play
 from benchmarks.report import report
 from pangolin_dash.levels.generator import Act
-from pangolin_dash.simulator import FINISHED, Worlds, pad_of
+from pangolin_dash.simulator import FINISHED, Worlds
 from pretrain.data import acts as data
 
 Way = Literal["open_loop", "nearest", "alone"]
 WAYS: tuple[Way, ...] = ("open_loop", "nearest", "alone")
 PATIENCE = 300
 """timesteps without new ground after which an episode ends here"""
-TIME_LIMIT = 4500
-"""most timesteps of an episode"""
 RESAMPLES = 1000
 
 
@@ -73,11 +72,10 @@ class Route(NamedTuple):
     """sum of the contest's rewards before each action, and after the last one, float64 (T + 1,)"""
 
     @classmethod
-    def of(cls, actions: Sequence[int], rewards: Sequence[float]) -> Route:
-        """The route of an episode's actions and rewards."""
-        earned = np.concatenate([[0.0], np.cumsum(rewards)])
+    def of(cls, actions: Sequence[int], earned: Sequence[float]) -> Route:
+        """The route of an episode's T actions, and the T + 1 sums of rewards around them."""
         length = int(np.argmax(earned))
-        return cls(np.array(actions[:length], np.int64), earned[: length + 1])
+        return cls(np.array(actions[:length], np.int64), np.array(earned[: length + 1]))
 
 
 class Pointer:
@@ -94,88 +92,89 @@ class Pointer:
     """points; a whole level is worth 9000, and the player's top speed about 30 a timestep"""
 
     def __init__(self, route: Route):
-        self.route, self.point, self.earned = route, 0, 0.0
+        self.route, self.point, self.distance = route, 0, 0.0
 
     def action(self) -> int | None:
         """The route's action at the point; None beyond its end, or where the route is far."""
-        far = abs(self.route.earned[self.point] - self.earned) > self.LOST
-        return (
-            None if far or self.point >= len(self.route.actions) else self.route.actions[self.point]
-        )
+        if self.distance > self.LOST or self.point >= len(self.route.actions):
+            return None
+        return int(self.route.actions[self.point])
 
-    def move(self, reward: float) -> None:
-        """Add a timestep with its reward."""
-        self.earned += reward
+    def move(self, earned: float) -> None:
+        """Add a timestep, after which the player has this sum of rewards."""
         next_point, last = self.point + 1, len(self.route.actions)
         window = np.arange(max(0, self.point - self.BACK), min(last, self.point + self.FORTH) + 1)
-        distance = np.abs(self.route.earned[window] - self.earned)
-        nearest = int(np.argmin(distance + np.abs(window - next_point)))
-        self.point = int(window[nearest])
-        if distance[nearest] > self.LOST:
+        far = np.abs(self.route.earned[window] - earned)
+        self.point = int(window[np.argmin(far + np.abs(window - next_point))])
+        if abs(self.route.earned[self.point] - earned) > self.LOST:
             points = np.arange(last + 1)
-            distance = np.abs(self.route.earned - self.earned) + 0.1 * np.abs(points - next_point)
-            self.point = int(np.argmin(distance))
+            far = np.abs(self.route.earned - earned) + 0.1 * np.abs(points - next_point)
+            self.point = int(np.argmin(far))
+        self.distance = abs(self.route.earned[self.point] - earned)
 
 
-def play(
-    models: Models,
-    acts: Sequence[Act],
-    each: int,
-    *,
-    way: Way,
-    routes: Sequence[Route] | None = None,
-    seed: int,
+class Repeater(BundlePlayer):
+    """An agent that does not learn, and repeats a route in each world; it records its episodes."""
+
+    def __init__(self, folder: Path, seed: int, way: Way, routes: Sequence[Route]):
+        """
+        Args:
+            routes: one for each world; none to play alone.
+        """
+        super().__init__(folder, seed)
+        self.way, self.routes = way, routes
+        self.pointers = [Pointer(route) for route in routes] if way == "nearest" else []
+        self.actions: dict[int, list[int]] = {}
+        self.earned: dict[int, list[float]] = {}
+
+    def choose(self, worlds: Worlds, running: np.ndarray, features: Features) -> torch.Tensor:
+        chosen = super().choose(worlds, running, features).tolist()
+        for row, world in enumerate(running.tolist()):
+            t = len(self.actions.setdefault(world, []))
+            earned = float(worlds.state["score"][world])
+            wanted = None
+            if self.way == "open_loop" and t < len(self.routes[world].actions):
+                wanted = int(self.routes[world].actions[t])
+            elif self.way == "nearest":
+                if t:
+                    self.pointers[world].move(earned)
+                wanted = self.pointers[world].action()
+            if wanted is not None:
+                chosen[row] = wanted
+            self.actions[world].append(chosen[row])
+            self.earned.setdefault(world, []).append(earned)
+        return torch.tensor(chosen)
+
+    def episodes(self, scores: np.ndarray) -> list[Route]:
+        """The episodes as routes, given the scores (N,) that they ended with."""
+        return [
+            Route.of(self.actions[world], [*self.earned[world], float(score)])
+            for world, score in enumerate(scores)
+        ]
+
+
+def repeat(
+    folder: Path, acts: Sequence[Act], each: int, way: Way, routes: Sequence[Route], seed: int
 ) -> tuple[np.ndarray, np.ndarray, list[Route]]:
     """Play so many episodes of each act, side by side.
 
     Args:
-        routes: what is repeated, (acts * each); not needed to play alone.
+        routes: what is repeated, (acts * each); none to play alone.
 
     Returns:
         Scores, float64, whether the level was finished, bool, each (acts * each,), and the
         episodes as routes.
     """
-    count = len(acts) * each
-    worlds = Worlds(acts, count, seed=seed, patience=PATIENCE, frames=True)
-    for world in range(count):
-        worlds.load(world, world // each)
-    pads = np.array([pad_of(buttons.split()) for buttons in models.config.actions], np.uint8)
-    actor, running = Actor(models, count, seed=seed), np.arange(count)
-    pointers = [Pointer(route) for route in routes or []]
-    episodes: list[tuple[list[int], list[float]]] = [([], []) for _ in range(count)]
-    for t in range(TIME_LIMIT):
-        features = actor.observe(worlds.draw_small()[running])
-        actions = actor.act(features).actions.clone()
-        if routes is not None:
-            for row, world in enumerate(running):
-                if way == "open_loop" and t < len(routes[world].actions):
-                    actions[row] = int(routes[world].actions[t])
-                elif way == "nearest" and (wanted := pointers[world].action()) is not None:
-                    actions[row] = int(wanted)
-        pressed = np.zeros(count, np.uint8)
-        pressed[running] = pads[actions.numpy()]
-        worlds.step(pressed, restart=False)
-        rewards = worlds.rewards[running].copy()
-        for world, action, reward in zip(running, actions.tolist(), rewards.tolist(), strict=True):
-            episodes[world][0].append(action)
-            episodes[world][1].append(reward)
-            if routes is not None:
-                pointers[world].move(reward)
-        going = worlds.state["over"][running] == 0
-        if not going.any():
-            break
-        actor.remember(features, actions, rewards, ~going)
-        actor.keep(going)
-        running = running[going]
-    found = [Route.of(*episode) for episode in episodes]
-    return worlds.state["score"].copy(), worlds.state["over"] == FINISHED, found
+    player = Repeater(folder, seed, way, routes)
+    scores, ends, _ = play(player, acts, each, seed, PATIENCE)
+    return scores.ravel(), ends.ravel() == FINISHED, player.episodes(scores.ravel())
 
 
-def measure(models: Models, acts: Sequence[Act], args: Args) -> dict[str, dict[str, float]]:
+def measure(acts: Sequence[Act], args: Args) -> dict[str, dict[str, float]]:
     """All ways on some acts: score, finish share, retention and finish_again with intervals."""
     generator, count = np.random.default_rng(args.seed), len(acts) * args.routes
     each, seed = args.routes * args.explore, args.seed + 1
-    _, done, found = play(models, acts, each, way="alone", seed=seed)
+    _, done, found = repeat(args.bundle, acts, each, "alone", [], seed)
     best = [
         max(found[first : first + args.explore], key=lambda route: route.earned[-1])
         for first in range(0, len(found), args.explore)
@@ -186,7 +185,7 @@ def measure(models: Models, acts: Sequence[Act], args: Args) -> dict[str, dict[s
     repeated = [route for route in best for _ in range(args.episodes)]
     for way in WAYS:
         each, seed = args.routes * args.episodes, seed + 1
-        played, done, _ = play(models, acts, each, way=way, routes=repeated, seed=seed)
+        played, done, _ = repeat(args.bundle, acts, each, way, repeated, seed)
         scores, done = (x.reshape(count, args.episodes).mean(axis=1) for x in (played, done))
         rows = generator.integers(count, size=(RESAMPLES, count))
         # A resample may hold no route that finished.
@@ -237,8 +236,8 @@ def acts_of(name: str, seeds: int) -> list[Act]:
 def main() -> None:
     args = tyro.cli(Args, prog="python -m benchmarks.following", description=__doc__)
     torch.set_num_threads(1)
-    models, manifest = bundle.load(args.bundle)
-    measured = {name: measure(models, acts_of(name, args.seeds), args) for name in args.sets}
+    manifest = bundle.read_manifest(args.bundle)
+    measured = {name: measure(acts_of(name, args.seeds), args) for name in args.sets}
     rows: list[list] = [["acts", "way", "score", "finished", "retention", "finish again"]]
     for name, ways in measured.items():
         for way, row in ways.items():

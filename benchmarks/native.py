@@ -109,19 +109,28 @@ class BundlePlayer:
             self.actor.remember(features, actions, worlds.rewards[before], np.zeros_like(kept))
             self.actor.keep(kept)
         features = self.actor.observe(worlds.draw_small()[running])
-        actions = self.actor.act(features).actions
+        actions = self.choose(worlds, running, features)
         self.last = running, features, actions
         return self.pads[actions.numpy()]
 
+    def choose(self, worlds: Worlds, running: np.ndarray, features: Features) -> torch.Tensor:
+        """The policy's actions, int64 (R,), in the running worlds."""
+        return self.actor.act(features).actions
 
-def play(player: Player, acts: Sequence[Act], episodes: int, seed: int) -> tuple[np.ndarray, ...]:
+
+def play(
+    player: Player, acts: Sequence[Act], episodes: int, seed: int, patience: int = 0
+) -> tuple[np.ndarray, ...]:
     """Play whole episodes, side by side, each act as often.
+
+    Args:
+        patience: timesteps without new ground after which an episode ends; 0 for any number.
 
     Returns:
         Scores, float64, how the episodes ended, uint8, and the furthest x, pixels, int16, each
         (acts, episodes).
     """
-    worlds = Worlds(acts, len(acts) * episodes, seed=seed, frames=player.frames)
+    worlds = Worlds(acts, len(acts) * episodes, seed=seed, patience=patience, frames=player.frames)
     for world in range(worlds.count):
         worlds.load(world, world // episodes)
     furthest = worlds.state["variables"]["x"].copy()

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from pathlib import Path
 
 from lab.config import LabConfig, RecordConfig
-from pretrain.stage import Diverged, Stopped
+from pretrain.stage import exit_with
 from retro_common.config import load
 from retro_common.errors import UsageError
 from retro_common.provenance import ROOT
-from retro_common.text import clean
 
 # Threads should sleep, not spin, while they wait for each other; see `pretrain.__main__`.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -120,14 +118,4 @@ def run_all(configs: Path = CONFIGS) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except UsageError as error:
-        print(f"python -m lab: {error}", file=sys.stderr)
-        sys.exit(2)
-    except Stopped:
-        print("stopped; run the same command again to go on", file=sys.stderr)
-        sys.exit(1)
-    except (Diverged, OSError) as error:
-        print(f"python -m lab: {clean(error)}", file=sys.stderr)
-        sys.exit(1)
+    exit_with("python -m lab", main)

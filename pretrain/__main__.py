@@ -15,10 +15,9 @@ import tyro
 
 from agent.models.actor import Models
 from pretrain.config import PretrainConfig
-from pretrain.stage import Diverged, Stopped
+from pretrain.stage import exit_with
 from retro_common.config import load, to_dict, validate
 from retro_common.errors import UsageError
-from retro_common.text import clean
 from retro_common.tracking import import_tracker
 
 # Before torch starts its threads: they should sleep, not spin, while they wait for each other. On
@@ -142,21 +141,4 @@ def stages(asked: str, config: PretrainConfig) -> list[str]:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except UsageError as error:
-        print(f"python -m pretrain: {error}", file=sys.stderr)
-        sys.exit(2)
-    except Stopped:
-        print("stopped; run the same command again to go on", file=sys.stderr)
-        sys.exit(1)
-    except Diverged as error:
-        print(f"python -m pretrain: {error}", file=sys.stderr)
-        sys.exit(1)
-    except OSError as error:
-        # The machine's doing, such as a full disk. What was saved before is whole.
-        print(
-            f"python -m pretrain: {clean(error)}; run the same command again to go on",
-            file=sys.stderr,
-        )
-        sys.exit(1)
+    exit_with("python -m pretrain", main)

@@ -9,9 +9,11 @@ import io
 import json
 import math
 import os
+import sys
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -53,6 +55,30 @@ class Stopped(Exception):
 
 class Diverged(Exception):
     """Training left the finite numbers; the message says where, and which checkpoint is good."""
+
+
+def exit_with(program: str, main: Callable[[Sequence[str]], int]) -> NoReturn:
+    """Run a command that trains, and exit with its status; what a person can cause is one line.
+
+    Args:
+        program: its name for messages, such as `python -m pretrain`.
+        main: takes the arguments, returns the status.
+    """
+    status, why = 1, ""
+    try:
+        status = main(sys.argv[1:])
+    except UsageError as error:
+        status, why = 2, f"{program}: {error}"
+    except Stopped:
+        why = "stopped; run the same command again to go on"
+    except Diverged as error:
+        why = f"{program}: {error}"
+    except OSError as error:
+        # The machine's doing, such as a full disk. What was saved before is whole.
+        why = f"{program}: {clean(error)}; run the same command again to go on"
+    if why:
+        print(why, file=sys.stderr)
+    sys.exit(status)
 
 
 class Stage:

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from agent import bundle
-from agent.config import AgentConfig, ControllerConfig, MemoryConfig, VisionConfig
 from agent.models.actor import Models
 from benchmarks.native import BundlePlayer, Player, TeacherPlayer, by_section, play
 from pangolin_dash.simulator import FINISHED, RIGHT, B, Worlds
 from pretrain.data import acts as data
 from pretrain.teacher import Teacher
+from tests.tiny import tiny_agent
 
 ACTIONS = ("", "RIGHT B", "LEFT")
 
@@ -32,13 +32,8 @@ def a_teacher(folder: Path) -> Player:
 
 
 def a_bundle(folder: Path) -> Player:
-    vision = VisionConfig(
-        latent=16, grid=4, player_units=0, channels=(4, 8), decoder_channels=(4, 8)
-    )
-    features = ControllerConfig(features=("z", "h", "proprioception"), hidden=16)
-    memory = MemoryConfig(hidden=5, mixtures=2)
-    models = Models.build(AgentConfig(ACTIONS, vision, memory, features))
-    always(models.controller.policy[-1], 1)
+    models = Models.build(tiny_agent("z", "h", "proprioception"))
+    always(models.controller.policy[-1], 2)
     bundle.save(models, folder, {"pretraining_timesteps": {"controller": 7}})
     return BundlePlayer(folder, seed=3)
 

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from agent import bundle
-from agent.config import AgentConfig, ControllerConfig, MemoryConfig, VisionConfig
 from agent.learning.ppo import Rollout
 from agent.models.actor import Models
 from agent.models.controller import Features
@@ -22,6 +21,7 @@ from pretrain.stages.collect import collected_timesteps
 from retro_common.config import load
 from retro_common.errors import UsageError
 from retro_contest import levels as contest_levels
+from tests.tiny import tiny_agent
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 BASE = f"""
@@ -161,14 +161,7 @@ def test_stopped_and_continued(base: Path, tmp_path: Path, monkeypatch: pytest.M
 
 # ---- sampling ------------------------------------------------------------------------------------
 
-AGENT = AgentConfig(
-    actions=("", "RIGHT", "RIGHT B"),
-    vision=VisionConfig(
-        latent=16, grid=4, player_units=0, channels=(4, 8), decoder_channels=(4, 8)
-    ),
-    memory=MemoryConfig(hidden=5, mixtures=2),
-    controller=ControllerConfig(hidden=16),
-)
+AGENT = tiny_agent()
 CPU = torch.device("cpu")
 
 
