@@ -288,7 +288,7 @@ def _account(contest: Contest, name: str) -> Account:
 
 def _password(from_input: bool) -> str:
     """A password from standard input, or a new one."""
-    return sys.stdin.readline().rstrip("\r\n") if from_input else secrets.token_urlsafe(12)
+    return sys.stdin.readline().rstrip("\r\n") if from_input else secrets.token_hex(12)
 
 
 def _told(from_input: bool, password: str) -> str:

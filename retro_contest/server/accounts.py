@@ -257,8 +257,11 @@ class Accounts:
     # --- invitations ---
 
     def invite(self, uses: int = 1, days: float = 30.0, note: str = "") -> str:
-        """A new invitation, with which `uses` accounts can be made within some days."""
-        secret = secrets.token_urlsafe(24)
+        """A new invitation, with which `uses` accounts can be made within some days.
+
+        Letters and digits only: a dash in front would be an option's on the command line.
+        """
+        secret = secrets.token_hex(24)
         with self._store.write() as connection:
             connection.execute(
                 "INSERT INTO invitations VALUES (?, ?, ?, ?)",

@@ -125,6 +125,7 @@ def test_an_invitation_holds_for_its_uses_and_days(store):
         with pytest.raises(UsageError, match="invitation"):
             accounts.register(bad, "carol", PASSWORD)
     late = accounts.invite(days=1)
+    assert all(accounts.invite().isalnum() for _ in range(8)), "never taken for an option"
     now += 86401
     with pytest.raises(UsageError, match="too old"):
         accounts.register(late, "carol", PASSWORD)
