@@ -227,7 +227,7 @@ ROWS = [
         no_peer=FORMULA,
     ),
     Row(
-        *("ILQL", IQL, "timesteps of PPO from IQL to the level of PPO at 25,600 ÷ 25,600"),
+        *("ILQL", IQL, "timesteps of PPO from IQL to the level of PPO at 409,600 ÷ 409,600"),
         *(at_end("ppo-from-iql"), at_end("ppo")),
         most=0.5,
         until=True,
@@ -238,13 +238,19 @@ ROWS = [
         least=0.95,
     ),
     Row(
-        *("ILQL", ILQL, "held-out acts, 2,500 timesteps each: C frozen, Q - V learnt ÷ PPO"),
+        *("ILQL", ILQL, "held-out acts, 20,000 timesteps each: C frozen, Q - V learnt ÷ PPO"),
         *(played("ilql-online"), played("ppo-online")),
         least=0.97,
     ),
     Row(
-        *("QR-SAC", SAC, "score after 25,600 timesteps ÷ PPO's"),
-        *(at_end("qr-sac"), at("ppo", 25_600)),
+        *("QR-SAC", SAC, "score after 409,600 timesteps ÷ PPO's"),
+        *(at_end("qr-sac"), at_end("ppo")),
+        least=1.0,
+        no_peer=NO_SAC,
+    ),
+    Row(
+        *("QR-SAC", SAC, "score after 51,200 timesteps ÷ PPO's"),
+        *(at("qr-sac", 51_200), at("ppo", 51_200)),
         least=1.0,
         no_peer=NO_SAC,
     ),
