@@ -200,7 +200,7 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(asked.seed)
-    arrays = Arrays(asked.data, np.random.default_rng([asked.seed, 7]), BATCH[asked.peer])
+    arrays = Arrays(asked.data, np.random.default_rng([asked.seed, 7]), BATCH)
     steps = asked.steps or STEPS[asked.peer]
     if asked.peer == "iql":
         network, facts = torchrl_learner(arrays, steps)

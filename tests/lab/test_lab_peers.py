@@ -29,7 +29,7 @@ def test_a_peer_reads_the_arrays_that_ours_read(tiny_data: Path) -> None:
 def test_a_peer_takes_the_steps_that_ours_take(peer: str) -> None:
     config = load(LabConfig, CONFIGS / f"{'scaled-256' if peer == 'scaled' else peer}.yaml")
     assert train.STEPS[peer] == config.steps
-    assert (config.batch, config.learning_rate) == (train.BATCH[peer], train.RATE)
+    assert (config.batch, config.learning_rate) == (train.BATCH, train.RATE)
 
 
 def test_minaris_episodes_hold_every_timestep_once(tiny_data: Path) -> None:
