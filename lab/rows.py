@@ -243,8 +243,8 @@ ROWS = [
         least=0.97,
     ),
     Row(
-        *("QR-SAC", SAC, "score after 204,800 timesteps ÷ PPO's"),
-        *(at_end("qr-sac"), at("ppo", 204_800)),
+        *("QR-SAC", SAC, "score after 102,400 timesteps ÷ PPO's"),
+        *(at_end("qr-sac"), at("ppo", 102_400)),
         least=1.0,
         no_peer=NO_SAC,
     ),
