@@ -19,6 +19,8 @@ METHODS = {
     "clone": "behaviour cloning, the baseline; of all episodes, or of the best ones",
     "values": "IQL, ILQL, CQL, Scaled Q-learning, DR3: values from recorded data, or while playing",
     "qr-sac": "QR-SAC with an asymmetric critic, while playing",
+    "adaptation": "M adapted to an act from three minutes: which weights should learn",
+    "motion": "the player's motion as a few curves, from three minutes of an act",
     "ppo": "PPO, the baseline that plays; from scratch, or from what another method learnt",
     "peer": "what a public implementation has learnt (lab/peers/train.py), played as ours are",
 }
@@ -113,7 +115,8 @@ def run_all(configs: Path = CONFIGS) -> None:
             if config.method == "peer" and not (config.out / f"{name}-{seed}.safetensors").exists():
                 print(f"{name}, seed {seed}: not trained yet, see lab/peers/train.py", flush=True)
                 continue
-            record.run(load(RecordConfig, configs / f"{config.data.name}.yaml"))
+            for data in filter(None, (config.data, config.other)):
+                record.run(load(RecordConfig, configs / f"{data.name}.yaml"))
             run.run(run.module_of(config), name, config)
 
 
