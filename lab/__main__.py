@@ -21,6 +21,8 @@ METHODS = {
     "qr-sac": "QR-SAC with an asymmetric critic, while playing",
     "adaptation": "M adapted to an act from three minutes: which weights should learn",
     "motion": "the player's motion as a few curves, from three minutes of an act",
+    "lyapunov": "a Lyapunov density model: from where M's dreams go wrong",
+    "rcad": "RCAD on V's player finder, beside label smoothing and plain cross-entropy",
     "ppo": "PPO, the baseline that plays; from scratch, or from what another method learnt",
     "peer": "what a public implementation has learnt (lab/peers/train.py), played as ours are",
 }

@@ -210,7 +210,12 @@ def adapted(family: str) -> list[Row]:
     ]
 
 
-DRIFTING = "arXiv 2306.06330"
+def in_others(name: str, key: str) -> Figure:
+    """A figure on data of other acts: for what learns in the training acts, the held-out ones."""
+    return Figure(name, lambda result: float(result["other"][key]), f"held-out acts, {key}")
+
+
+DRIFTING, RCAD, LDM = "arXiv 2306.06330", "arXiv 2206.01367", "arXiv 2206.10524"
 NO_ODE = "none run: torchdiffeq needs SciPy beside it"
 HELD_OUT = 5
 """acts that nothing is trained on"""
@@ -364,6 +369,56 @@ ROWS = [
         *(seconds("motion"), constant("motion", 30, "s")),
         most=1.0,
         no_peer=NO_ODE,
+    ),
+    Row(
+        *("RCAD", RCAD, "share of frames more than 8 px off ÷ 2%"),
+        *(in_others("finder-rcad", "far"), constant("finder-rcad", 0.02, "of the frames")),
+        most=1.0,
+    ),
+    Row(
+        *("RCAD", RCAD, "share of frames more than 8 px off ÷ cross-entropy's"),
+        *(in_others("finder-rcad", "far"), in_others("finder-plain", "far")),
+        most=0.67,
+    ),
+    Row(
+        *("RCAD", RCAD, "share of frames more than 8 px off ÷ label smoothing's"),
+        *(in_others("finder-rcad", "far"), in_others("finder-smoothing", "far")),
+        most=1.0,
+    ),
+    Row(
+        *("RCAD", RCAD, "calibration error ÷ label smoothing's"),
+        *(in_others("finder-rcad", "calibration"), in_others("finder-smoothing", "calibration")),
+        most=0.75,
+    ),
+    Row(
+        *("RCAD", RCAD, "calibration error ÷ cross-entropy's"),
+        *(in_others("finder-rcad", "calibration"), in_others("finder-plain", "calibration")),
+        most=0.75,
+    ),
+    Row(
+        *("RCAD", RCAD, "share of the likeliest cell on noise ÷ 0.2"),
+        *(in_others("finder-rcad", "noise"), constant("finder-rcad", 0.2, "of all cells")),
+        most=1.0,
+    ),
+    Row(
+        *("LDM", LDM, "rank correlation with the error of M's dreams, G's ÷ E's"),
+        *(in_others("ldm", "rank_g"), in_others("ldm", "rank_e")),
+        least=1.0,
+    ),
+    Row(
+        *("LDM", LDM, "rank correlation with the error of M's dreams, G's ÷ disagreement's"),
+        *(in_others("ldm", "rank_g"), in_others("ldm", "rank_disagreement")),
+        least=1.0,
+    ),
+    Row(
+        *("LDM", LDM, "error of the 60% of the dreams with the lowest G ÷ of all"),
+        *(in_others("ldm", "error_g"), in_others("ldm", "error")),
+        most=0.8,
+    ),
+    Row(
+        *("LDM", LDM, "error of 60% of the dreams, by G ÷ by disagreement"),
+        *(in_others("ldm", "error_g"), in_others("ldm", "error_disagreement")),
+        most=1.0,
     ),
 ]
 

@@ -96,7 +96,7 @@ class Run:
         if not path.exists():
             raise UsageError(f"start: {path} is missing: run that configuration first")
         other = torch.load(path, weights_only=True)["model"]
-        known = {key: other[key] for key in model.state_dict() if key in other}
+        known = {key: other.get(key, mine) for key, mine in model.state_dict().items()}
         self.work.load_into(model, known)
 
     def parts(self) -> nn.ModuleDict:
