@@ -25,6 +25,7 @@ METHODS = {
     "rcad": "RCAD on V's player finder, beside label smoothing and plain cross-entropy",
     "ppo": "PPO, the baseline that plays; from scratch, or from what another method learnt",
     "peer": "what a public implementation has learnt (lab/peers/train.py), played as ours are",
+    "peer-ode": "a neural ODE of the player's motion (lab/peers/ode.py), judged as ours is",
 }
 """modules of `lab`, by their names in the command"""
 CONFIGS = ROOT / "configs/lab"
@@ -114,8 +115,9 @@ def run_all(configs: Path = CONFIGS) -> None:
         for seed in rows.SEEDS:
             config = load(LabConfig, path)
             config.seed = seed
-            if config.method == "peer" and not (config.out / f"{name}-{seed}.safetensors").exists():
-                print(f"{name}, seed {seed}: not trained yet, see lab/peers/train.py", flush=True)
+            trained = config.out / f"{name}-{seed}.safetensors"
+            if config.method.startswith("peer") and not trained.exists():
+                print(f"{name}, seed {seed}: not trained yet, see lab/peers", flush=True)
                 continue
             for data in filter(None, (config.data, config.other)):
                 record.run(load(RecordConfig, configs / f"{data.name}.yaml"))

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -13,6 +14,7 @@ from lab import __main__ as command
 from lab import clone, peer, qr_sac, rows, values
 from lab.config import LabConfig
 from lab.data import DataSet
+from lab.dreams import judged
 from retro_common.config import load
 from retro_common.errors import UsageError
 
@@ -80,6 +82,24 @@ def stand_in_for_the_peer(name: str, out: Path, data: Path) -> None:
     safetensors.torch.save_file(layers, path, {"facts": json.dumps(facts)})
 
 
+def stand_in_for_the_ode(out: Path, data: Path) -> None:
+    """A file as the environment of the peers writes it: players who stand in the middle."""
+    out.mkdir()
+    held_back = DataSet.open(data)
+    rows = np.concatenate([judged(held_back.held_back, act) for act in range(2)])
+    places = torch.tensor([160.0, 112.0]).repeat(5, len(rows), 1)
+    facts = {
+        "version": "stand-in",
+        "data": held_back.sha256,
+        "steps": 5,
+        "weights": 1,
+        "fitting_seconds": 1.5,
+    }
+    arrays = {"rows": torch.from_numpy(rows), "places": places}
+    path = out / "peer-ode-0.safetensors"
+    safetensors.torch.save_file(arrays, path, {"facts": json.dumps(facts)})
+
+
 @pytest.fixture(autouse=True)
 def few_timesteps_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (clone, peer, qr_sac, values):
@@ -95,6 +115,8 @@ def test_a_configuration_runs_and_writes_its_figures(
         run(start, tmp_path, tiny_bundle, tiny_data)
     if method_of(name) == "peer":
         stand_in_for_the_peer(name, tmp_path / "runs", tiny_data)
+    if method_of(name) == "peer-ode":
+        stand_in_for_the_ode(tmp_path / "runs", tiny_data)
     found = run(name, tmp_path, tiny_bundle, tiny_data)
     assert (found["name"], found["seed"]) == (name, 0) and found["commit"]
     assert len(found["data"]["sha256"]) == 64
@@ -105,7 +127,7 @@ def test_a_configuration_runs_and_writes_its_figures(
     else:
         assert len(last) > 1 and "score" not in last
         assert bool(found.get("other")) == bool(load(LabConfig, CONFIGS / f"{name}.yaml").other)
-    if method_of(name) != "peer":
+    if not method_of(name).startswith("peer"):
         assert any((tmp_path / "runs" / f"{name}-0" / "log").iterdir()), "scalars for TensorBoard"
 
 
