@@ -19,8 +19,13 @@ METHODS = {
     "clone": "behaviour cloning, the baseline; of all episodes, or of the best ones",
     "values": "IQL, ILQL, CQL, Scaled Q-learning, DR3: values from recorded data, or while playing",
     "qr-sac": "QR-SAC with an asymmetric critic, while playing",
+    "adaptation": "M adapted to an act from three minutes: which weights should learn",
+    "motion": "the player's motion as a few curves, from three minutes of an act",
+    "lyapunov": "a Lyapunov density model: from where M's dreams go wrong",
+    "rcad": "RCAD on V's player finder, beside label smoothing and plain cross-entropy",
     "ppo": "PPO, the baseline that plays; from scratch, or from what another method learnt",
     "peer": "what a public implementation has learnt (lab/peers/train.py), played as ours are",
+    "peer-ode": "a neural ODE of the player's motion (lab/peers/ode.py), judged as ours is",
 }
 """modules of `lab`, by their names in the command"""
 CONFIGS = ROOT / "configs/lab"
@@ -110,10 +115,12 @@ def run_all(configs: Path = CONFIGS) -> None:
         for seed in rows.SEEDS:
             config = load(LabConfig, path)
             config.seed = seed
-            if config.method == "peer" and not (config.out / f"{name}-{seed}.safetensors").exists():
-                print(f"{name}, seed {seed}: not trained yet, see lab/peers/train.py", flush=True)
+            trained = config.out / f"{name}-{seed}.safetensors"
+            if config.method.startswith("peer") and not trained.exists():
+                print(f"{name}, seed {seed}: not trained yet, see lab/peers", flush=True)
                 continue
-            record.run(load(RecordConfig, configs / f"{config.data.name}.yaml"))
+            for data in filter(None, (config.data, config.other)):
+                record.run(load(RecordConfig, configs / f"{data.name}.yaml"))
             run.run(run.module_of(config), name, config)
 
 

@@ -78,6 +78,8 @@ class LabConfig:
     """folder that the run's figures are written to"""
     data: Path = Path("runs/lab/data")
     """folder of the data set"""
+    other: Path | None = None
+    """folder of a data set of other acts, which figures are taken on at the end"""
     bundle: Path = Path("bundles/pangolin")
     """its V and M look at the worlds that are played"""
     start: str = ""
@@ -96,7 +98,7 @@ class LabConfig:
     """episodes of each act in a score; 0 for none"""
     held_out: str = ""
     """levels that are played at the end as well, for a score that nothing is chosen by"""
-    curve: list[Positive] = dataclasses.field(default_factory=list)
+    curve: list[Count] = dataclasses.field(default_factory=list)
     """steps, or timesteps, after which measures and score are taken; those of the end always are"""
 
     __pydantic_config__ = FORBID_UNKNOWN

@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pretrain.data.shards import ShardSet, open_arrays
+from pretrain.data.shards import Shard, ShardSet, open_arrays
 from retro_common.errors import UsageError
 from retro_common.files import UnreadableFile, read_json_object
 
 INDEX = "data.json"
+PLAYER_CENTRE = 12
+"""pixels of the game's screen from the player's feet up to its sprite's centre, where V finds it"""
 
 
 @dataclass
@@ -59,6 +61,8 @@ class Data:
         ends: bool (N,), nothing follows.
         cuts: bool (N,), what follows is not known.
         acts: int64 (N,).
+        places: float32 (N, 2), x and y of the player's centre in pixels of the game's screen, by
+            the game's memory; not known while playing.
         frames: gives the frames (B, 64, 64, 3) of indices (B,); None if they are not kept.
         count: how many timesteps are known, from the front.
     """
@@ -69,6 +73,7 @@ class Data:
         self.actions, self.acts = np.zeros((2, size), np.int64)
         self.rewards, self.shaped = np.zeros((2, size), np.float32)
         self.ends, self.cuts = np.zeros((2, size), bool)
+        self.places = np.full((size, 2), np.nan, np.float32)
         self.frames: Callable[[np.ndarray], np.ndarray] | None = None
         self.count, self.stride, self._at = 0, stride, 0
 
@@ -95,6 +100,15 @@ class Data:
         self.cuts[here] = True
         self.count = max(self.count, self._at + stride)
         self._at = (self._at + stride) % size
+
+    def followed(self, timesteps: int) -> np.ndarray:
+        """Indices of the timesteps that so many more of the same episode are known behind.
+
+        For recorded data, where timesteps follow each other.
+        """
+        last = np.append(0, np.cumsum((self.ends | self.cuts)[: self.count]))
+        first = np.arange(max(0, self.count - timesteps))
+        return first[last[first + timesteps] == last[first]]
 
     def returns(self) -> np.ndarray:
         """The contest's reward of the whole episode that each timestep belongs to, (N,).
@@ -228,10 +242,18 @@ def _read(folder: Path, names: list[str]) -> Data:
         data.actions[rows], data.rewards[rows] = shard.actions, shard.rewards
         data.ends[rows] = shard.ends & ~arrays["cuts"]
         data.acts[rows] = facts["act"]
+        data.places[rows] = _places(shard)
         data.cuts[rows.stop - 1] |= not data.ends[rows.stop - 1]  # the recording stops here
         data.count = rows.stop
     data.frames = functools.partial(shards.frames_at, range(len(names)))
     return data
+
+
+def _places(shard: Shard) -> np.ndarray:
+    """The player's places on the screen, (T, 2); see `Data.places`."""
+    known = dict(zip(shard.variable_names, shard.variables.T, strict=True))
+    x, y = (known[axis] - known[f"screen_{axis}"] for axis in "xy")
+    return np.stack([x, y - PLAYER_CENTRE], axis=1)
 
 
 def digest(folder: Path, names: list[str]) -> str:

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from agent.config import AgentConfig
+from agent.models.actor import Models
 from agent.models.controller import Controller, Features, Proprioception
 from lab.data import Data, Seen
 
@@ -34,6 +35,8 @@ class Shape:
     acts: int
     agent: AgentConfig
     """the agent whose V and M made the features"""
+    models: Models | None = None
+    """its V and M, for methods that are about these"""
 
     @property
     def actions(self) -> int:
@@ -77,5 +80,8 @@ class Method(Protocol):
     def measure(self, data: Data, rng: np.random.Generator) -> Scalars:
         """Figures on data that was held back."""
 
+    def measure_other(self, data: Data, rng: np.random.Generator) -> Scalars:
+        """Figures on data of other acts; of methods that a configuration has `other` data for."""
+
     def policy(self, seen: Seen) -> torch.Tensor:
-        """Log-probabilities of the actions, (N, A)."""
+        """Log-probabilities of the actions, (N, A); of methods that play."""

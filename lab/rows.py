@@ -36,8 +36,15 @@ def at_end(name: str, key: str = "score") -> Figure:
     return Figure(name, lambda result: float(result["curve"][-1][key]), what)
 
 
-def at_start(name: str) -> Figure:
-    return Figure(name, lambda result: float(result["curve"][0]["score"]), "before")
+def at_start(name: str, key: str = "score") -> Figure:
+    """A number of the curve's first entry, where that is before the first step."""
+    what = "before" if key == "score" else f"{key} before"
+    return Figure(name, lambda result: float(result["curve"][0][key]), what)
+
+
+def constant(name: str, value: float, unit: str) -> Figure:
+    """A bound in units of its own, to divide by."""
+    return Figure(name, lambda result: value, f"{value:g} {unit}")
 
 
 def at_best(name: str) -> Figure:
@@ -142,6 +149,82 @@ def dot_products(on: str, prefix: str) -> list[Row]:
         ),
     ]
 
+
+def gain(name: str) -> Figure:
+    """What adapting M has taken off its NLL in the act."""
+
+    def read(result: Result) -> float:
+        return float(result["curve"][0]["nll"] - result["curve"][-1]["nll"])
+
+    return Figure(name, read, "nats per unit gained")
+
+
+def harm(name: str) -> Figure:
+    """What it has put on M's NLL in acts that M was not adapted to, those M was trained on."""
+
+    def read(result: Result) -> float:
+        return float(result["other"]["nll"] - result["other"]["nll_before"])
+
+    return Figure(name, read, "nats per unit more in training acts")
+
+
+def own_gain(name: str) -> Figure:
+    """What it has gained in the act beyond what it has gained in others, where M has nothing to
+    learn but how it is measured."""
+
+    def read(result: Result) -> float:
+        return gain(name).read(result) + harm(name).read(result)
+
+    return Figure(name, read, "nats per unit gained beyond training acts")
+
+
+def seconds(name: str) -> Figure:
+    """Processor seconds of the gradient steps for one act."""
+    return Figure(name, lambda result: result["fitting_seconds"] / HELD_OUT, "seconds an act")
+
+
+def adapted(family: str) -> list[Row]:
+    """M adapted to an act by some of its weights."""
+    name, what = f"adaptation-{family}", FAMILIES[family]
+    return [
+        Row(
+            *("drifting", DRIFTING, f"{what}: NLL gained ÷ 0.05 nats per unit"),
+            *(gain(name), constant(name, 0.05, "nats")),
+            least=1.0,
+        ),
+        Row(
+            *("drifting", DRIFTING, f"{what}: NLL gained beyond other acts ÷ 0.05 nats per unit"),
+            *(own_gain(name), constant(name, 0.05, "nats")),
+            least=1.0,
+        ),
+        Row(
+            *("drifting", DRIFTING, f"{what}: NLL more in training acts ÷ 0.02 nats per unit"),
+            *(harm(name), constant(name, 0.02, "nats")),
+            most=1.0,
+        ),
+        Row(
+            *("drifting", DRIFTING, f"{what}: place 5 timesteps ahead, error ÷ before"),
+            *(at_end(name, "px5"), at_start(name, "px5")),
+            most=0.8,
+        ),
+        Row(
+            *("drifting", DRIFTING, f"{what}: place 1 timestep ahead, error ÷ 2.5 px"),
+            *(at_end(name, "px1"), constant(name, 2.5, "px")),
+            most=1.0,
+        ),
+    ]
+
+
+def in_others(name: str, key: str) -> Figure:
+    """A figure on data of other acts: for what learns in the training acts, the held-out ones."""
+    return Figure(name, lambda result: float(result["other"][key]), f"held-out acts, {key}")
+
+
+DRIFTING, RCAD, LDM = "arXiv 2306.06330", "arXiv 2206.01367", "arXiv 2206.10524"
+ODE = "torchdiffeq's neural ODE, in a row of its own"
+HELD_OUT = 5
+"""acts that nothing is trained on"""
+FAMILIES = {"film": "biases of M's heads", "heads": "M's heads", "full": "all of M"}
 
 ROWS = [
     Row(
@@ -261,6 +344,101 @@ ROWS = [
         no_peer=NO_SAC,
     ),
     *dot_products("learnt features", "dr3-frames"),
+    *(row for family in FAMILIES for row in adapted(family)),
+    Row(
+        *("drifting", DRIFTING, "NLL gained by the biases of M's heads ÷ by all of the heads"),
+        *(gain("adaptation-film"), gain("adaptation-heads")),
+        least=0.8,
+    ),
+    Row(
+        *("drifting", DRIFTING, "all of M: fitting an act ÷ 30 s"),
+        *(seconds("adaptation-full"), constant("adaptation-full", 30, "s")),
+        most=1.0,
+    ),
+    Row(
+        *("drifting", DRIFTING, "curves of motion: place 1 timestep ahead, error ÷ 2.5 px"),
+        *(at_end("motion", "px1"), constant("motion", 2.5, "px")),
+        most=1.0,
+        no_peer=ODE,
+    ),
+    Row(
+        *("drifting", DRIFTING, "curves of motion: place 1 timestep ahead, error ÷ M's"),
+        *(at_end("motion", "px1"), at_start("adaptation-full", "px1")),
+        most=1.0,
+        no_peer=ODE,
+    ),
+    Row(
+        *("drifting", DRIFTING, "curves of motion: place 5 timesteps ahead, error ÷ M's"),
+        *(at_end("motion", "px5"), at_start("adaptation-full", "px5")),
+        most=0.8,
+        no_peer=ODE,
+    ),
+    Row(
+        *(
+            "drifting",
+            DRIFTING,
+            "curves of motion: place 5 timesteps ahead, error ÷ a neural ODE's",
+        ),
+        *(at_end("motion", "px5"), at_end("peer-ode", "px5")),
+        most=1.0,
+        no_peer="torchdiffeq 0.2.5: the baseline",
+    ),
+    Row(
+        *("drifting", DRIFTING, "curves of motion: fitting an act ÷ 30 s"),
+        *(seconds("motion"), constant("motion", 30, "s")),
+        most=1.0,
+        no_peer=ODE,
+    ),
+    Row(
+        *("RCAD", RCAD, "share of frames more than 8 px off ÷ 2%"),
+        *(in_others("finder-rcad", "far"), constant("finder-rcad", 0.02, "of the frames")),
+        most=1.0,
+    ),
+    Row(
+        *("RCAD", RCAD, "share of frames more than 8 px off ÷ cross-entropy's"),
+        *(in_others("finder-rcad", "far"), in_others("finder-plain", "far")),
+        most=0.67,
+    ),
+    Row(
+        *("RCAD", RCAD, "share of frames more than 8 px off ÷ label smoothing's"),
+        *(in_others("finder-rcad", "far"), in_others("finder-smoothing", "far")),
+        most=1.0,
+    ),
+    Row(
+        *("RCAD", RCAD, "calibration error ÷ label smoothing's"),
+        *(in_others("finder-rcad", "calibration"), in_others("finder-smoothing", "calibration")),
+        most=0.75,
+    ),
+    Row(
+        *("RCAD", RCAD, "calibration error ÷ cross-entropy's"),
+        *(in_others("finder-rcad", "calibration"), in_others("finder-plain", "calibration")),
+        most=0.75,
+    ),
+    Row(
+        *("RCAD", RCAD, "share of the likeliest cell on noise ÷ 0.2"),
+        *(in_others("finder-rcad", "noise"), constant("finder-rcad", 0.2, "of all cells")),
+        most=1.0,
+    ),
+    Row(
+        *("LDM", LDM, "rank correlation with the error of M's dreams, G's ÷ E's"),
+        *(in_others("ldm", "rank_g"), in_others("ldm", "rank_e")),
+        least=1.0,
+    ),
+    Row(
+        *("LDM", LDM, "rank correlation with the error of M's dreams, G's ÷ disagreement's"),
+        *(in_others("ldm", "rank_g"), in_others("ldm", "rank_disagreement")),
+        least=1.0,
+    ),
+    Row(
+        *("LDM", LDM, "error of the 60% of the dreams with the lowest G ÷ of all"),
+        *(in_others("ldm", "error_g"), in_others("ldm", "error")),
+        most=0.8,
+    ),
+    Row(
+        *("LDM", LDM, "error of 60% of the dreams, by G ÷ by disagreement"),
+        *(in_others("ldm", "error_g"), in_others("ldm", "error_disagreement")),
+        most=1.0,
+    ),
 ]
 
 

@@ -20,7 +20,7 @@ from agent import bundle
 from lab.arena import Arena, Outcome, choose, scores
 from lab.config import LabConfig
 from lab.data import Data, DataSet
-from lab.method import Method, Shape
+from lab.method import Method, Scalars, Shape
 from pretrain.data.acts import Known, acts_of_levels
 from pretrain.loop import Loop
 from pretrain.stage import CHECKPOINT, Stage, seed_of
@@ -29,7 +29,7 @@ from retro_common.errors import UsageError
 from retro_common.files import write_json
 from retro_common.provenance import provenance
 
-PLACES = ("out", "results", "data", "bundle", "seed")
+PLACES = ("out", "results", "data", "other", "bundle", "seed")
 """keys that are no settings: no figure depends on a place, and the seed stands beside"""
 LOG_EVERY = 20
 """timesteps of all worlds between two entries in the log"""
@@ -66,16 +66,19 @@ class Run:
         self.settings = settings_of(module, config)
         self.own: Any = validate(module.Config, config.settings, "settings")
         self.data = DataSet.open(config.data)
+        self.other = DataSet.open(config.other) if config.other else None
         self.models, manifest = bundle.load(config.bundle)
         self.known = acts_of_levels(",".join(self.data.levels))
         training = self.data.training
         sizes = training.features.shape[1], training.memory.shape[1], len(self.known)
         weights = {key: weight.sha256 for key, weight in manifest.weights.items()}
         depends = {"data": self.data.sha256, "weights": weights, "seed": config.seed}
+        if self.other:
+            depends["other"] = self.other.sha256
         folder = config.out / f"{name}-{config.seed}"
         self.work = Stage(name, folder, {**self.settings, **depends}).open(fresh)
         torch.manual_seed(seed_of(config.seed, 0))
-        self.method: Method = module.build(self.own, Shape(*sizes, self.models.config))
+        self.method: Method = module.build(self.own, Shape(*sizes, self.models.config, self.models))
         if config.start:
             self._start()
         self.curve: list[dict[str, Any]] = []
@@ -93,7 +96,7 @@ class Run:
         if not path.exists():
             raise UsageError(f"start: {path} is missing: run that configuration first")
         other = torch.load(path, weights_only=True)["model"]
-        known = {key: other[key] for key in model.state_dict() if key in other}
+        known = {key: other.get(key, mine) for key, mine in model.state_dict().items()}
         self.work.load_into(model, known)
 
     def parts(self) -> nn.ModuleDict:
@@ -111,7 +114,7 @@ class Run:
             optimizer=optimizer,
         )
         self.curve, self.facts = self.carried["curve"], self.carried["facts"]
-        if self.config.start and not loop.first:
+        if (self.config.start or 0 in self.config.curve) and not loop.first:
             self.look(0)
         return loop
 
@@ -125,8 +128,7 @@ class Run:
         config, entry = self.config, {"step": step}
         if len(self.data.held_back):
             rng = np.random.default_rng([config.seed, 2])
-            measures = self.method.measure(self.data.held_back, rng)
-            entry |= {key: round(float(value), 5) for key, value in measures.items()}
+            entry |= rounded(self.method.measure(self.data.held_back, rng))
         if config.episodes:
             entry |= self.score(self.known)
         self.curve.append(entry)
@@ -143,6 +145,11 @@ class Run:
         config = self.config
         if config.held_out:
             self.facts["held_out"] = self.score(acts_of_levels(config.held_out))
+        if self.other:
+            # What is held back where something is; all of what nothing is trained on.
+            data = self.other.held_back if len(self.other.held_back) else self.other.training
+            found = self.method.measure_other(data, np.random.default_rng([config.seed, 2]))
+            self.facts["other"] = {"sha256": self.other.sha256, **rounded(found)}
         figures = {
             "name": self.name,
             "seed": config.seed,
@@ -158,6 +165,10 @@ class Run:
         write_json(path, {**figures, **self.origin})
         self.work.finish(**figures)
         print(f"{self.name}, seed {config.seed}: {self.curve[-1]}", flush=True)
+
+
+def rounded(scalars: Scalars) -> dict[str, float]:
+    return {key: round(float(value), 5) for key, value in scalars.items()}
 
 
 def run(module: ModuleType, name: str, config: LabConfig, fresh: bool = False) -> None:
@@ -204,8 +215,12 @@ def learn(job: Run) -> None:
     """Take gradient steps on the recorded data."""
     optimizer, total = adam(job), job.config.steps
     with job.loop(total, optimizer) as loop:
+        job.facts.setdefault("fitting_seconds", 0.0)
         for step in loop:
+            began = time.process_time()
             scalars = descend(job, loop, optimizer, job.data.training, step)
+            spent = job.facts["fitting_seconds"] + time.process_time() - began
+            job.facts["fitting_seconds"] = round(spent, 3)
             if loop.logs:
                 loop.log(scalars, f"loss {float(scalars['loss']):.3f}")
             job.look_after(step, step + 1, total)

@@ -71,6 +71,20 @@ def test_the_means_of_data_and_the_places_of_a_curve() -> None:
     assert figures[2].label == "clone, at 150" and figures[3].label == "clone, mean of its data"
 
 
+def test_figures_of_what_has_no_score() -> None:
+    one = {
+        "curve": [{"nll": -0.30, "px5": 9.0}, {"nll": -0.42, "px5": 8.0}],
+        "other": {"nll_before": -0.60, "nll": -0.65, "far": 0.03},
+        "fitting_seconds": 60,
+    }
+    found = [rows.gain("a"), rows.harm("a"), rows.own_gain("a"), rows.seconds("a")]
+    assert [figure.read(one) for figure in found] == pytest.approx([0.12, -0.05, 0.07, 12])
+    assert rows.in_others("a", "far").read(one) == 0.03
+    assert at_start("a", "px5").read(one) == 9 and at_start("a", "px5").label == "a, px5 before"
+    bound = rows.constant("a", 0.05, "nats")
+    assert (bound.read(one), bound.label) == (0.05, "a, 0.05 nats")
+
+
 def test_timesteps_until_a_score_is_reached() -> None:
     other = [(0, 0, 0, 0, 8)] * 3
     found = table.entry(row(most=0.5, until=True), runs_of([(0, 5, 9, 9)] * 3, other))
@@ -104,7 +118,7 @@ def test_the_committed_table_is_that_of_the_committed_results() -> None:
 
 def test_every_configuration_has_a_row_and_every_row_a_configuration() -> None:
     committed = {path.stem for path in table.CONFIGS.glob("*.yaml")}
-    assert committed - {"data", "data-new"} == set(rows.names())
+    assert committed - {"data", "data-new", "data-own"} == set(rows.names())
 
 
 def test_committed_runs_are_those_of_the_committed_configurations() -> None:
