@@ -20,12 +20,15 @@ METHODS = {
     "values": "IQL, ILQL, CQL, Scaled Q-learning, DR3: values from recorded data, or while playing",
     "qr-sac": "QR-SAC with an asymmetric critic, while playing",
     "ppo": "PPO, the baseline that plays; from scratch, or from what another method learnt",
+    "skills": "HILP and U2O: a metric of time and skills, learnt without rewards",
+    "ridge": "ridge regression of the time between two timesteps, the baseline of distances",
     "peer": "what a public implementation has learnt (lab/peers/train.py), played as ours are",
 }
 """modules of `lab`, by their names in the command"""
 CONFIGS = ROOT / "configs/lab"
 USAGE = """
-The laboratory: python -m lab METHOD --config FILE [--seed N] [--out DIR] [--data DIR] [--fresh]
+The laboratory: python -m lab METHOD --config FILE [--seed N] [--out DIR] [--data DIR]
+  [--unseen DIR] [--fresh]
 
 {methods}
 
@@ -47,7 +50,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("command", metavar="METHOD|record|all|table")
     parser.add_argument("--config", type=Path)
     parser.add_argument("--seed", type=int)
-    for name in ("out", "data", "results"):
+    for name in ("out", "data", "unseen", "results"):
         parser.add_argument(f"--{name}", type=Path)
     parser.add_argument("--fresh", action="store_true")
     asked = parser.parse_args(arguments)
@@ -71,7 +74,7 @@ def main(arguments: list[str]) -> int:
 
 def changed(config: RecordConfig | LabConfig, asked: argparse.Namespace) -> None:
     """Put the command line's values into a configuration."""
-    for key in ("seed", "out", "data", "results"):
+    for key in ("seed", "out", "data", "unseen", "results"):
         value = getattr(asked, key)
         if value is not None:
             if not hasattr(config, key):
@@ -113,7 +116,8 @@ def run_all(configs: Path = CONFIGS) -> None:
             if config.method == "peer" and not (config.out / f"{name}-{seed}.safetensors").exists():
                 print(f"{name}, seed {seed}: not trained yet, see lab/peers/train.py", flush=True)
                 continue
-            record.run(load(RecordConfig, configs / f"{config.data.name}.yaml"))
+            for folder in filter(None, (config.data, config.unseen)):
+                record.run(load(RecordConfig, configs / f"{folder.name}.yaml"))
             run.run(run.module_of(config), name, config)
 
 

@@ -96,6 +96,9 @@ class LabConfig:
     """episodes of each act in a score; 0 for none"""
     held_out: str = ""
     """levels that are played at the end as well, for a score that nothing is chosen by"""
+    unseen: Path | None = None
+    """folder of a data set that nothing is learnt from: the method's measures are taken on all of
+    it at the end, too, and a method that adapts to rewards finds those of `held_out` there"""
     curve: list[Positive] = dataclasses.field(default_factory=list)
     """steps, or timesteps, after which measures and score are taken; those of the end always are"""
 

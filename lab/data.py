@@ -47,6 +47,8 @@ class Batch:
     following: Seen
     following_actions: torch.Tensor
     """the actions taken then, int64 (B,)"""
+    rows: np.ndarray
+    """indices of the timesteps in the data, int64 (B,)"""
 
 
 class Data:
@@ -71,6 +73,7 @@ class Data:
         self.ends, self.cuts = np.zeros((2, size), bool)
         self.frames: Callable[[np.ndarray], np.ndarray] | None = None
         self.count, self.stride, self._at = 0, stride, 0
+        self._left: np.ndarray | None = None
 
     def __len__(self) -> int:
         return self.count
@@ -95,6 +98,27 @@ class Data:
         self.cuts[here] = True
         self.count = max(self.count, self._at + stride)
         self._at = (self._at + stride) % size
+        self._left = None
+
+    def left(self) -> np.ndarray:
+        """How many timesteps are known behind each one within its episode, int64 (N,)."""
+        if self._left is None:
+            last = (self.ends | self.cuts)[: self.count].reshape(-1, self.stride)
+            # Oldest first, whether the data is full or not.
+            oldest = self._at // self.stride if self.count == len(self.actions) else 0
+            last, order = np.roll(last, -oldest, axis=0), np.arange(len(last))[:, None]
+            stops = np.where(last, order, len(last) - 1)
+            stops = np.minimum.accumulate(stops[::-1], axis=0)[::-1]
+            self._left = np.roll(stops - order, oldest, axis=0).ravel()
+        return self._left
+
+    def ahead(self, rows: np.ndarray, gaps: np.ndarray) -> np.ndarray:
+        """Indices (B,) of what came so many timesteps (B,) after these; see `left`."""
+        return (rows + gaps * self.stride) % len(self.actions)
+
+    def of_acts(self, count: int) -> list[np.ndarray]:
+        """Indices of each act's first timesteps, `count` of them or what there is."""
+        return [np.flatnonzero(self.acts == act)[:count] for act in range(self.acts.max() + 1)]
 
     def returns(self) -> np.ndarray:
         """The contest's reward of the whole episode that each timestep belongs to, (N,).
@@ -154,12 +178,13 @@ class Data:
         ends = discounts == 0
         at[ends] = first[ends]  # of no consequence; the row behind may be of another episode
         return Batch(
-            seen=self._seen(first, sees),
+            seen=self.seen(first, sees),
             actions=torch.from_numpy(self.actions[first]),
             rewards=torch.from_numpy(rewards),
             discounts=torch.from_numpy(discounts),
-            following=self._seen(at, sees),
+            following=self.seen(at, sees),
             following_actions=torch.from_numpy(self.actions[at]),
+            rows=first,
         )
 
     def _draw(self, rng: np.random.Generator, size: int, rows: np.ndarray | None) -> np.ndarray:
@@ -171,7 +196,8 @@ class Data:
             known = np.concatenate([known, drawn[~self.cuts[drawn]]])
         return known[:size]
 
-    def _seen(self, rows: np.ndarray, sees: Collection[str]) -> Seen:
+    def seen(self, rows: np.ndarray, sees: Collection[str] = ()) -> Seen:
+        """What these timesteps show."""
         seen = Seen(_tensor(self.features[rows]), torch.from_numpy(self.acts[rows]))
         if "memory" in sees:
             seen.memory = _tensor(self.memory[rows])

@@ -7,7 +7,7 @@ settings and a function ``build(config, shape) -> Method``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -79,3 +79,15 @@ class Method(Protocol):
 
     def policy(self, seen: Seen) -> torch.Tensor:
         """Log-probabilities of the actions, (N, A)."""
+
+
+@runtime_checkable
+class Adapts(Protocol):
+    """A method that learns without rewards, and is given some before it plays."""
+
+    def adapt(self, data: Data) -> None:
+        """Called before every score.
+
+        Args:
+            data: recorded in the acts that are played, which have the same numbers in both.
+        """

@@ -1,7 +1,7 @@
 """What each system is measured by: the rows of the laboratory's table.
 
 A row's result is a figure of one configuration's runs divided by a figure of another's, for each
-seed by itself.
+seed by itself; or, where it says so, the figure alone.
 """
 
 from __future__ import annotations
@@ -58,6 +58,11 @@ def held_out(name: str) -> Figure:
     return Figure(name, lambda result: float(result["held_out"]["score"]), "held-out acts")
 
 
+def unseen(name: str, key: str) -> Figure:
+    """A measure on the data of held-out acts."""
+    return Figure(name, lambda result: float(result["unseen"][key]), f"{key}, held-out acts")
+
+
 def played(name: str) -> Figure:
     """The mean reward of the episodes that were played while learning."""
     return Figure(name, lambda result: float(result["played"]), "while learning")
@@ -70,18 +75,20 @@ def data_mean(name: str) -> Figure:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table: figure `of` ÷ figure `to`."""
+    """A line of the table: figure `of` ÷ figure `to`, or `of` alone."""
 
     system: str
     source: str
     measure: str
-    """what is divided by what"""
+    """what is divided by what, or what the figure is"""
     of: Figure
     to: Figure
     least: float | None = None
-    """the ratio should be at least this"""
+    """the result should be at least this"""
     most: float | None = None
-    """the ratio should be at most this"""
+    """the result should be at most this"""
+    alone: bool = False
+    """the result is the figure `of`; `to` is no more than shown beside it"""
     peer: str = ""
     """configuration of the peer whose score stands beside; empty for none"""
     no_peer: str = "none"
@@ -102,7 +109,12 @@ class Row:
 IQL, ILQL, CQL = "arXiv 2110.06169", "arXiv 2206.11871", "arXiv 2006.04779"
 SCALED, DR3, SAC = "arXiv 2211.15144", "arXiv 2112.04716", "arXiv 2406.12563"
 FORMULA = "none to run: Dopamine's formula, compared in tests/lab/test_lab_values.py"
+HILP, U2O = "arXiv 2402.15567", "arXiv 2408.14785"
 NO_SAC = "none: no public discrete QR-SAC with an asymmetric critic"
+NO_HILP = (
+    "none to run: HILP's code is for continuous actions; its loss, compared in"
+    " tests/lab/test_lab_goals.py"
+)
 
 
 def same(system: str, mine: str) -> Row:
@@ -261,6 +273,37 @@ ROWS = [
         no_peer=NO_SAC,
     ),
     *dot_products("learnt features", "dr3-frames"),
+    Row(
+        *("U2O-HILP", HILP, "held-out acts: rank correlation of distance and timesteps (1 to 50)"),
+        *(unseen("hilp", "spearman"), unseen("ridge-50", "spearman")),
+        least=0.8,
+        alone=True,
+        no_peer=NO_HILP,
+    ),
+    Row(
+        *("U2O-HILP", U2O, "score of the skill that fits 1,000 timesteps' rewards ÷ the clone's"),
+        *(at_end("hilp"), at_end("clone")),
+        least=1.3,
+        no_peer=NO_HILP,
+    ),
+    Row(
+        *("U2O-HILP", U2O, "the same ÷ IQL's, which learns from all rewards"),
+        *(at_end("hilp"), at_end("iql")),
+        least=0.8,
+        no_peer=NO_HILP,
+    ),
+    Row(
+        *("U2O-HILP", U2O, "held-out acts: score of that skill there ÷ the clone's"),
+        *(held_out("hilp"), held_out("clone")),
+        least=1.3,
+        no_peer=NO_HILP,
+    ),
+    Row(
+        *("U2O-HILP", U2O, "held-out acts: the same ÷ IQL's"),
+        *(held_out("hilp"), held_out("iql")),
+        least=0.8,
+        no_peer=NO_HILP,
+    ),
 ]
 
 

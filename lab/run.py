@@ -20,7 +20,7 @@ from agent import bundle
 from lab.arena import Arena, Outcome, choose, scores
 from lab.config import LabConfig
 from lab.data import Data, DataSet
-from lab.method import Method, Shape
+from lab.method import Adapts, Method, Shape
 from pretrain.data.acts import Known, acts_of_levels
 from pretrain.loop import Loop
 from pretrain.stage import CHECKPOINT, Stage, seed_of
@@ -29,7 +29,7 @@ from retro_common.errors import UsageError
 from retro_common.files import write_json
 from retro_common.provenance import provenance
 
-PLACES = ("out", "results", "data", "bundle", "seed")
+PLACES = ("out", "results", "data", "unseen", "bundle", "seed")
 """keys that are no settings: no figure depends on a place, and the seed stands beside"""
 LOG_EVERY = 20
 """timesteps of all worlds between two entries in the log"""
@@ -72,6 +72,9 @@ class Run:
         sizes = training.features.shape[1], training.memory.shape[1], len(self.known)
         weights = {key: weight.sha256 for key, weight in manifest.weights.items()}
         depends = {"data": self.data.sha256, "weights": weights, "seed": config.seed}
+        self.unseen = DataSet.open(config.unseen) if config.unseen else None
+        if self.unseen:
+            depends["unseen"] = self.unseen.sha256
         folder = config.out / f"{name}-{config.seed}"
         self.work = Stage(name, folder, {**self.settings, **depends}).open(fresh)
         torch.manual_seed(seed_of(config.seed, 0))
@@ -124,16 +127,30 @@ class Run:
         """Add an entry to the curve: the method's measures and its score."""
         config, entry = self.config, {"step": step}
         if len(self.data.held_back):
-            rng = np.random.default_rng([config.seed, 2])
-            measures = self.method.measure(self.data.held_back, rng)
-            entry |= {key: round(float(value), 5) for key, value in measures.items()}
+            entry |= self.measure(self.data.held_back)
         if config.episodes:
-            entry |= self.score(self.known)
+            entry |= self.score(self.known, self.data)
         self.curve.append(entry)
 
-    def score(self, known: list[Known]) -> dict[str, Any]:
-        """`score`, the mean over the acts, and `acts`, each act's mean reward."""
+    def measure(self, data: Data) -> dict[str, float]:
+        """The method's measures on data that it has not learnt from."""
+        found = self.method.measure(data, np.random.default_rng([self.config.seed, 2]))
+        return {key: round(float(value), 5) for key, value in found.items()}
+
+    def score(self, known: list[Known], data: DataSet | None) -> dict[str, Any]:
+        """`score`, the mean over the acts, and `acts`, each act's mean reward.
+
+        Args:
+            data: of these acts, for a method that adapts to their rewards.
+
+        Raises:
+            UsageError: such a method has no data of these acts.
+        """
         config = self.config
+        if isinstance(self.method, Adapts):
+            if data is None or data.levels != [each.name for each in known]:
+                raise UsageError("unseen: the method adapts, and needs a data set of held_out")
+            self.method.adapt(data.training)
         seed = seed_of(config.seed, 3)
         found = scores(self.models, known, self.method.policy, config.episodes, seed).mean(axis=1)
         return {"score": round(float(found.mean()), 1), "acts": [round(float(x), 1) for x in found]}
@@ -142,7 +159,10 @@ class Run:
         """Write the figures, and mark the run as done."""
         config = self.config
         if config.held_out:
-            self.facts["held_out"] = self.score(acts_of_levels(config.held_out))
+            self.facts["held_out"] = self.score(acts_of_levels(config.held_out), self.unseen)
+        if self.unseen:
+            measures = self.measure(self.unseen.training)
+            self.facts["unseen"] = {"sha256": self.unseen.sha256, **measures}
         figures = {
             "name": self.name,
             "seed": config.seed,

@@ -1,0 +1,224 @@
+"""Goals from hindsight, and what learns from them, in a corridor whose distances are known."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from lab_kit import AGENT, LEVELS
+
+from lab import goals, run, skills
+from lab.config import LabConfig
+from lab.critic import of_actions
+from lab.data import Data, Seen
+from lab.method import Method, Shape
+from retro_common.errors import UsageError
+
+SHAPE = Shape(features=21, memory=2, acts=2, agent=AGENT)
+CELLS = 8
+STAY, RIGHT, LEFT = range(3)
+
+
+def corridor(size: int = 6000) -> Data:
+    """A walk in a corridor, whose ends stop it; an episode has 30 timesteps."""
+    rng = np.random.default_rng(0)
+    data, cell = Data(size, 21, 2), 0
+    for t in range(size):
+        if t % 30 == 0:
+            cell, way = int(rng.integers(CELLS)), int(rng.integers(3))
+        if rng.random() < 0.2:
+            way = int(rng.integers(3))
+        data.features[t, cell], data.actions[t] = 1, way
+        cell = min(max(cell + (0, 1, -1)[way], 0), CELLS - 1)
+    data.cuts[29::30] = True
+    data.acts[:] = np.arange(size) // 30 % 2
+    data.count = size
+    return data
+
+
+def at(*cells: int) -> Seen:
+    return Seen(torch.eye(21)[list(cells)], torch.zeros(len(cells), dtype=torch.int64))
+
+
+def trained(method: Method, data: Data, steps: int) -> None:
+    weights = [w for part in method.parts().values() for w in part.parameters() if w.requires_grad]
+    optimizer = torch.optim.Adam(weights, lr=2e-3, fused=True)
+    for step in range(steps):
+        torch.manual_seed(step)
+        loss, _ = method.loss(method.draw(data, np.random.default_rng(step), 64))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        method.after_step(step)
+
+
+def test_how_many_timesteps_follow_in_recorded_data() -> None:
+    data = Data(9, 1, 1)
+    data.count = 9
+    data.ends[3], data.cuts[8] = True, True
+    assert data.left().tolist() == [3, 2, 1, 0, 4, 3, 2, 1, 0]
+
+
+def test_how_many_timesteps_follow_in_data_that_grows() -> None:
+    data = Data(10, 1, 1, stride=2)
+    for t in range(7):
+        data.add(
+            features=np.full((2, 1), t, np.float16),
+            ends=np.array([t == 4, False]),
+            cuts=np.array([False, t == 3]),
+        )
+        left = data.left()
+        assert len(left) == len(data)
+    # Timesteps 2 to 6 are kept, the newest two over the oldest.
+    number = data.features[:, 0].reshape(5, 2)
+    assert number[:, 0].tolist() == [5, 6, 2, 3, 4]
+    assert left.reshape(5, 2)[:, 0].tolist() == [1, 0, 2, 1, 0]
+    assert left.reshape(5, 2)[:, 1].tolist() == [1, 0, 1, 0, 2]
+    rows = np.array([8, 9])  # of timestep 4
+    assert data.features[data.ahead(rows, np.array([0, 2])), 0].tolist() == [4, 6]
+
+
+def test_pairs_are_of_one_episode_with_even_gaps() -> None:
+    data = corridor()
+    drawn = goals.pairs(data, np.random.default_rng(0), 4000, 0, 20)
+    assert (drawn.later - drawn.first == drawn.gaps).all()
+    assert (drawn.later // 30 == drawn.first // 30).all()
+    counts = np.bincount(drawn.gaps)
+    assert len(counts) == 21 and counts.min() > 120 and counts.max() < 270
+    # No episode is longer than 30.
+    assert goals.pairs(data, np.random.default_rng(0), 500, 25, 90).gaps.max() == 29
+
+
+def test_goals_are_later_timesteps_or_any() -> None:
+    data, rng = corridor(), np.random.default_rng(0)
+    rows = rng.integers(len(data), size=4000)
+    found = goals.goals(data, rng, rows, 1.0, 0.9)
+    gaps = found - rows
+    assert (found // 30 == rows // 30).all() and (gaps[data.left()[rows] > 0] > 0).all()
+    early = gaps[data.left()[rows] > 25]
+    assert (early == 1).mean() == pytest.approx(0.1, abs=0.05)
+    assert (goals.goals(data, rng, rows, 0.0, 0.9) // 30 == rows // 30).mean() < 0.05
+
+
+def test_spearmans_rank_correlation_with_ties() -> None:
+    assert goals.ranks(np.array([30, 10, 30, 20])).tolist() == [2.5, 0, 2.5, 1]
+    # By hand: ranks (0, 1.5, 1.5, 3) and (0, 2, 1, 3): 4.5 / sqrt(4.5 * 5).
+    found = goals.spearman(np.array([1, 2, 2, 9]), np.array([3, 7, 5, 8]))
+    assert found == pytest.approx(4.5 / np.sqrt(4.5 * 5))
+    assert goals.spearman(np.arange(5), -(np.arange(5.0) ** 3)) == pytest.approx(-1)
+    assert goals.spearman(np.zeros(3), np.arange(3)) == 0
+
+
+def learner(**settings: object) -> skills.Skills:
+    torch.manual_seed(0)
+    config = {"dimensions": 4, "hidden": 32, "polyak": 0.05, "gamma": 0.95, **settings}
+    return skills.build(skills.Config(**config), SHAPE)
+
+
+def test_the_metrics_loss_is_that_of_hilps_code() -> None:
+    """Its `compute_value_loss`, with numbers for everything."""
+    method, data = learner(expectile=0.7), corridor()
+    with torch.no_grad():  # targets that differ from what learns
+        for weight in method.phis.target.parameters():
+            weight.add_(0.05 * torch.randn_like(weight))
+    drawn = method.draw(data, np.random.default_rng(0), 64)
+    drawn.reached[:5], drawn.goals[:5] = True, drawn.batch.seen.features[:5]
+    loss, _ = method.reaching(drawn)
+
+    def values(nets: torch.nn.ModuleList, seen: torch.Tensor) -> list[np.ndarray]:
+        return [
+            -np.sqrt(
+                np.maximum(((net(seen) - net(drawn.goals)).detach().numpy() ** 2).sum(1), 1e-6)
+            )
+            for net in nets
+        ]
+
+    at, later = drawn.batch.seen.features, drawn.batch.following.features
+    reached = drawn.reached.numpy().astype(float)
+    rewards, masks = reached - 1, 1 - reached
+    next_v1, next_v2 = values(method.phis.target, later)
+    v1_t, v2_t = values(method.phis.target, at)
+    v1, v2 = values(method.phis.online, at)
+    advantage = rewards + 0.95 * masks * np.minimum(next_v1, next_v2) - (v1_t + v2_t) / 2
+    weight = np.where(advantage >= 0, 0.7, 0.3)
+    expected = sum(
+        (weight * (rewards + 0.95 * masks * after - now) ** 2).mean()
+        for after, now in ((next_v1, v1), (next_v2, v2))
+    )
+    assert loss.item() == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.fixture(scope="module")
+def walker() -> skills.Skills:
+    method = learner(temperature=3.0)
+    trained(method, corridor(), 700)
+    return method
+
+
+def test_the_metric_is_the_way_through_the_corridor(walker: skills.Skills) -> None:
+    cells = at(*range(CELLS)).features
+    with torch.no_grad():
+        phi = walker.phis.online[0](cells)
+    found = torch.cdist(phi, phi).numpy().ravel()
+    steps = np.abs(np.subtract.outer(np.arange(CELLS), np.arange(CELLS))).ravel()
+    assert goals.spearman(found, steps) > 0.9
+
+
+def test_a_skill_that_fits_the_rewards_is_played(walker: skills.Skills) -> None:
+    data = corridor()
+    middle = at(3, 3)
+    middle.acts[1] = 1
+    # In act 0 a step to the right pays, in act 1 one to the left; walls stop both.
+    cell = data.features.argmax(1).astype(int)
+    moved = np.diff(cell, append=cell[-1])
+    data.shaped[:] = np.where(data.acts == 0, moved, -moved)
+    walker.adapt(data)
+    torch.testing.assert_close(walker.chosen.norm(dim=1), torch.ones(2))
+    probs = walker.policy(middle).exp()
+    assert probs[0, RIGHT] > 0.6 and probs[1, LEFT] > 0.6
+    # The rewards of later timesteps are not looked at.
+    before = walker.chosen.clone()
+    for rows in data.of_acts(len(data)):
+        data.shaped[rows[walker.config.told :]] = 7
+    walker.adapt(data)
+    torch.testing.assert_close(walker.chosen, before)
+
+
+def test_skills_never_see_rewards() -> None:
+    method, data = learner(), corridor()
+    found = []
+    for reward in (0.0, 5.0):
+        data.shaped[:] = data.rewards[:] = reward
+        torch.manual_seed(0)
+        drawn = method.draw(data, np.random.default_rng(0), 64)
+        found.append(method.loss(drawn)[0].item())
+    assert found[0] == found[1]
+
+
+def test_advantage_weights_prefer_what_the_skill_earns(walker: skills.Skills) -> None:
+    with torch.no_grad():
+        phi = walker.phis.online[0](at(3, 4, 2).features)
+    ways = torch.nn.functional.normalize(phi[1:] - phi[:1], dim=1)
+    seen = walker.given(at(3, 3), ways)
+    with torch.no_grad():
+        probs = walker.actor(seen.features).softmax(1)
+    right, left = of_actions(probs, torch.tensor([RIGHT, LEFT]))
+    assert right > probs[0, LEFT] + 0.3 and left > probs[1, RIGHT] + 0.3
+
+
+def test_a_method_that_adapts_needs_data_of_the_acts(
+    tmp_path: Path, tiny_bundle: Path, tiny_data: Path
+) -> None:
+    config = LabConfig(
+        method="skills",
+        out=tmp_path / "runs",
+        results=tmp_path / "results",
+        data=tiny_data,
+        bundle=tiny_bundle,
+        steps=1,
+        batch=8,
+        episodes=1,
+        held_out=LEVELS.split(",")[1],
+    )
+    with pytest.raises(UsageError, match="unseen: the method adapts"):
+        run.run(skills, "skills", config)
