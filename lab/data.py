@@ -74,6 +74,7 @@ class Data:
         self.frames: Callable[[np.ndarray], np.ndarray] | None = None
         self.count, self.stride, self._at = 0, stride, 0
         self._left: np.ndarray | None = None
+        self._earned: np.ndarray | None = None
 
     def __len__(self) -> int:
         return self.count
@@ -98,19 +99,42 @@ class Data:
         self.cuts[here] = True
         self.count = max(self.count, self._at + stride)
         self._at = (self._at + stride) % size
-        self._left = None
+        self._left = self._earned = None
 
     def left(self) -> np.ndarray:
         """How many timesteps are known behind each one within its episode, int64 (N,)."""
         if self._left is None:
-            last = (self.ends | self.cuts)[: self.count].reshape(-1, self.stride)
-            # Oldest first, whether the data is full or not.
-            oldest = self._at // self.stride if self.count == len(self.actions) else 0
-            last, order = np.roll(last, -oldest, axis=0), np.arange(len(last))[:, None]
+            last = self._in_order(self.ends | self.cuts)
+            order = np.arange(len(last))[:, None]
             stops = np.where(last, order, len(last) - 1)
             stops = np.minimum.accumulate(stops[::-1], axis=0)[::-1]
-            self._left = np.roll(stops - order, oldest, axis=0).ravel()
+            self._left = np.roll(stops - order, self._oldest, axis=0).ravel()
         return self._left
+
+    def earned(self) -> np.ndarray:
+        """The contest's rewards of each one's episode before it, (N,): how far the player has come.
+
+        Of an episode whose beginning is no longer known, those that are.
+        """
+        if self._earned is None:
+            last, rewards = self._in_order(self.ends | self.cuts), self._in_order(self.rewards)
+            before = np.cumsum(rewards, axis=0, dtype=np.float64) - rewards
+            order = np.arange(len(last))[:, None]
+            begins = np.where(np.roll(last, 1, axis=0), order, 0)
+            begins[0] = 0
+            begins = np.maximum.accumulate(begins, axis=0)
+            found = before - np.take_along_axis(before, begins, axis=0)
+            self._earned = np.roll(found, self._oldest, axis=0).ravel()
+        return self._earned
+
+    @property
+    def _oldest(self) -> int:
+        """Row of the oldest timestep, of what is known in rows of `stride`."""
+        return self._at // self.stride if self.count == len(self.actions) else 0
+
+    def _in_order(self, array: np.ndarray) -> np.ndarray:
+        """What is known of an array (N,) in rows of `stride`, the oldest first."""
+        return np.roll(array[: self.count].reshape(-1, self.stride), -self._oldest, axis=0)
 
     def ahead(self, rows: np.ndarray, gaps: np.ndarray) -> np.ndarray:
         """Indices (B,) of what came so many timesteps (B,) after these; see `left`."""

@@ -50,6 +50,14 @@ def goals(
     return np.where(rng.random(len(rows)) < same, data.ahead(rows, gaps), others)
 
 
+def of_same_act(data: Data, rng: np.random.Generator, rows: np.ndarray) -> np.ndarray:
+    """Indices (B,) of any timesteps of the acts that these (B,) are of."""
+    others = rng.integers(len(data), size=len(rows))
+    while (wrong := data.acts[others] != data.acts[rows]).any():
+        others[wrong] = rng.integers(len(data), size=wrong.sum())
+    return others
+
+
 class Net(nn.Module):
     """Two hidden layers, the first one normalised, as in HILP's code."""
 

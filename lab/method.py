@@ -54,6 +54,11 @@ class Heads(Controller):
         return self(Features(*features.split(self.sizes, dim=1)))
 
 
+def alike(seen: Seen, actions: int) -> torch.Tensor:
+    """Log-probabilities (N, A) of a method that has no policy: all actions are alike."""
+    return torch.zeros(len(seen.features), actions).log_softmax(1)
+
+
 class Method(Protocol):
     """A system of the field."""
 

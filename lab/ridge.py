@@ -15,7 +15,7 @@ from torch import nn
 
 from lab.data import Data, Seen
 from lab.goals import Pairs, pairs, spearman
-from lab.method import MEASURED, Scalars, Shape
+from lab.method import MEASURED, Scalars, Shape, alike
 from lab.run import Run
 from retro_common.config import FORBID_UNKNOWN, Positive
 
@@ -65,8 +65,7 @@ class Ridge:
         }
 
     def policy(self, seen: Seen) -> torch.Tensor:
-        """It chooses nothing: all actions are alike."""
-        return torch.zeros(len(seen.features), self.actions).log_softmax(1)
+        return alike(seen, self.actions)
 
 
 def build(config: Config, shape: Shape) -> Ridge:

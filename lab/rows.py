@@ -63,6 +63,16 @@ def unseen(name: str, key: str) -> Figure:
     return Figure(name, lambda result: float(result["unseen"][key]), f"{key}, held-out acts")
 
 
+def simple(name: str) -> Figure:
+    """The error of a ridge regression on the data of held-out acts, or that of the best constant
+    where it is smaller."""
+    return Figure(
+        name,
+        lambda result: min(float(result["unseen"][key]) for key in ("error", "constant")),
+        "error or that of the best constant, held-out acts",
+    )
+
+
 def played(name: str) -> Figure:
     """The mean reward of the episodes that were played while learning."""
     return Figure(name, lambda result: float(result["played"]), "while learning")
@@ -109,12 +119,13 @@ class Row:
 IQL, ILQL, CQL = "arXiv 2110.06169", "arXiv 2206.11871", "arXiv 2006.04779"
 SCALED, DR3, SAC = "arXiv 2211.15144", "arXiv 2112.04716", "arXiv 2406.12563"
 FORMULA = "none to run: Dopamine's formula, compared in tests/lab/test_lab_values.py"
-HILP, U2O = "arXiv 2402.15567", "arXiv 2408.14785"
+HILP, U2O, GNM = "arXiv 2402.15567", "arXiv 2408.14785", "arXiv 2210.03370"
 NO_SAC = "none: no public discrete QR-SAC with an asymmetric critic"
 NO_HILP = (
     "none to run: HILP's code is for continuous actions; its loss, compared in"
     " tests/lab/test_lab_goals.py"
 )
+NO_GNM = "none: GNM's networks read camera pictures and tell waypoints in metres"
 
 
 def same(system: str, mine: str) -> Row:
@@ -303,6 +314,26 @@ ROWS = [
         *(held_out("hilp"), held_out("iql")),
         least=0.8,
         no_peer=NO_HILP,
+    ),
+    Row(
+        *("GNM", GNM, "held-out acts: mean error of the distance, in timesteps (0 to 20)"),
+        *(unseen("gnm", "error"), simple("ridge-20")),
+        most=2.0,
+        alone=True,
+        no_peer=NO_GNM,
+    ),
+    Row(
+        *("GNM", GNM, "held-out acts: error of the distance ÷ that of the best simple guess"),
+        *(unseen("gnm", "error"), simple("ridge-20")),
+        most=0.7,
+        no_peer=NO_GNM,
+    ),
+    Row(
+        *("GNM", GNM, "held-out acts: share of a second run in which the pointer is right"),
+        *(unseen("gnm", "pointer"), unseen("gnm", "clock")),
+        least=0.9,
+        alone=True,
+        no_peer=NO_GNM,
     ),
 ]
 

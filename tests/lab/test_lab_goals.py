@@ -7,7 +7,7 @@ import pytest
 import torch
 from lab_kit import AGENT, LEVELS
 
-from lab import goals, run, skills
+from lab import goals, reach, ridge, run, skills
 from lab.config import LabConfig
 from lab.critic import of_actions
 from lab.data import Data, Seen
@@ -222,3 +222,106 @@ def test_a_method_that_adapts_needs_data_of_the_acts(
     )
     with pytest.raises(UsageError, match="unseen: the method adapts"):
         run.run(skills, "skills", config)
+
+
+def test_what_an_episode_has_earned_before() -> None:
+    data = Data(6, 1, 1)
+    data.count, data.rewards[:] = 6, [1, 2, 4, 8, 16, 32]
+    data.ends[2], data.cuts[5] = True, True
+    assert data.earned().tolist() == [0, 1, 3, 0, 8, 24]
+    grows = Data(6, 1, 1, stride=2)
+    for t in range(4):
+        ends, rewards = np.array([t == 1, False]), np.full(2, 2.0**t, np.float32)
+        grows.add(rewards=rewards, ends=ends, cuts=np.zeros(2, bool))
+    # The newest over the oldest: timesteps 3, 1, 2 of each world.
+    assert grows.earned().reshape(3, 2).tolist() == [[4, 6], [0, 0], [0, 2]]
+
+
+def test_others_of_the_same_act() -> None:
+    data, rng = corridor(), np.random.default_rng(0)
+    rows = rng.integers(len(data), size=300)
+    others = goals.of_same_act(data, rng, rows)
+    assert (data.acts[others] == data.acts[rows]).all() and len(np.unique(others)) > 200
+
+
+@pytest.fixture(scope="module")
+def reacher() -> reach.Reach:
+    torch.manual_seed(0)
+    method = reach.build(reach.Config(hidden=32, far=0.1), SHAPE)
+    trained(method, corridor(), 400)
+    return method
+
+
+def test_hindsight_says_how_far_and_which_way() -> None:
+    data = corridor()
+    method = reach.build(reach.Config(hidden=8, far=0.5), SHAPE)
+    first, later = np.array([0, 3, 0]), np.array([2, 3, 700])
+    batch = method.tries(data, first, later, np.array([2, 0, reach.MOST + 1]))
+    assert batch.known.sum(1).tolist() == [2, 0, 0], "actions before a goal that is near"
+    assert batch.actions[0, :2].tolist() == data.actions[:2].tolist()
+    torch.testing.assert_close(
+        batch.inputs[0, 21:], torch.from_numpy(data.features[2, :16]).float()
+    )
+    drawn = method.draw(data, np.random.default_rng(0), 3000)
+    far = drawn.distances > reach.MOST
+    assert far.float().mean().item() == pytest.approx(0.5, abs=0.05)
+    assert not drawn.known[far].any()
+    same = drawn.inputs[far, :21].argmax(1) == drawn.inputs[far, 21:].argmax(1)
+    assert same.float().mean() < 0.25, "a goal that is too far is another timestep"
+
+
+def test_a_goal_is_reached_by_the_actions_that_led_there(reacher: reach.Reach) -> None:
+    seen, wanted = at(3, 3), at(5, 1)
+    inputs = reacher.inputs(seen.features, wanted.features)
+    with torch.no_grad():
+        probs = reacher.actor(inputs)[:, : SHAPE.actions].softmax(1)
+        near = reacher.mean(reacher.inputs(at(3, 3, 3).features, at(3, 4, 6).features))
+    # The walk goes on behind a goal and may come back to it: both ways lead there at times.
+    assert probs[0, RIGHT] > probs[1, RIGHT] + 0.2 and probs[1, LEFT] > probs[0, LEFT] + 0.2
+    assert near[0] < near[1] < near[2]
+
+
+class Told(reach.Reach):
+    """Knows the distances; `wrong` is added to the cells that it sees."""
+
+    wrong = 0
+
+    def mean(self, inputs: torch.Tensor) -> torch.Tensor:
+        seen, goals = inputs[:, :16].argmax(1), inputs[:, 21:].argmax(1)
+        return (seen + self.wrong - goals).abs().float()
+
+
+@pytest.mark.parametrize(("pace", "wrong"), [(1, 0), (2, 0), (2, 2), (2, 3)])
+def test_a_pointer_follows_a_second_run(pace: int, wrong: int) -> None:
+    """Two runs through the same cells, of which the second one takes its time."""
+    size = 16 + 16 * pace
+    data = Data(size, 21, 2)
+    cells = np.concatenate([np.arange(16), np.repeat(np.arange(16), pace)])
+    data.features[np.arange(size), cells] = 1
+    data.rewards[:16], data.rewards[15 + pace :: pace] = 10, 10
+    data.rewards[15] += 1000  # the level's end, which is no way
+    data.ends[[15, size - 1]], data.count = True, size
+    method = Told(reach.Config(hidden=8), SHAPE)
+    method.wrong = wrong
+    ((route, second),) = reach.best_two(data)
+    assert route.tolist() == list(range(16)) and second.tolist() == list(range(16, size))
+    np.testing.assert_array_equal(
+        method.follow(data, route, second)[4:-8], (cells[16:] + wrong)[4:-8]
+    )
+    found = method.pointers(data)
+    assert (found["pointer"] > 0.9) == (wrong <= 2)
+    assert (found["clock"] == 1) == (pace == 1)
+
+
+def test_the_baseline_finds_a_gap_that_is_a_line() -> None:
+    shape, data = SHAPE, corridor()
+    method = ridge.build(ridge.Config(least=0, most=20), shape)
+    data.features[:] = 0
+    data.features[:, 3] = np.arange(len(data)) % 30 * 0.1
+    with torch.no_grad():
+        method.line.weight.zero_()
+        method.line.bias.zero_()
+        method.line.weight[0, 2 * 16 + 3] = 10  # of how far z's fourth number lies apart
+    found = method.measure(data, np.random.default_rng(0))
+    assert found["error"] < 0.02 and found["spearman"] > 0.99
+    assert found["constant"] == pytest.approx(5.2, abs=0.2)
