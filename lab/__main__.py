@@ -22,6 +22,7 @@ METHODS = {
     "ppo": "PPO, the baseline that plays; from scratch, or from what another method learnt",
     "skills": "HILP and U2O: a metric of time and skills, learnt without rewards",
     "reach": "GNM: how far a goal is, and the next actions on the way there",
+    "soar": "SOAR: goals proposed, tried and judged while playing, learnt from by hindsight",
     "ridge": "ridge regression of the time between two timesteps, the baseline of distances",
     "peer": "what a public implementation has learnt (lab/peers/train.py), played as ours are",
 }

@@ -96,3 +96,34 @@ class Adapts(Protocol):
         Args:
             data: recorded in the acts that are played, which have the same numbers in both.
         """
+
+
+@runtime_checkable
+class Commands(Protocol):
+    """A method that plays towards goals of its own."""
+
+    def begin(self, recorded: Data, worlds: int, facts: dict[str, Any]) -> None:
+        """Called before the first timestep.
+
+        Args:
+            recorded: of the acts that are played.
+            facts: goes into the results, and is carried on where the run is.
+        """
+
+    def command(
+        self,
+        seen: Seen,
+        begins: np.ndarray,
+        earned: np.ndarray,
+        store: Data,
+        share: float,
+        rng: np.random.Generator,
+    ) -> None:
+        """Called before each timestep: judge what was tried, propose what to try.
+
+        Args:
+            begins: bool (N,), the worlds whose episode begins.
+            earned: the contest's reward of each world's episode so far, (N,).
+            store: what was played.
+            share: how much of the timesteps was played, from 0 to below 1.
+        """

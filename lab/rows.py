@@ -63,6 +63,11 @@ def unseen(name: str, key: str) -> Figure:
     return Figure(name, lambda result: float(result["unseen"][key]), f"{key}, held-out acts")
 
 
+def success(name: str, part: int, what: str) -> Figure:
+    """The share of tried goals that were reached in a quarter of the timesteps."""
+    return Figure(name, lambda result: result["reached"][part] / result["tried"][part], what)
+
+
 def simple(name: str) -> Figure:
     """The error of a ridge regression on the data of held-out acts, or that of the best constant
     where it is smaller."""
@@ -125,6 +130,8 @@ NO_HILP = (
     "none to run: HILP's code is for continuous actions; its loss, compared in"
     " tests/lab/test_lab_goals.py"
 )
+SOAR = "arXiv 2407.20635"
+NO_SOAR = "none: SOAR's code needs its language, picture and robot models"
 NO_GNM = "none: GNM's networks read camera pictures and tell waypoints in metres"
 
 
@@ -334,6 +341,18 @@ ROWS = [
         least=0.9,
         alone=True,
         no_peer=NO_GNM,
+    ),
+    Row(
+        *("SOAR", SOAR, "held-out acts: success on commanded goals, last ÷ first quarter"),
+        *(success("soar", -1, "last quarter"), success("soar", 0, "first quarter")),
+        least=1.5,
+        no_peer=NO_SOAR,
+    ),
+    Row(
+        *("SOAR", SOAR, "held-out acts: success in the last quarter ÷ the same without learning"),
+        *(success("soar", -1, "last quarter"), success("soar-still", -1, "last quarter")),
+        least=1.0,
+        no_peer=NO_SOAR,
     ),
 ]
 

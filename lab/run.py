@@ -20,7 +20,7 @@ from agent import bundle
 from lab.arena import Arena, Outcome, choose, scores
 from lab.config import LabConfig
 from lab.data import Data, DataSet
-from lab.method import Adapts, Method, Shape
+from lab.method import Adapts, Commands, Method, Shape
 from pretrain.data.acts import Known, acts_of_levels
 from pretrain.loop import Loop
 from pretrain.stage import CHECKPOINT, Stage, seed_of
@@ -236,6 +236,7 @@ class Earned:
 
     Attributes:
         facts: `played`, mean over the acts of their episodes' mean reward, and what it is made of.
+        now: the reward of each world's episode so far, (N,).
     """
 
     def __init__(self, facts: dict[str, Any], acts: np.ndarray):
@@ -243,15 +244,15 @@ class Earned:
         count = int(acts.max()) + 1
         facts.setdefault("played_episodes", [0] * count)
         facts.setdefault("played_rewards", [0.0] * count)
-        self._now, self._recent = np.zeros(len(acts)), []
+        self.now, self._recent = np.zeros(len(acts)), []
 
     def add(self, outcome: Outcome) -> None:
-        self._now += outcome.rewards
+        self.now += outcome.rewards
         for world in np.flatnonzero(outcome.ends | outcome.cuts):
             self.facts["played_episodes"][self.acts[world]] += 1
-            self.facts["played_rewards"][self.acts[world]] += float(self._now[world])
-            self._recent = [*self._recent, float(self._now[world])][-RECENT:]
-            self._now[world] = 0
+            self.facts["played_rewards"][self.acts[world]] += float(self.now[world])
+            self._recent = [*self._recent, float(self.now[world])][-RECENT:]
+            self.now[world] = 0
         episodes, rewards = self.facts["played_episodes"], self.facts["played_rewards"]
         means = [total / number for total, number in zip(rewards, episodes, strict=True) if number]
         if means:
@@ -278,8 +279,14 @@ def play(job: Run) -> None:
         sizes = shape.features.shape[1], shape.memory.shape[1]
         store = Data(online.capacity // worlds * worlds, *sizes, stride=worlds)
         earned, owed, scalars = Earned(job.facts, arena.acts), 0.0, {}
+        rng, begins = np.random.default_rng([config.seed, 7, loop.first]), np.ones(worlds, bool)
+        commands = job.method if isinstance(job.method, Commands) else None
+        if commands:
+            commands.begin(shape, worlds, job.facts)
         for before in loop:
             seen, memory = arena.seen, arena.worlds.observe()
+            if commands:
+                commands.command(seen, begins, earned.now, store, before / total, rng)
             with torch.no_grad():
                 actions = choose(job.method.policy(seen), generator)
             outcome = arena.step(actions)
@@ -287,6 +294,7 @@ def play(job: Run) -> None:
             row = {"features": features, "memory": memory, "actions": actions, "acts": arena.acts}
             store.add(**row, **vars(outcome))
             earned.add(outcome)
+            begins = outcome.ends | outcome.cuts
             if before >= online.warm_up:
                 owed += worlds / online.every
                 for step in range(int(owed)):

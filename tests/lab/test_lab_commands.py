@@ -10,7 +10,7 @@ import yaml
 from lab_kit import LEVELS
 
 from lab import __main__ as command
-from lab import clone, peer, qr_sac, reach, record, ridge, rows, skills, values
+from lab import clone, peer, qr_sac, reach, record, ridge, rows, skills, soar, values
 from lab.config import LabConfig, RecordConfig
 from lab.data import DataSet
 from retro_common.config import load
@@ -90,7 +90,7 @@ def stand_in_for_the_peer(name: str, out: Path, data: Path) -> None:
 
 @pytest.fixture(autouse=True)
 def few_timesteps_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (clone, peer, qr_sac, reach, ridge, skills, values):
+    for module in (clone, peer, qr_sac, reach, ridge, skills, soar, values):
         monkeypatch.setattr(module, "MEASURED", 64)
 
 

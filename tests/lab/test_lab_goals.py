@@ -7,7 +7,7 @@ import pytest
 import torch
 from lab_kit import AGENT, LEVELS
 
-from lab import goals, reach, ridge, run, skills
+from lab import goals, reach, ridge, run, skills, soar
 from lab.config import LabConfig
 from lab.critic import of_actions
 from lab.data import Data, Seen
@@ -325,3 +325,74 @@ def test_the_baseline_finds_a_gap_that_is_a_line() -> None:
     found = method.measure(data, np.random.default_rng(0))
     assert found["error"] < 0.02 and found["spearman"] > 0.99
     assert found["constant"] == pytest.approx(5.2, abs=0.2)
+
+
+def commanding() -> tuple[soar.SOAR, dict]:
+    """Two worlds of an act whose recorded states lie in cell 5, all alike, and in cell 7, where
+    each is another one; reaching cell 7 has earned 70 points."""
+    data = Data(64, 21, 2)
+    data.count, data.cuts[-1] = 64, True
+    data.features[:32, 5], data.features[32:, 7] = 1, 1
+    data.features[32:, 8:16] = np.random.default_rng(0).random((32, 8)) * 0.9
+    data.rewards[31] = 70
+    torch.manual_seed(0)
+    method = soar.build(soar.Config(hidden=8, patience=5), SHAPE)
+    method.reach = Told(reach.Config(hidden=8), SHAPE)
+    facts: dict = {}
+    method.begin(data, 2, facts)
+    return method, facts
+
+
+def command(method: soar.SOAR, seen: Seen, share: float, **changes: object) -> None:
+    store, none = Data(4, 21, 2, stride=2), np.zeros(2, bool)
+    options = {"begins": none, "earned": np.zeros(2), **changes}
+    rng = np.random.default_rng(0)
+    method.command(seen, options["begins"], options["earned"], store, share, rng)
+
+
+def test_the_rarest_state_in_reach_is_proposed() -> None:
+    method, facts = commanding()
+    command(method, at(0, 7), 0.0, begins=np.ones(2, bool))
+    assert facts["tried"] == [0, 0, 0, 0] and method.trying.all()
+    assert method.goals[0, 7] == 1 and method.places[0] == 70
+    # From cell 7 nothing is 5 to 15 timesteps away: the next best is taken, cell 5.
+    assert method.goals[1, 5] == 1 and method.places[1] == 0
+
+
+def test_tries_are_judged_by_distance_and_counted_by_quarters() -> None:
+    method, facts = commanding()
+    command(method, at(0, 0), 0.0, begins=np.ones(2, bool))
+    # One world comes near its goal, cell 7, by distance and by x; the other by distance alone.
+    command(method, at(4, 5), 0.3, earned=np.array([40.0, 500.0]))
+    assert (facts["tried"], facts["reached"], facts["truly"]) == (
+        *([0, 2, 0, 0], [0, 2, 0, 0], [0, 1, 0, 0]),
+    )
+    for _ in range(4):
+        command(method, at(1, 1), 0.8)
+    assert sum(facts["tried"]) == 2, "still trying"
+    command(method, at(1, 6), 0.8, begins=np.array([False, True]))
+    assert facts["tried"][3] == 2, "patience is over, or the episode"
+    assert facts["reached"][3] == 0, "what the next episode shows is no success"
+
+
+def test_soar_learns_by_hindsight_and_leaves_its_judge_alone() -> None:
+    torch.manual_seed(0)
+    method, data = soar.build(soar.Config(hidden=32), SHAPE), corridor()
+    before = [weight.clone() for weight in method.reach.distance.parameters()]
+    nll = method.measure(data, np.random.default_rng(0))["nll"].item()
+    losses = []
+    for reward in (0.0, 5.0):
+        data.shaped[:] = data.rewards[:] = reward
+        drawn = method.draw(data, np.random.default_rng(0), 64)
+        assert (drawn.distances >= 1).all() and drawn.known[:, 0].all()
+        losses.append(method.loss(drawn)[0].item())
+    assert losses[0] == losses[1], "rewards are not looked at"
+    trained(method, data, 60)
+    assert method.measure(data, np.random.default_rng(0))["nll"].item() < nll - 0.1
+    for weight, old in zip(method.reach.distance.parameters(), before, strict=True):
+        assert torch.equal(weight, old)
+    # It plays towards the goals of its worlds.
+    method.begin(data, 2, {})
+    method.goals[0, 6], method.goals[1, 0] = 1, 1
+    probs = method.policy(at(3, 3)).exp()
+    assert probs.shape == (2, 3) and probs[0, RIGHT] > probs[1, RIGHT]
