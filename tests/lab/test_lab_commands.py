@@ -144,12 +144,17 @@ def test_all_records_the_data_and_runs_every_seed_once(
     texts = {"data": {"out": str(data), "bundle": str(tiny_bundle), **tiny_set}}
     for name in rows.names():
         text = yaml.safe_load(tiny(name, tmp_path, tiny_bundle).read_text())
-        texts[name] = {**text, **places, "data": str(data)}
+        texts[name] = {**text, **places, "data": str(data), "unseen": str(tmp_path / "runs/new")}
+    texts["new"] = {**texts["data"], "out": str(tmp_path / "runs/new"), "seed": 1}
     for name, text in texts.items():
         (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(text))
     command.run_all(tmp_path)
     found = sorted(path.name for path in (tmp_path / "results").iterdir())
     assert found == ["clone-0.json", "clone-1.json"]
     assert "peer-clone, seed 0: not trained yet" in capsys.readouterr().out
+    clones = json.loads((tmp_path / "results/clone-0.json").read_text())
+    hashes = DataSet.open(data).sha256, DataSet.open(tmp_path / "runs/new").sha256
+    assert (clones["data"]["sha256"], clones["unseen"]["sha256"]) == hashes
+    assert clones["unseen"]["nll"] > 0
     command.run_all(tmp_path)
     assert capsys.readouterr().out.count("already done") >= 4
