@@ -63,6 +63,7 @@ class Reach:
         return {"distance": self.distance, "actor": self.actor}
 
     def draw(self, data: Data, rng: np.random.Generator, size: int) -> Tries:
+        """Of recorded data, where timesteps follow each other."""
         drawn = pairs(data, rng, size, 0, MOST)
         first, later, gaps = drawn.first, drawn.later, drawn.gaps.copy()
         far = rng.random(size) < self.config.far
