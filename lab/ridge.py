@@ -54,14 +54,17 @@ class Ridge:
 
     @torch.no_grad()
     def measure(self, data: Data, rng: np.random.Generator) -> Scalars:
-        """Mean error in timesteps, also that of the best constant; and the rank correlation."""
+        """Mean error in timesteps, also that of the best constant; and the rank correlation with
+        the gaps, also that of the way along x, by the contest's rewards."""
         drawn = self.draw(data, rng, MEASURED)
+        way = np.abs(data.earned()[drawn.later] - data.earned()[drawn.first])
         found = self.line(self.inputs(data, drawn)).squeeze(1).numpy()
         found = found.clip(self.config.least, self.config.most)
         return {
             "error": np.abs(found - drawn.gaps).mean(),
             "constant": np.abs(np.median(drawn.gaps) - drawn.gaps).mean(),
             "spearman": spearman(found, drawn.gaps),
+            "way": spearman(way, drawn.gaps),
         }
 
     def policy(self, seen: Seen) -> torch.Tensor:

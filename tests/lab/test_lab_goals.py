@@ -322,7 +322,9 @@ def test_the_baseline_finds_a_gap_that_is_a_line() -> None:
         method.line.weight.zero_()
         method.line.bias.zero_()
         method.line.weight[0, 2 * 16 + 3] = 10  # of how far z's fourth number lies apart
+    data.rewards[::2] = 1  # the way is as long as the time, within one timestep
     found = method.measure(data, np.random.default_rng(0))
+    assert 0.95 < found["way"] < 0.9999
     assert found["error"] < 0.02 and found["spearman"] > 0.99
     assert found["constant"] == pytest.approx(5.2, abs=0.2)
 
