@@ -305,7 +305,7 @@ ROWS = [
         no_peer=NO_HILP,
     ),
     Row(
-        *("U2O-HILP", U2O, "the same ÷ IQL's, which learns from all rewards"),
+        *("U2O-HILP", U2O, "score of that skill ÷ IQL's, which learns from all rewards"),
         *(at_end("hilp"), at_end("iql")),
         least=0.8,
         no_peer=NO_HILP,
@@ -317,7 +317,7 @@ ROWS = [
         no_peer=NO_HILP,
     ),
     Row(
-        *("U2O-HILP", U2O, "held-out acts: the same ÷ IQL's"),
+        *("U2O-HILP", U2O, "held-out acts: score of that skill there ÷ IQL's"),
         *(held_out("hilp"), held_out("iql")),
         least=0.8,
         no_peer=NO_HILP,
