@@ -24,13 +24,18 @@ METHODS = {
     "lyapunov": "a Lyapunov density model: from where M's dreams go wrong",
     "rcad": "RCAD on V's player finder, beside label smoothing and plain cross-entropy",
     "ppo": "PPO, the baseline that plays; from scratch, or from what another method learnt",
+    "skills": "HILP and U2O: a metric of time and skills, learnt without rewards",
+    "reach": "GNM: how far a goal is, and the next actions on the way there",
+    "soar": "SOAR: goals proposed, tried and judged while playing, learnt from by hindsight",
+    "ridge": "ridge regression of the time between two timesteps, the baseline of distances",
     "peer": "what a public implementation has learnt (lab/peers/train.py), played as ours are",
     "peer-ode": "a neural ODE of the player's motion (lab/peers/ode.py), judged as ours is",
 }
 """modules of `lab`, by their names in the command"""
 CONFIGS = ROOT / "configs/lab"
 USAGE = """
-The laboratory: python -m lab METHOD --config FILE [--seed N] [--out DIR] [--data DIR] [--fresh]
+The laboratory: python -m lab METHOD --config FILE [--seed N] [--out DIR] [--data DIR]
+  [--other DIR] [--fresh]
 
 {methods}
 
@@ -52,7 +57,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("command", metavar="METHOD|record|all|table")
     parser.add_argument("--config", type=Path)
     parser.add_argument("--seed", type=int)
-    for name in ("out", "data", "results"):
+    for name in ("out", "data", "other", "results"):
         parser.add_argument(f"--{name}", type=Path)
     parser.add_argument("--fresh", action="store_true")
     asked = parser.parse_args(arguments)
@@ -76,7 +81,7 @@ def main(arguments: list[str]) -> int:
 
 def changed(config: RecordConfig | LabConfig, asked: argparse.Namespace) -> None:
     """Put the command line's values into a configuration."""
-    for key in ("seed", "out", "data", "results"):
+    for key in ("seed", "out", "data", "other", "results"):
         value = getattr(asked, key)
         if value is not None:
             if not hasattr(config, key):

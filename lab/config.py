@@ -79,7 +79,9 @@ class LabConfig:
     data: Path = Path("runs/lab/data")
     """folder of the data set"""
     other: Path | None = None
-    """folder of a data set of other acts, which figures are taken on at the end"""
+    """folder of a data set of other acts that nothing is learnt from: the method's measures are
+    taken on it at the end, too, and a method that adapts to rewards finds those of `held_out`
+    there"""
     bundle: Path = Path("bundles/pangolin")
     """its V and M look at the worlds that are played"""
     start: str = ""

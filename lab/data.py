@@ -49,6 +49,8 @@ class Batch:
     following: Seen
     following_actions: torch.Tensor
     """the actions taken then, int64 (B,)"""
+    rows: np.ndarray
+    """indices of the timesteps in the data, int64 (B,)"""
 
 
 class Data:
@@ -76,6 +78,8 @@ class Data:
         self.places = np.full((size, 2), np.nan, np.float32)
         self.frames: Callable[[np.ndarray], np.ndarray] | None = None
         self.count, self.stride, self._at = 0, stride, 0
+        self._left: np.ndarray | None = None
+        self._earned: np.ndarray | None = None
 
     def __len__(self) -> int:
         return self.count
@@ -100,15 +104,54 @@ class Data:
         self.cuts[here] = True
         self.count = max(self.count, self._at + stride)
         self._at = (self._at + stride) % size
+        self._left = self._earned = None
+
+    def left(self) -> np.ndarray:
+        """How many timesteps are known behind each one within its episode, int64 (N,)."""
+        if self._left is None:
+            last = self._in_order(self.ends | self.cuts)
+            order = np.arange(len(last))[:, None]
+            stops = np.where(last, order, len(last) - 1)
+            stops = np.minimum.accumulate(stops[::-1], axis=0)[::-1]
+            self._left = np.roll(stops - order, self._oldest, axis=0).ravel()
+        return self._left
+
+    def earned(self) -> np.ndarray:
+        """The contest's rewards of each one's episode before it, (N,): how far the player has come.
+
+        Of an episode whose beginning is no longer known, those that are.
+        """
+        if self._earned is None:
+            last, rewards = self._in_order(self.ends | self.cuts), self._in_order(self.rewards)
+            before = np.cumsum(rewards, axis=0, dtype=np.float64) - rewards
+            order = np.arange(len(last))[:, None]
+            begins = np.where(np.roll(last, 1, axis=0), order, 0)
+            begins[0] = 0
+            begins = np.maximum.accumulate(begins, axis=0)
+            found = before - np.take_along_axis(before, begins, axis=0)
+            self._earned = np.roll(found, self._oldest, axis=0).ravel()
+        return self._earned
+
+    @property
+    def _oldest(self) -> int:
+        """Row of the oldest timestep, of what is known in rows of `stride`."""
+        return self._at // self.stride if self.count == len(self.actions) else 0
+
+    def _in_order(self, array: np.ndarray) -> np.ndarray:
+        """What is known of an array (N,) in rows of `stride`, the oldest first."""
+        return np.roll(array[: self.count].reshape(-1, self.stride), -self._oldest, axis=0)
+
+    def ahead(self, rows: np.ndarray, gaps: np.ndarray) -> np.ndarray:
+        """Indices (B,) of what came so many timesteps (B,) after these; see `left`."""
+        return (rows + gaps * self.stride) % len(self.actions)
+
+    def of_acts(self, count: int) -> list[np.ndarray]:
+        """Indices of each act's first timesteps, `count` of them or what there is."""
+        return [np.flatnonzero(self.acts == act)[:count] for act in range(self.acts.max() + 1)]
 
     def followed(self, timesteps: int) -> np.ndarray:
-        """Indices of the timesteps that so many more of the same episode are known behind.
-
-        For recorded data, where timesteps follow each other.
-        """
-        last = np.append(0, np.cumsum((self.ends | self.cuts)[: self.count]))
-        first = np.arange(max(0, self.count - timesteps))
-        return first[last[first + timesteps] == last[first]]
+        """Indices of the timesteps that so many more of the same episode are known behind."""
+        return np.flatnonzero(self.left() >= timesteps)
 
     def returns(self) -> np.ndarray:
         """The contest's reward of the whole episode that each timestep belongs to, (N,).
@@ -168,12 +211,13 @@ class Data:
         ends = discounts == 0
         at[ends] = first[ends]  # of no consequence; the row behind may be of another episode
         return Batch(
-            seen=self._seen(first, sees),
+            seen=self.seen(first, sees),
             actions=torch.from_numpy(self.actions[first]),
             rewards=torch.from_numpy(rewards),
             discounts=torch.from_numpy(discounts),
-            following=self._seen(at, sees),
+            following=self.seen(at, sees),
             following_actions=torch.from_numpy(self.actions[at]),
+            rows=first,
         )
 
     def _draw(self, rng: np.random.Generator, size: int, rows: np.ndarray | None) -> np.ndarray:
@@ -185,7 +229,8 @@ class Data:
             known = np.concatenate([known, drawn[~self.cuts[drawn]]])
         return known[:size]
 
-    def _seen(self, rows: np.ndarray, sees: Collection[str]) -> Seen:
+    def seen(self, rows: np.ndarray, sees: Collection[str] = ()) -> Seen:
+        """What these timesteps show."""
         seen = Seen(_tensor(self.features[rows]), torch.from_numpy(self.acts[rows]))
         if "memory" in sees:
             seen.memory = _tensor(self.memory[rows])

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from agent.models.memory import Memory
 from lab.data import Batch, Data, Seen
 from lab.dreams import dream, latents_of, states
+from lab.goals import spearman
 from lab.method import Heads, Scalars, Shape
 from lab.mixture import Mixture
 from retro_common.config import FORBID_UNKNOWN, Fraction, Positive
@@ -154,23 +155,15 @@ class Lyapunov:
         }
         figures: Scalars = {"error": error.mean()}
         for name, sign in signs.items():
-            figures[f"rank_{name}"] = spearman(sign, error)
+            figures[f"rank_{name}"] = spearman(sign.numpy(), error.numpy())
             admitted = sign.argsort()[: round(ADMITTED * len(rows))]
             figures[f"error_{name}"] = error[admitted].mean()
         return figures
-
-    measure_other = measure
 
 
 def of_actions(values: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
     """The values (B,) of actions (B,), of (B, A)."""
     return values.gather(1, actions.unsqueeze(1)).squeeze(1)
-
-
-def spearman(a: torch.Tensor, b: torch.Tensor) -> float:
-    """The correlation of ranks; values are taken to differ from each other."""
-    ranks = torch.stack([each.argsort().argsort().double() for each in (a, b)])
-    return float(torch.corrcoef(ranks)[0, 1])
 
 
 def build(config: Config, shape: Shape) -> Lyapunov:

@@ -7,7 +7,7 @@ settings and a function ``build(config, shape) -> Method``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -57,6 +57,11 @@ class Heads(Controller):
         return self(Features(*features.split(self.sizes, dim=1)))
 
 
+def alike(seen: Seen, actions: int) -> torch.Tensor:
+    """Log-probabilities (N, A) of a method that has no policy: all actions are alike."""
+    return torch.zeros(len(seen.features), actions).log_softmax(1)
+
+
 class Method(Protocol):
     """A system of the field."""
 
@@ -80,8 +85,56 @@ class Method(Protocol):
     def measure(self, data: Data, rng: np.random.Generator) -> Scalars:
         """Figures on data that was held back."""
 
-    def measure_other(self, data: Data, rng: np.random.Generator) -> Scalars:
-        """Figures on data of other acts; of methods that a configuration has `other` data for."""
-
     def policy(self, seen: Seen) -> torch.Tensor:
         """Log-probabilities of the actions, (N, A); of methods that play."""
+
+
+@runtime_checkable
+class MeasuresOther(Protocol):
+    """A method with figures of their own for acts that it has not learnt in."""
+
+    def measure_other(self, data: Data, rng: np.random.Generator) -> Scalars:
+        """Figures on data of other acts, in place of `measure`."""
+
+
+@runtime_checkable
+class Adapts(Protocol):
+    """A method that learns without rewards, and is given some before it plays."""
+
+    def adapt(self, data: Data) -> None:
+        """Called before every score.
+
+        Args:
+            data: recorded in the acts that are played, which have the same numbers in both.
+        """
+
+
+@runtime_checkable
+class Commands(Protocol):
+    """A method that plays towards goals of its own."""
+
+    def begin(self, recorded: Data, worlds: int, facts: dict[str, Any]) -> None:
+        """Called before the first timestep.
+
+        Args:
+            recorded: of the acts that are played.
+            facts: goes into the results, and is carried on where the run is.
+        """
+
+    def command(
+        self,
+        seen: Seen,
+        begins: np.ndarray,
+        earned: np.ndarray,
+        store: Data,
+        share: float,
+        rng: np.random.Generator,
+    ) -> None:
+        """Called before each timestep: judge what was tried, propose what to try.
+
+        Args:
+            begins: bool (N,), the worlds whose episode begins.
+            earned: the contest's reward of each world's episode so far, (N,).
+            store: what was played.
+            share: how much of the timesteps was played, from 0 to below 1.
+        """

@@ -121,8 +121,6 @@ class RCAD:
             "noise": self.logits(to_input(noise)).softmax(1).amax(1).mean(),
         }
 
-    measure_other = measure
-
 
 def entropy(logits: torch.Tensor) -> torch.Tensor:
     """In nats, (B,), of logits (B, K)."""

@@ -1,7 +1,7 @@
 """What each system is measured by: the rows of the laboratory's table.
 
 A row's result is a figure of one configuration's runs divided by a figure of another's, for each
-seed by itself.
+seed by itself; or, where it says so, the figure alone.
 """
 
 from __future__ import annotations
@@ -65,6 +65,26 @@ def held_out(name: str) -> Figure:
     return Figure(name, lambda result: float(result["held_out"]["score"]), "held-out acts")
 
 
+def in_others(name: str, key: str) -> Figure:
+    """A measure on the data of other acts, the held-out ones."""
+    return Figure(name, lambda result: float(result["other"][key]), f"{key}, held-out acts")
+
+
+def success(name: str, part: int, what: str) -> Figure:
+    """The share of tried goals that were reached in a quarter of the timesteps."""
+    return Figure(name, lambda result: result["reached"][part] / result["tried"][part], what)
+
+
+def simple(name: str) -> Figure:
+    """The error of a ridge regression on the data of held-out acts, or that of the best constant
+    where it is smaller."""
+    return Figure(
+        name,
+        lambda result: min(float(result["other"][key]) for key in ("error", "constant")),
+        "error or that of the best constant, held-out acts",
+    )
+
+
 def played(name: str) -> Figure:
     """The mean reward of the episodes that were played while learning."""
     return Figure(name, lambda result: float(result["played"]), "while learning")
@@ -77,18 +97,20 @@ def data_mean(name: str) -> Figure:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table: figure `of` ÷ figure `to`."""
+    """A line of the table: figure `of` ÷ figure `to`, or `of` alone."""
 
     system: str
     source: str
     measure: str
-    """what is divided by what"""
+    """what is divided by what, or what the figure is"""
     of: Figure
     to: Figure
     least: float | None = None
-    """the ratio should be at least this"""
+    """the result should be at least this"""
     most: float | None = None
-    """the ratio should be at most this"""
+    """the result should be at most this"""
+    alone: bool = False
+    """the result is the figure `of`; `to` is no more than shown beside it"""
     peer: str = ""
     """configuration of the peer whose score stands beside; empty for none"""
     no_peer: str = "none"
@@ -109,7 +131,15 @@ class Row:
 IQL, ILQL, CQL = "arXiv 2110.06169", "arXiv 2206.11871", "arXiv 2006.04779"
 SCALED, DR3, SAC = "arXiv 2211.15144", "arXiv 2112.04716", "arXiv 2406.12563"
 FORMULA = "none to run: Dopamine's formula, compared in tests/lab/test_lab_values.py"
+HILP, U2O, GNM = "arXiv 2402.15567", "arXiv 2408.14785", "arXiv 2210.03370"
 NO_SAC = "none: no public discrete QR-SAC with an asymmetric critic"
+NO_HILP = (
+    "none to run: HILP's code is for continuous actions; its loss, compared in"
+    " tests/lab/test_lab_goals.py"
+)
+SOAR = "arXiv 2407.20635"
+NO_SOAR = "none: SOAR's code needs its language, picture and robot models"
+NO_GNM = "none: GNM's networks read camera pictures and tell waypoints in metres"
 
 
 def same(system: str, mine: str) -> Row:
@@ -213,11 +243,6 @@ def adapted(family: str) -> list[Row]:
             most=1.0,
         ),
     ]
-
-
-def in_others(name: str, key: str) -> Figure:
-    """A figure on data of other acts: for what learns in the training acts, the held-out ones."""
-    return Figure(name, lambda result: float(result["other"][key]), f"held-out acts, {key}")
 
 
 DRIFTING, RCAD, LDM = "arXiv 2306.06330", "arXiv 2206.01367", "arXiv 2206.10524"
@@ -438,6 +463,69 @@ ROWS = [
         *("LDM", LDM, "error of 60% of the dreams, by G ÷ by disagreement"),
         *(in_others("ldm", "error_g"), in_others("ldm", "error_disagreement")),
         most=1.0,
+    ),
+    Row(
+        *("U2O-HILP", HILP, "held-out acts: rank correlation of distance and timesteps (1 to 50)"),
+        *(in_others("hilp", "spearman"), in_others("ridge-50", "spearman")),
+        least=0.8,
+        alone=True,
+        no_peer=NO_HILP,
+    ),
+    Row(
+        *("U2O-HILP", U2O, "score of the skill that fits 1,000 timesteps' rewards ÷ the clone's"),
+        *(at_end("hilp"), at_end("clone")),
+        least=1.3,
+        no_peer=NO_HILP,
+    ),
+    Row(
+        *("U2O-HILP", U2O, "score of that skill ÷ IQL's, which learns from all rewards"),
+        *(at_end("hilp"), at_end("iql")),
+        least=0.8,
+        no_peer=NO_HILP,
+    ),
+    Row(
+        *("U2O-HILP", U2O, "held-out acts: score of that skill there ÷ the clone's"),
+        *(held_out("hilp"), held_out("clone")),
+        least=1.3,
+        no_peer=NO_HILP,
+    ),
+    Row(
+        *("U2O-HILP", U2O, "held-out acts: score of that skill there ÷ IQL's"),
+        *(held_out("hilp"), held_out("iql")),
+        least=0.8,
+        no_peer=NO_HILP,
+    ),
+    Row(
+        *("GNM", GNM, "held-out acts: mean error of the distance, in timesteps (0 to 20)"),
+        *(in_others("gnm", "error"), simple("ridge-20")),
+        most=2.0,
+        alone=True,
+        no_peer=NO_GNM,
+    ),
+    Row(
+        *("GNM", GNM, "held-out acts: error of the distance ÷ that of the best simple guess"),
+        *(in_others("gnm", "error"), simple("ridge-20")),
+        most=0.7,
+        no_peer=NO_GNM,
+    ),
+    Row(
+        *("GNM", GNM, "held-out acts: share of a second run in which the pointer is right"),
+        *(in_others("gnm", "pointer"), in_others("gnm", "clock")),
+        least=0.9,
+        alone=True,
+        no_peer=NO_GNM,
+    ),
+    Row(
+        *("SOAR", SOAR, "held-out acts: success on commanded goals, last ÷ first quarter"),
+        *(success("soar", -1, "last quarter"), success("soar", 0, "first quarter")),
+        least=1.5,
+        no_peer=NO_SOAR,
+    ),
+    Row(
+        *("SOAR", SOAR, "held-out acts: success in the last quarter ÷ the same without learning"),
+        *(success("soar", -1, "last quarter"), success("soar-still", -1, "last quarter")),
+        least=1.0,
+        no_peer=NO_SOAR,
     ),
 ]
 

@@ -20,7 +20,7 @@ from agent import bundle
 from lab.arena import Arena, Outcome, choose, scores
 from lab.config import LabConfig
 from lab.data import Data, DataSet
-from lab.method import Method, Scalars, Shape
+from lab.method import Adapts, Commands, MeasuresOther, Method, Scalars, Shape
 from pretrain.data.acts import Known, acts_of_levels
 from pretrain.loop import Loop
 from pretrain.stage import CHECKPOINT, Stage, seed_of
@@ -127,15 +127,29 @@ class Run:
         """Add an entry to the curve: the method's measures and its score."""
         config, entry = self.config, {"step": step}
         if len(self.data.held_back):
-            rng = np.random.default_rng([config.seed, 2])
-            entry |= rounded(self.method.measure(self.data.held_back, rng))
+            entry |= rounded(self.method.measure(self.data.held_back, self.rng()))
         if config.episodes:
-            entry |= self.score(self.known)
+            entry |= self.score(self.known, self.data)
         self.curve.append(entry)
 
-    def score(self, known: list[Known]) -> dict[str, Any]:
-        """`score`, the mean over the acts, and `acts`, each act's mean reward."""
+    def rng(self) -> np.random.Generator:
+        """The draws of a measure, every time the same."""
+        return np.random.default_rng([self.config.seed, 2])
+
+    def score(self, known: list[Known], data: DataSet | None) -> dict[str, Any]:
+        """`score`, the mean over the acts, and `acts`, each act's mean reward.
+
+        Args:
+            data: of these acts, for a method that adapts to their rewards.
+
+        Raises:
+            UsageError: such a method has no data of these acts.
+        """
         config = self.config
+        if isinstance(self.method, Adapts):
+            if data is None or data.levels != [each.name for each in known]:
+                raise UsageError("other: the method adapts, and needs a data set of held_out")
+            self.method.adapt(data.training)
         seed = seed_of(config.seed, 3)
         found = scores(self.models, known, self.method.policy, config.episodes, seed).mean(axis=1)
         return {"score": round(float(found.mean()), 1), "acts": [round(float(x), 1) for x in found]}
@@ -144,12 +158,16 @@ class Run:
         """Write the figures, and mark the run as done."""
         config = self.config
         if config.held_out:
-            self.facts["held_out"] = self.score(acts_of_levels(config.held_out))
+            self.facts["held_out"] = self.score(acts_of_levels(config.held_out), self.other)
         if self.other:
             # What is held back where something is; all of what nothing is trained on.
             data = self.other.held_back if len(self.other.held_back) else self.other.training
-            found = self.method.measure_other(data, np.random.default_rng([config.seed, 2]))
-            self.facts["other"] = {"sha256": self.other.sha256, **rounded(found)}
+            special = isinstance(self.method, MeasuresOther)
+            measure = self.method.measure_other if special else self.method.measure
+            self.facts["other"] = {
+                "sha256": self.other.sha256,
+                **rounded(measure(data, self.rng())),
+            }
         figures = {
             "name": self.name,
             "seed": config.seed,
@@ -231,6 +249,7 @@ class Earned:
 
     Attributes:
         facts: `played`, mean over the acts of their episodes' mean reward, and what it is made of.
+        now: the reward of each world's episode so far, (N,).
     """
 
     def __init__(self, facts: dict[str, Any], acts: np.ndarray):
@@ -238,15 +257,15 @@ class Earned:
         count = int(acts.max()) + 1
         facts.setdefault("played_episodes", [0] * count)
         facts.setdefault("played_rewards", [0.0] * count)
-        self._now, self._recent = np.zeros(len(acts)), []
+        self.now, self._recent = np.zeros(len(acts)), []
 
     def add(self, outcome: Outcome) -> None:
-        self._now += outcome.rewards
+        self.now += outcome.rewards
         for world in np.flatnonzero(outcome.ends | outcome.cuts):
             self.facts["played_episodes"][self.acts[world]] += 1
-            self.facts["played_rewards"][self.acts[world]] += float(self._now[world])
-            self._recent = [*self._recent, float(self._now[world])][-RECENT:]
-            self._now[world] = 0
+            self.facts["played_rewards"][self.acts[world]] += float(self.now[world])
+            self._recent = [*self._recent, float(self.now[world])][-RECENT:]
+            self.now[world] = 0
         episodes, rewards = self.facts["played_episodes"], self.facts["played_rewards"]
         means = [total / number for total, number in zip(rewards, episodes, strict=True) if number]
         if means:
@@ -273,8 +292,14 @@ def play(job: Run) -> None:
         sizes = shape.features.shape[1], shape.memory.shape[1]
         store = Data(online.capacity // worlds * worlds, *sizes, stride=worlds)
         earned, owed, scalars = Earned(job.facts, arena.acts), 0.0, {}
+        rng, begins = np.random.default_rng([config.seed, 7, loop.first]), np.ones(worlds, bool)
+        commands = job.method if isinstance(job.method, Commands) else None
+        if commands:
+            commands.begin(shape, worlds, job.facts)
         for before in loop:
             seen, memory = arena.seen, arena.worlds.observe()
+            if commands:
+                commands.command(seen, begins, earned.now, store, before / total, rng)
             with torch.no_grad():
                 actions = choose(job.method.policy(seen), generator)
             outcome = arena.step(actions)
@@ -282,6 +307,7 @@ def play(job: Run) -> None:
             row = {"features": features, "memory": memory, "actions": actions, "acts": arena.acts}
             store.add(**row, **vars(outcome))
             earned.add(outcome)
+            begins = outcome.ends | outcome.cuts
             if before >= online.warm_up:
                 owed += worlds / online.every
                 for step in range(int(owed)):

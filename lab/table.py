@@ -43,8 +43,10 @@ def command(name: str) -> str:
 
 
 def values(row: Row, runs: Runs) -> list[float]:
-    """The row's result for each seed that both sides have."""
+    """The row's result for each seed that it needs and has."""
     of, to = runs.get(row.of.name, {}), runs.get(row.to.name, {})
+    if row.alone:
+        return [row.of.read(of[seed]) for seed in sorted(of)]
     seeds = sorted(of.keys() & to.keys())
     if row.until and seeds:
         level = statistics.fmean(row.to.read(to[seed]) for seed in seeds)

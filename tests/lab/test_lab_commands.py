@@ -11,8 +11,8 @@ import yaml
 from lab_kit import LEVELS
 
 from lab import __main__ as command
-from lab import clone, peer, qr_sac, rows, values
-from lab.config import LabConfig
+from lab import clone, peer, qr_sac, reach, record, ridge, rows, skills, soar, values
+from lab.config import LabConfig, RecordConfig
 from lab.data import DataSet
 from lab.dreams import judged
 from retro_common.config import load
@@ -29,7 +29,7 @@ def method_of(name: str) -> str:
 
 def tiny(name: str, folder: Path, bundle: Path, data: Path) -> Path:
     """A configuration that differs from the committed one in length only."""
-    text = {
+    text: dict = {
         "extends": str(CONFIGS / f"{name}.yaml"),
         "bundle": str(bundle),
         "steps": 3,
@@ -42,7 +42,8 @@ def tiny(name: str, folder: Path, bundle: Path, data: Path) -> Path:
     if committed.held_out:
         text["held_out"] = HELD_OUT
     if committed.other:
-        text["other"] = str(data)
+        new = committed.other.name == "data-new"
+        text["other"] = str(bundle.parent / "new" if new else data)
     if committed.online:
         text["online"] = {"timesteps": 64, "worlds": 2, "warm_up": 8, "every": 16}
     if method_of(name) == "ppo":
@@ -50,6 +51,14 @@ def tiny(name: str, folder: Path, bundle: Path, data: Path) -> Path:
     path = folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump(text))
     return path
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tiny_new(tiny_bundle: Path) -> None:
+    """A data set of the held-out act, beside the bundle."""
+    sizes = {"parts": 1, "held_back": 0, "worlds": 1, "timesteps": 96}
+    out = tiny_bundle.parent / "new"
+    record.run(RecordConfig(out=out, levels=HELD_OUT, bundle=tiny_bundle, seed=1, **sizes))
 
 
 def run(name: str, tmp_path: Path, bundle: Path, data: Path) -> dict:
@@ -102,7 +111,7 @@ def stand_in_for_the_ode(out: Path, data: Path) -> None:
 
 @pytest.fixture(autouse=True)
 def few_timesteps_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (clone, peer, qr_sac, values):
+    for module in (clone, peer, qr_sac, reach, ridge, skills, soar, values):
         monkeypatch.setattr(module, "MEASURED", 64)
 
 
@@ -110,7 +119,8 @@ def few_timesteps_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_configuration_runs_and_writes_its_figures(
     name: str, tmp_path: Path, tiny_bundle: Path, tiny_data: Path
 ) -> None:
-    start = load(LabConfig, CONFIGS / f"{name}.yaml").start
+    committed = load(LabConfig, CONFIGS / f"{name}.yaml")
+    start = committed.start
     if start not in ("", "bundle"):
         run(start, tmp_path, tiny_bundle, tiny_data)
     if method_of(name) == "peer":
@@ -122,12 +132,13 @@ def test_a_configuration_runs_and_writes_its_figures(
     assert len(found["data"]["sha256"]) == 64
     first, last = found["curve"][0], found["curve"][-1]
     assert (first["step"] == 0) == bool(start), "what goes on is measured before, too"
-    if load(LabConfig, CONFIGS / f"{name}.yaml").episodes:
+    if committed.episodes:
         assert last["score"] == pytest.approx(sum(last["acts"]) / len(last["acts"]), abs=0.1)
     else:
         assert len(last) > 1 and "score" not in last
-        assert bool(found.get("other")) == bool(load(LabConfig, CONFIGS / f"{name}.yaml").other)
-    if not method_of(name).startswith("peer"):
+    if committed.other:
+        assert found["other"].keys() > {"sha256"} and len(found["other"]["sha256"]) == 64
+    if method_of(name) != "ridge" and not method_of(name).startswith("peer"):
         assert any((tmp_path / "runs" / f"{name}-0" / "log").iterdir()), "scalars for TensorBoard"
 
 
@@ -156,12 +167,17 @@ def test_all_records_the_data_and_runs_every_seed_once(
     texts = {"data": {"out": str(data), "bundle": str(tiny_bundle), **tiny_set}}
     for name in rows.names():
         text = yaml.safe_load(tiny(name, tmp_path, tiny_bundle, data).read_text())
-        texts[name] = {**text, **places, "data": str(data)}
+        texts[name] = {**text, **places, "data": str(data), "other": str(tmp_path / "runs/new")}
+    texts["new"] = {**texts["data"], "out": str(tmp_path / "runs/new"), "seed": 1}
     for name, text in texts.items():
         (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(text))
     command.run_all(tmp_path)
     found = sorted(path.name for path in (tmp_path / "results").iterdir())
     assert found == ["clone-0.json", "clone-1.json"]
     assert "peer-clone, seed 0: not trained yet" in capsys.readouterr().out
+    clones = json.loads((tmp_path / "results/clone-0.json").read_text())
+    hashes = DataSet.open(data).sha256, DataSet.open(tmp_path / "runs/new").sha256
+    assert (clones["data"]["sha256"], clones["other"]["sha256"]) == hashes
+    assert clones["other"]["nll"] > 0
     command.run_all(tmp_path)
     assert capsys.readouterr().out.count("already done") >= 4

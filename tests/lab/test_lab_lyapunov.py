@@ -89,14 +89,7 @@ def test_figures_are_of_dreams_on_recorded_data(method: lyapunov.Lyapunov, tiny_
     for before, member in zip(members, method.members, strict=True):
         assert not torch.equal(before, member.mixture.cells.weight)
         assert torch.equal(member.lstm.weight_ih_l0, method.memory.lstm.weight_ih_l0)
-    found = method.measure_other(data, np.random.default_rng(0))
+    found = method.measure(data, np.random.default_rng(0))
     for name in ("g", "e", "disagreement"):
         assert -1 <= found[f"rank_{name}"] <= 1
         assert 0 < found[f"error_{name}"] <= found["error"] / lyapunov.ADMITTED
-
-
-def test_spearmans_correlation_is_of_ranks() -> None:
-    a = torch.tensor([1.0, 5, 3, 100])
-    assert lyapunov.spearman(a, a.log()) == pytest.approx(1)
-    assert lyapunov.spearman(a, -a) == pytest.approx(-1)
-    assert lyapunov.spearman(a, torch.tensor([1.0, 2, 3, 4])) == pytest.approx(0.8)

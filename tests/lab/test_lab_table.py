@@ -55,6 +55,13 @@ def test_a_row_is_a_ratio_for_each_seed_with_students_interval() -> None:
     assert not table.entry(row(least=1, most=1.5), runs)["met"]
 
 
+def test_a_figure_may_stand_alone_beside_its_baseline() -> None:
+    found = table.entry(row(most=3, alone=True), runs_of([(2,), (3,), (4,)], [(100,)]))
+    assert (found["result"], found["met"], found["seeds"]) == (3, True, 3)
+    assert (found["figure"], found["baseline"]) == ("iql: 3", "clone: 100")
+    assert table.entry(row(most=3, alone=True), runs_of([(2,)] * 3, []))["result"] == 2
+
+
 def test_what_was_not_run_has_no_number_and_too_few_seeds_no_verdict() -> None:
     none = table.entry(row(least=1), runs_of([(2,)], []))
     assert none["result"] is none["interval"] is none["met"] is None
