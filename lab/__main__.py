@@ -20,6 +20,7 @@ METHODS = {
     "values": "IQL, ILQL, CQL, Scaled Q-learning, DR3: values from recorded data, or while playing",
     "qr-sac": "QR-SAC with an asymmetric critic, while playing",
     "ppo": "PPO, the baseline that plays; from scratch, or from what another method learnt",
+    "compress": "low displacement rank: the bundle's M and C with fewer numbers",
     "peer": "what a public implementation has learnt (lab/peers/train.py), played as ours are",
 }
 """modules of `lab`, by their names in the command"""

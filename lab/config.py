@@ -82,7 +82,7 @@ class LabConfig:
     """its V and M look at the worlds that are played"""
     start: str = ""
     """what the weights begin with: the name of another configuration, for its run of the same seed;
-    or `bundle`, for the bundle's C. The curve then begins before the first step"""
+    or `bundle`, for the bundle's C and M. The curve then begins before the first step"""
     seed: Seed = 0
     steps: Count = 20_000
     """gradient steps on the recorded data"""

@@ -49,6 +49,16 @@ class Batch:
     """the actions taken then, int64 (B,)"""
 
 
+@dataclass
+class Sequences:
+    """B sequences of T timesteps, each within an episode, and what is seen after the last one."""
+
+    features: torch.Tensor
+    """float32 (B, T + 1, F), see `Seen`"""
+    actions: torch.Tensor
+    """int64 (B, T)"""
+
+
 class Data:
     """Timesteps in a fixed order: a timestep's successor is `stride` further on.
 
@@ -161,6 +171,19 @@ class Data:
             following=self._seen(at, sees),
             following_actions=torch.from_numpy(self.actions[at]),
         )
+
+    def sequences(self, rng: np.random.Generator, count: int, length: int) -> Sequences:
+        """Sequences of recorded data, drawn at random.
+
+        Raises:
+            UsageError: no episode is as long.
+        """
+        before = np.concatenate([[0], np.cumsum(self.ends | self.cuts)])
+        whole = np.flatnonzero(before[length:-1] == before[: -length - 1])
+        if not len(whole):
+            raise UsageError(f"the data set holds no sequence of {length} timesteps")
+        rows = rng.choice(whole, count)[:, None] + np.arange(length + 1)
+        return Sequences(_tensor(self.features[rows]), torch.from_numpy(self.actions[rows[:, :-1]]))
 
     def _draw(self, rng: np.random.Generator, size: int, rows: np.ndarray | None) -> np.ndarray:
         """Indices (size,) of timesteps behind which something is known."""

@@ -7,13 +7,14 @@ settings and a function ``build(config, shape) -> Method``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import nn
 
 from agent.config import AgentConfig
+from agent.models.actor import Models
 from agent.models.controller import Controller, Features, Proprioception
 from lab.data import Data, Seen
 
@@ -79,3 +80,11 @@ class Method(Protocol):
 
     def policy(self, seen: Seen) -> torch.Tensor:
         """Log-probabilities of the actions, (N, A)."""
+
+
+@runtime_checkable
+class OwnModels(Protocol):
+    """A method that plays with a V or M of its own."""
+
+    def models(self, models: Models) -> Models:
+        """The networks that worlds are seen through in its scores, given the bundle's."""

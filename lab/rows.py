@@ -6,6 +6,7 @@ seed by itself.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -68,6 +69,11 @@ def data_mean(name: str) -> Figure:
     return Figure(name, lambda result: float(result["data"]["mean"]), "mean of its data")
 
 
+def likelihood(name: str) -> Figure:
+    """The likelihood of a unit of the next latent at the end, by M (geometric mean)."""
+    return Figure(name, lambda result: math.exp(-result["curve"][-1]["nll"]), "likelihood")
+
+
 @dataclass(frozen=True)
 class Row:
     """A line of the table: figure `of` ÷ figure `to`."""
@@ -102,6 +108,10 @@ class Row:
 IQL, ILQL, CQL = "arXiv 2110.06169", "arXiv 2206.11871", "arXiv 2006.04779"
 SCALED, DR3, SAC = "arXiv 2211.15144", "arXiv 2112.04716", "arXiv 2406.12563"
 FORMULA = "none to run: Dopamine's formula, compared in tests/lab/test_lab_values.py"
+LDR, WITHIN = "arXiv 1810.02309", 0.98
+WHOLE = 0.52
+"""5 MB as a share of the shipped bundle's 9.57"""
+LAYER = "torch-structured 1.3.0: equal outputs, tests/lab/test_lab_structured.py"
 NO_SAC = "none: no public discrete QR-SAC with an asymmetric critic"
 
 
@@ -261,6 +271,42 @@ ROWS = [
         no_peer=NO_SAC,
     ),
     *dot_products("learnt features", "dr3-frames"),
+    Row(
+        *("LDR", LDR, "bytes of the bundle ÷ those of the dense one"),
+        *(at_end("ldr", "megabytes"), at_end("ldr-dense", "megabytes")),
+        most=WHOLE,
+        no_peer=LAYER,
+    ),
+    Row(
+        *("LDR", LDR, "M's likelihood of a latent unit ÷ the dense M's, within 0.02 nats"),
+        *(likelihood("ldr"), likelihood("ldr-dense")),
+        least=WITHIN,
+        no_peer=LAYER,
+    ),
+    Row(
+        *("LDR", LDR, "the same ÷ that of low rank at equal bytes"),
+        *(likelihood("ldr"), likelihood("ldr-low-rank")),
+        least=1.0,
+        no_peer=LAYER,
+    ),
+    Row(
+        *("LDR", LDR, "the same ÷ that of 8 bits in a smaller bundle"),
+        *(likelihood("ldr"), likelihood("ldr-int8")),
+        least=1.0,
+        no_peer=LAYER,
+    ),
+    Row(
+        *("LDR", LDR, "C's distance (KL) from the shipped C ÷ that with low rank"),
+        *(at_end("ldr", "kl"), at_end("ldr-low-rank", "kl")),
+        most=1.0,
+        no_peer=LAYER,
+    ),
+    Row(
+        *("LDR", LDR, "score ÷ the dense bundle's"),
+        *(at_end("ldr"), at_end("ldr-dense")),
+        least=0.97,
+        no_peer=LAYER,
+    ),
 ]
 
 

@@ -20,7 +20,7 @@ from agent import bundle
 from lab.arena import Arena, Outcome, choose, scores
 from lab.config import LabConfig
 from lab.data import Data, DataSet
-from lab.method import Method, Shape
+from lab.method import Method, OwnModels, Shape
 from pretrain.data.acts import Known, acts_of_levels
 from pretrain.loop import Loop
 from pretrain.stage import CHECKPOINT, Stage, seed_of
@@ -83,11 +83,13 @@ class Run:
         self.carried: dict[str, Any] = {"curve": self.curve, "facts": self.facts}
 
     def _start(self) -> None:
-        """Take over those parts of another run's checkpoint, or the bundle's C, that this method
-        has."""
+        """Take over those parts of another run's checkpoint, or the bundle's C and M, that this
+        method has."""
         model = self.parts()
         if self.config.start == "bundle":
-            self.work.load_into(model["heads"], self.models.controller.state_dict())
+            for name, own in (("heads", self.models.controller), ("memory", self.models.memory)):
+                if name in model:
+                    self.work.load_into(model[name], own.state_dict())
             return
         path = self.config.out / f"{self.config.start}-{self.config.seed}" / CHECKPOINT
         if not path.exists():
@@ -135,7 +137,10 @@ class Run:
         """`score`, the mean over the acts, and `acts`, each act's mean reward."""
         config = self.config
         seed = seed_of(config.seed, 3)
-        found = scores(self.models, known, self.method.policy, config.episodes, seed).mean(axis=1)
+        models = self.models
+        if isinstance(self.method, OwnModels):
+            models = self.method.models(models)
+        found = scores(models, known, self.method.policy, config.episodes, seed).mean(axis=1)
         return {"score": round(float(found.mean()), 1), "acts": [round(float(x), 1) for x in found]}
 
     def finish(self) -> None:
