@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from lab.config import LabConfig, RecordConfig
+from lab.config import EmbodyConfig, LabConfig, RecordConfig
 from pretrain.stage import exit_with
 from retro_common.config import load
 from retro_common.errors import UsageError
@@ -20,6 +20,7 @@ METHODS = {
     "values": "IQL, ILQL, CQL, Scaled Q-learning, DR3: values from recorded data, or while playing",
     "qr-sac": "QR-SAC with an asymmetric critic, while playing",
     "ppo": "PPO, the baseline that plays; from scratch, or from what another method learnt",
+    "bodies": "CrossFormer: one C for several bodies, a head for each",
     "compress": "low displacement rank: the bundle's M and C with fewer numbers",
     "peer": "what a public implementation has learnt (lab/peers/train.py), played as ours are",
 }
@@ -32,6 +33,7 @@ The laboratory: python -m lab METHOD --config FILE [--seed N] [--out DIR] [--dat
 
 and the commands
   record       play and record the data set: python -m lab record --config configs/lab/data.yaml
+  embody       make a data set of several bodies from the recorded one: configs/lab/data-bodies.yaml
   all          every run of the table that this machine has not done, with its data sets: many
                hours of one core. Peers are played that were trained before
   table        rebuild the table from the committed results
@@ -45,7 +47,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m lab", description=USAGE, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("command", metavar="METHOD|record|all|table")
+    parser.add_argument("command", metavar="METHOD|record|embody|all|table")
     parser.add_argument("--config", type=Path)
     parser.add_argument("--seed", type=int)
     for name in ("out", "data", "results"):
@@ -53,7 +55,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--fresh", action="store_true")
     asked = parser.parse_args(arguments)
     command = asked.command
-    if command not in ("record", "all", "table", *METHODS):
+    if command not in ("record", "embody", "all", "table", *METHODS):
         raise UsageError(f"no method '{command}': there are {', '.join(METHODS)}")
     if command == "table":
         from lab import table
@@ -65,12 +67,14 @@ def main(arguments: list[str]) -> int:
         raise UsageError("--config FILE is missing; configs/lab has some")
     elif command == "record":
         record(asked.config, asked)
+    elif command == "embody":
+        embody(asked.config, asked)
     else:
         run(asked.config, asked)
     return 0
 
 
-def changed(config: RecordConfig | LabConfig, asked: argparse.Namespace) -> None:
+def changed(config: RecordConfig | EmbodyConfig | LabConfig, asked: argparse.Namespace) -> None:
     """Put the command line's values into a configuration."""
     for key in ("seed", "out", "data", "results"):
         value = getattr(asked, key)
@@ -86,6 +90,14 @@ def record(path: Path, asked: argparse.Namespace) -> None:
     config = load(RecordConfig, path)
     changed(config, asked)
     record.run(config, asked.fresh)
+
+
+def embody(path: Path, asked: argparse.Namespace) -> None:
+    from lab import embody
+
+    config = load(EmbodyConfig, path)
+    changed(config, asked)
+    embody.run(config, asked.fresh)
 
 
 def run(path: Path, asked: argparse.Namespace) -> None:
@@ -104,7 +116,7 @@ def run_all(configs: Path = CONFIGS) -> None:
     Args:
         configs: folder of the configurations, those of the data sets included.
     """
-    from lab import record, rows, run
+    from lab import embody, record, rows, run
 
     for name in rows.names():
         path = configs / f"{name}.yaml"
@@ -114,7 +126,13 @@ def run_all(configs: Path = CONFIGS) -> None:
             if config.method == "peer" and not (config.out / f"{name}-{seed}.safetensors").exists():
                 print(f"{name}, seed {seed}: not trained yet, see lab/peers/train.py", flush=True)
                 continue
-            record.run(load(RecordConfig, configs / f"{config.data.name}.yaml"))
+            data = configs / f"{config.data.name}.yaml"
+            if config.method == "bodies":
+                several = load(EmbodyConfig, data)
+                record.run(load(RecordConfig, configs / f"{several.source.name}.yaml"))
+                embody.run(several)
+            else:
+                record.run(load(RecordConfig, data))
             run.run(run.module_of(config), name, config)
 
 

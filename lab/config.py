@@ -46,6 +46,24 @@ class RecordConfig:
 
 
 @dataclasses.dataclass
+class EmbodyConfig:
+    """A data set of several bodies, made from a recorded one; see `lab.embody`."""
+
+    out: Path
+    """folder of the data set"""
+    bodies: list[str]
+    """see `lab.body.BODIES`"""
+    source: Path = Path("runs/lab/data")
+    """folder of the recorded data set"""
+    bundle: Path = Path("bundles/pangolin")
+    """its V and M make the features: the bundle that recorded"""
+    timesteps: Positive = 1536
+    """timesteps of each act and body, and as many that are held back"""
+
+    __pydantic_config__ = FORBID_UNKNOWN
+
+
+@dataclasses.dataclass
 class OnlineConfig:
     """Playing while learning: the method's policy plays, and what it played is learnt from. PPO
     learns from its newest rollout, and takes the numbers of timesteps and worlds alone."""

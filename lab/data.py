@@ -31,6 +31,8 @@ class Seen:
     """what a player who reads the game's memory knows, (N, O), for critics that may"""
     frames: np.ndarray | None = None
     """uint8 (N, 64, 64, 3)"""
+    bodies: torch.Tensor | None = None
+    """int64 (N,), numbers of the bodies, see `lab.body`"""
 
 
 @dataclass
@@ -68,7 +70,7 @@ class Data:
         rewards, shaped: float32 (N,), the contest's and those that are learnt from.
         ends: bool (N,), nothing follows.
         cuts: bool (N,), what follows is not known.
-        acts: int64 (N,).
+        acts, bodies: int64 (N,).
         frames: gives the frames (B, 64, 64, 3) of indices (B,); None if they are not kept.
         count: how many timesteps are known, from the front.
     """
@@ -76,7 +78,7 @@ class Data:
     def __init__(self, size: int, features: int, memory: int, *, stride: int = 1):
         self.features = np.zeros((size, features), np.float16)
         self.memory = np.zeros((size, memory), np.float16)
-        self.actions, self.acts = np.zeros((2, size), np.int64)
+        self.actions, self.acts, self.bodies = np.zeros((3, size), np.int64)
         self.rewards, self.shaped = np.zeros((2, size), np.float32)
         self.ends, self.cuts = np.zeros((2, size), bool)
         self.frames: Callable[[np.ndarray], np.ndarray] | None = None
@@ -196,6 +198,7 @@ class Data:
 
     def _seen(self, rows: np.ndarray, sees: Collection[str]) -> Seen:
         seen = Seen(_tensor(self.features[rows]), torch.from_numpy(self.acts[rows]))
+        seen.bodies = torch.from_numpy(self.bodies[rows])
         if "memory" in sees:
             seen.memory = _tensor(self.memory[rows])
         if "frames" in sees:
@@ -250,7 +253,7 @@ def _read(folder: Path, names: list[str]) -> Data:
             getattr(data, name)[rows] = arrays[name]
         data.actions[rows], data.rewards[rows] = shard.actions, shard.rewards
         data.ends[rows] = shard.ends & ~arrays["cuts"]
-        data.acts[rows] = facts["act"]
+        data.acts[rows], data.bodies[rows] = facts["act"], facts.get("body", 0)
         data.cuts[rows.stop - 1] |= not data.ends[rows.stop - 1]  # the recording stops here
         data.count = rows.stop
     data.frames = functools.partial(shards.frames_at, range(len(names)))

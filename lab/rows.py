@@ -69,9 +69,14 @@ def data_mean(name: str) -> Figure:
     return Figure(name, lambda result: float(result["data"]["mean"]), "mean of its data")
 
 
-def likelihood(name: str) -> Figure:
-    """The likelihood of a unit of the next latent at the end, by M (geometric mean)."""
-    return Figure(name, lambda result: math.exp(-result["curve"][-1]["nll"]), "likelihood")
+def likelihood(name: str, key: str = "nll") -> Figure:
+    """The likelihood at the end (geometric mean) whose negative logarithm is a measure."""
+    return Figure(name, lambda result: math.exp(-result["curve"][-1][key]), "likelihood")
+
+
+def in_body(name: str, body: str) -> Figure:
+    """The score in a body at the end."""
+    return Figure(name, lambda result: float(result["curve"][-1]["bodies"][body]), body)
 
 
 @dataclass(frozen=True)
@@ -109,6 +114,8 @@ IQL, ILQL, CQL = "arXiv 2110.06169", "arXiv 2206.11871", "arXiv 2006.04779"
 SCALED, DR3, SAC = "arXiv 2211.15144", "arXiv 2112.04716", "arXiv 2406.12563"
 FORMULA = "none to run: Dopamine's formula, compared in tests/lab/test_lab_values.py"
 LDR, WITHIN = "arXiv 1810.02309", 0.98
+CROSS = "arXiv 2408.11812"
+NO_CROSS = "none: the public code is a transformer of 130 million weights"
 WHOLE = 0.52
 """5 MB as a share of the shipped bundle's 9.57"""
 LAYER = "torch-structured 1.3.0: equal outputs, tests/lab/test_lab_structured.py"
@@ -151,6 +158,43 @@ def dot_products(on: str, prefix: str) -> list[Row]:
             no_peer=FORMULA,
         ),
     ]
+
+
+def across_bodies(body: str) -> list[Row]:
+    """A body played by the C that three share, and by a specialist."""
+    one, many = f"bodies-{body}", "bodies-shared"
+    return [
+        Row(
+            *("CrossFormer", CROSS, f"{body}: score of the shared C ÷ the specialist's"),
+            *(in_body(many, body), in_body(one, body)),
+            least=0.95,
+            no_peer=NO_CROSS,
+        ),
+        Row(
+            *(
+                "CrossFormer",
+                CROSS,
+                f"{body}: likelihood of held-back actions, shared ÷ specialist",
+            ),
+            *(likelihood(many, f"nll {body}"), likelihood(one, f"nll {body}")),
+            least=0.95,
+            no_peer=NO_CROSS,
+        ),
+    ]
+
+
+def left_out(to: str, what: str) -> Row:
+    """The fourth body, learnt with half of the timesteps from what three others share."""
+    return Row(
+        *(
+            "CrossFormer",
+            CROSS,
+            f"a body left out: likelihood, shared C and half the data ÷ {what}",
+        ),
+        *(likelihood("bodies-new-shared", "nll both"), likelihood(to, "nll both")),
+        least=1.0,
+        no_peer=NO_CROSS,
+    )
 
 
 ROWS = [
@@ -307,6 +351,19 @@ ROWS = [
         least=0.97,
         no_peer=LAYER,
     ),
+    *(row for body in ("home", "mirrored", "buttons") for row in across_bodies(body)),
+    Row(
+        *(
+            "CrossFormer",
+            CROSS,
+            "a body left out: score, shared C and half the data ÷ scratch, all",
+        ),
+        *(at_end("bodies-new-shared"), at_end("bodies-new")),
+        least=1.0,
+        no_peer=NO_CROSS,
+    ),
+    left_out("bodies-new", "scratch, all"),
+    left_out("bodies-new-half", "scratch, half"),
 ]
 
 

@@ -18,9 +18,10 @@ from torch import nn
 
 from agent import bundle
 from lab.arena import Arena, Outcome, choose, scores
+from lab.body import HOME
 from lab.config import LabConfig
 from lab.data import Data, DataSet
-from lab.method import Method, OwnModels, Shape
+from lab.method import Method, OwnBodies, OwnModels, Shape
 from pretrain.data.acts import Known, acts_of_levels
 from pretrain.loop import Loop
 from pretrain.stage import CHECKPOINT, Stage, seed_of
@@ -134,14 +135,22 @@ class Run:
         self.curve.append(entry)
 
     def score(self, known: list[Known]) -> dict[str, Any]:
-        """`score`, the mean over the acts, and `acts`, each act's mean reward."""
-        config = self.config
-        seed = seed_of(config.seed, 3)
-        models = self.models
-        if isinstance(self.method, OwnModels):
-            models = self.method.models(models)
-        found = scores(models, known, self.method.policy, config.episodes, seed).mean(axis=1)
-        return {"score": round(float(found.mean()), 1), "acts": [round(float(x), 1) for x in found]}
+        """`score`, the mean over the acts, and `acts`, each act's mean reward; with bodies of its
+        own the means over these, and `bodies`, each body's score."""
+        config, method, models = self.config, self.method, self.models
+        if isinstance(method, OwnModels):
+            models = method.models(models)
+        bodies = method.bodies if isinstance(method, OwnBodies) else [HOME]
+        plays = (models, known, method.policy, config.episodes, seed_of(config.seed, 3))
+        found = np.stack([scores(*plays, body=body).mean(axis=1) for body in bodies])
+        acts = [round(float(x), 1) for x in found.mean(axis=0)]
+        entry: dict[str, Any] = {"score": round(float(found.mean()), 1), "acts": acts}
+        if isinstance(method, OwnBodies):
+            means = found.mean(axis=1)
+            entry["bodies"] = {
+                b.name: round(float(x), 1) for b, x in zip(bodies, means, strict=True)
+            }
+        return entry
 
     def finish(self) -> None:
         """Write the figures, and mark the run as done."""
