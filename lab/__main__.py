@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from lab.config import LabConfig, RecordConfig
+from lab.config import EmbodyConfig, LabConfig, RecordConfig
 from pretrain.stage import exit_with
 from retro_common.config import load
 from retro_common.errors import UsageError
@@ -28,6 +28,8 @@ METHODS = {
     "reach": "GNM: how far a goal is, and the next actions on the way there",
     "soar": "SOAR: goals proposed, tried and judged while playing, learnt from by hindsight",
     "ridge": "ridge regression of the time between two timesteps, the baseline of distances",
+    "bodies": "CrossFormer: one C for several bodies, a head for each",
+    "compress": "low displacement rank: the bundle's M and C with fewer numbers",
     "peer": "what a public implementation has learnt (lab/peers/train.py), played as ours are",
     "peer-ode": "a neural ODE of the player's motion (lab/peers/ode.py), judged as ours is",
 }
@@ -41,6 +43,7 @@ The laboratory: python -m lab METHOD --config FILE [--seed N] [--out DIR] [--dat
 
 and the commands
   record       play and record the data set: python -m lab record --config configs/lab/data.yaml
+  embody       make a data set of several bodies from the recorded one: configs/lab/data-bodies.yaml
   all          every run of the table that this machine has not done, with its data sets: many
                hours of one core. Peers are played that were trained before
   table        rebuild the table from the committed results
@@ -54,7 +57,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m lab", description=USAGE, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("command", metavar="METHOD|record|all|table")
+    parser.add_argument("command", metavar="METHOD|record|embody|all|table")
     parser.add_argument("--config", type=Path)
     parser.add_argument("--seed", type=int)
     for name in ("out", "data", "other", "results"):
@@ -62,7 +65,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--fresh", action="store_true")
     asked = parser.parse_args(arguments)
     command = asked.command
-    if command not in ("record", "all", "table", *METHODS):
+    if command not in ("record", "embody", "all", "table", *METHODS):
         raise UsageError(f"no method '{command}': there are {', '.join(METHODS)}")
     if command == "table":
         from lab import table
@@ -74,12 +77,14 @@ def main(arguments: list[str]) -> int:
         raise UsageError("--config FILE is missing; configs/lab has some")
     elif command == "record":
         record(asked.config, asked)
+    elif command == "embody":
+        embody(asked.config, asked)
     else:
         run(asked.config, asked)
     return 0
 
 
-def changed(config: RecordConfig | LabConfig, asked: argparse.Namespace) -> None:
+def changed(config: RecordConfig | EmbodyConfig | LabConfig, asked: argparse.Namespace) -> None:
     """Put the command line's values into a configuration."""
     for key in ("seed", "out", "data", "other", "results"):
         value = getattr(asked, key)
@@ -95,6 +100,14 @@ def record(path: Path, asked: argparse.Namespace) -> None:
     config = load(RecordConfig, path)
     changed(config, asked)
     record.run(config, asked.fresh)
+
+
+def embody(path: Path, asked: argparse.Namespace) -> None:
+    from lab import embody
+
+    config = load(EmbodyConfig, path)
+    changed(config, asked)
+    embody.run(config, asked.fresh)
 
 
 def run(path: Path, asked: argparse.Namespace) -> None:
@@ -113,7 +126,7 @@ def run_all(configs: Path = CONFIGS) -> None:
     Args:
         configs: folder of the configurations, those of the data sets included.
     """
-    from lab import record, rows, run
+    from lab import embody, record, rows, run
 
     for name in rows.names():
         path = configs / f"{name}.yaml"
@@ -124,8 +137,15 @@ def run_all(configs: Path = CONFIGS) -> None:
             if config.method.startswith("peer") and not trained.exists():
                 print(f"{name}, seed {seed}: not trained yet, see lab/peers", flush=True)
                 continue
-            for data in filter(None, (config.data, config.other)):
-                record.run(load(RecordConfig, configs / f"{data.name}.yaml"))
+            data = configs / f"{config.data.name}.yaml"
+            if config.method == "bodies":
+                several = load(EmbodyConfig, data)
+                record.run(load(RecordConfig, configs / f"{several.source.name}.yaml"))
+                embody.run(several)
+            else:
+                record.run(load(RecordConfig, data))
+            if config.other:
+                record.run(load(RecordConfig, configs / f"{config.other.name}.yaml"))
             run.run(run.module_of(config), name, config)
 
 

@@ -33,6 +33,8 @@ class Seen:
     """what a player who reads the game's memory knows, (N, O), for critics that may"""
     frames: np.ndarray | None = None
     """uint8 (N, 64, 64, 3)"""
+    bodies: torch.Tensor | None = None
+    """int64 (N,), numbers of the bodies, see `lab.body`"""
 
 
 @dataclass
@@ -53,6 +55,16 @@ class Batch:
     """indices of the timesteps in the data, int64 (B,)"""
 
 
+@dataclass
+class Sequences:
+    """B sequences of T timesteps, each within an episode, and what is seen after the last one."""
+
+    features: torch.Tensor
+    """float32 (B, T + 1, F), see `Seen`"""
+    actions: torch.Tensor
+    """int64 (B, T)"""
+
+
 class Data:
     """Timesteps in a fixed order: a timestep's successor is `stride` further on.
 
@@ -62,7 +74,7 @@ class Data:
         rewards, shaped: float32 (N,), the contest's and those that are learnt from.
         ends: bool (N,), nothing follows.
         cuts: bool (N,), what follows is not known.
-        acts: int64 (N,).
+        acts, bodies: int64 (N,).
         places: float32 (N, 2), x and y of the player's centre in pixels of the game's screen, by
             the game's memory; not known while playing.
         frames: gives the frames (B, 64, 64, 3) of indices (B,); None if they are not kept.
@@ -72,7 +84,7 @@ class Data:
     def __init__(self, size: int, features: int, memory: int, *, stride: int = 1):
         self.features = np.zeros((size, features), np.float16)
         self.memory = np.zeros((size, memory), np.float16)
-        self.actions, self.acts = np.zeros((2, size), np.int64)
+        self.actions, self.acts, self.bodies = np.zeros((3, size), np.int64)
         self.rewards, self.shaped = np.zeros((2, size), np.float32)
         self.ends, self.cuts = np.zeros((2, size), bool)
         self.places = np.full((size, 2), np.nan, np.float32)
@@ -220,6 +232,18 @@ class Data:
             rows=first,
         )
 
+    def sequences(self, rng: np.random.Generator, count: int, length: int) -> Sequences:
+        """Sequences of recorded data, drawn at random.
+
+        Raises:
+            UsageError: no episode is as long.
+        """
+        whole = self.followed(length)
+        if not len(whole):
+            raise UsageError(f"the data set holds no sequence of {length} timesteps")
+        rows = rng.choice(whole, count)[:, None] + np.arange(length + 1)
+        return Sequences(_tensor(self.features[rows]), torch.from_numpy(self.actions[rows[:, :-1]]))
+
     def _draw(self, rng: np.random.Generator, size: int, rows: np.ndarray | None) -> np.ndarray:
         """Indices (size,) of timesteps behind which something is known."""
         known = np.empty(0, np.int64)
@@ -232,6 +256,7 @@ class Data:
     def seen(self, rows: np.ndarray, sees: Collection[str] = ()) -> Seen:
         """What these timesteps show."""
         seen = Seen(_tensor(self.features[rows]), torch.from_numpy(self.acts[rows]))
+        seen.bodies = torch.from_numpy(self.bodies[rows])
         if "memory" in sees:
             seen.memory = _tensor(self.memory[rows])
         if "frames" in sees:
@@ -286,7 +311,7 @@ def _read(folder: Path, names: list[str]) -> Data:
             getattr(data, name)[rows] = arrays[name]
         data.actions[rows], data.rewards[rows] = shard.actions, shard.rewards
         data.ends[rows] = shard.ends & ~arrays["cuts"]
-        data.acts[rows] = facts["act"]
+        data.acts[rows], data.bodies[rows] = facts["act"], facts.get("body", 0)
         data.places[rows] = _places(shard)
         data.cuts[rows.stop - 1] |= not data.ends[rows.stop - 1]  # the recording stops here
         data.count = rows.stop

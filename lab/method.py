@@ -16,6 +16,7 @@ from torch import nn
 from agent.config import AgentConfig
 from agent.models.actor import Models
 from agent.models.controller import Controller, Features, Proprioception
+from lab.body import Body
 from lab.data import Data, Seen
 
 Scalars = dict[str, Any]
@@ -138,3 +139,18 @@ class Commands(Protocol):
             store: what was played.
             share: how much of the timesteps was played, from 0 to below 1.
         """
+
+
+@runtime_checkable
+class OwnModels(Protocol):
+    """A method that plays with a V or M of its own."""
+
+    def models(self, models: Models) -> Models:
+        """The networks that worlds are seen through in its scores, given the bundle's."""
+
+
+@runtime_checkable
+class OwnBodies(Protocol):
+    """A method that plays in other bodies than the game's own."""
+
+    bodies: list[Body]

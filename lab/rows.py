@@ -6,6 +6,7 @@ seed by itself; or, where it says so, the figure alone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -95,6 +96,16 @@ def data_mean(name: str) -> Figure:
     return Figure(name, lambda result: float(result["data"]["mean"]), "mean of its data")
 
 
+def likelihood(name: str, key: str = "nll") -> Figure:
+    """The likelihood at the end (geometric mean) whose negative logarithm is a measure."""
+    return Figure(name, lambda result: math.exp(-result["curve"][-1][key]), "likelihood")
+
+
+def in_body(name: str, body: str) -> Figure:
+    """The score in a body at the end."""
+    return Figure(name, lambda result: float(result["curve"][-1]["bodies"][body]), body)
+
+
 @dataclass(frozen=True)
 class Row:
     """A line of the table: figure `of` ÷ figure `to`, or `of` alone."""
@@ -132,6 +143,12 @@ IQL, ILQL, CQL = "arXiv 2110.06169", "arXiv 2206.11871", "arXiv 2006.04779"
 SCALED, DR3, SAC = "arXiv 2211.15144", "arXiv 2112.04716", "arXiv 2406.12563"
 FORMULA = "none to run: Dopamine's formula, compared in tests/lab/test_lab_values.py"
 HILP, U2O, GNM = "arXiv 2402.15567", "arXiv 2408.14785", "arXiv 2210.03370"
+LDR, WITHIN = "arXiv 1810.02309", 0.98
+CROSS = "arXiv 2408.11812"
+NO_CROSS = "none: the public code is a transformer of 130 million weights"
+WHOLE = 0.52
+"""5 MB as a share of the shipped bundle's 9.57"""
+LAYER = "torch-structured 1.3.0: equal outputs, tests/lab/test_lab_structured.py"
 NO_SAC = "none: no public discrete QR-SAC with an asymmetric critic"
 NO_HILP = (
     "none to run: HILP's code is for continuous actions; its loss, compared in"
@@ -243,6 +260,43 @@ def adapted(family: str) -> list[Row]:
             most=1.0,
         ),
     ]
+
+
+def across_bodies(body: str) -> list[Row]:
+    """A body played by the C that three share, and by a specialist."""
+    one, many = f"bodies-{body}", "bodies-shared"
+    return [
+        Row(
+            *("CrossFormer", CROSS, f"{body}: score of the shared C ÷ the specialist's"),
+            *(in_body(many, body), in_body(one, body)),
+            least=0.95,
+            no_peer=NO_CROSS,
+        ),
+        Row(
+            *(
+                "CrossFormer",
+                CROSS,
+                f"{body}: likelihood of held-back actions, shared ÷ specialist",
+            ),
+            *(likelihood(many, f"nll {body}"), likelihood(one, f"nll {body}")),
+            least=0.95,
+            no_peer=NO_CROSS,
+        ),
+    ]
+
+
+def left_out(to: str, what: str) -> Row:
+    """The fourth body, learnt with half of the timesteps from what three others share."""
+    return Row(
+        *(
+            "CrossFormer",
+            CROSS,
+            f"a body left out: likelihood, shared C and half the data ÷ {what}",
+        ),
+        *(likelihood("bodies-new-shared", "nll both"), likelihood(to, "nll both")),
+        least=1.0,
+        no_peer=NO_CROSS,
+    )
 
 
 DRIFTING, RCAD, LDM = "arXiv 2306.06330", "arXiv 2206.01367", "arXiv 2206.10524"
@@ -527,6 +581,55 @@ ROWS = [
         least=1.0,
         no_peer=NO_SOAR,
     ),
+    Row(
+        *("LDR", LDR, "bytes of the bundle ÷ those of the dense one"),
+        *(at_end("ldr", "megabytes"), at_end("ldr-dense", "megabytes")),
+        most=WHOLE,
+        no_peer=LAYER,
+    ),
+    Row(
+        *("LDR", LDR, "M's likelihood of a latent unit ÷ the dense M's, within 0.02 nats"),
+        *(likelihood("ldr"), likelihood("ldr-dense")),
+        least=WITHIN,
+        no_peer=LAYER,
+    ),
+    Row(
+        *("LDR", LDR, "the same ÷ that of low rank at equal bytes"),
+        *(likelihood("ldr"), likelihood("ldr-low-rank")),
+        least=1.0,
+        no_peer=LAYER,
+    ),
+    Row(
+        *("LDR", LDR, "the same ÷ that of 8 bits in a smaller bundle"),
+        *(likelihood("ldr"), likelihood("ldr-int8")),
+        least=1.0,
+        no_peer=LAYER,
+    ),
+    Row(
+        *("LDR", LDR, "C's distance (KL) from the shipped C ÷ that with low rank"),
+        *(at_end("ldr", "kl"), at_end("ldr-low-rank", "kl")),
+        most=1.0,
+        no_peer=LAYER,
+    ),
+    Row(
+        *("LDR", LDR, "score ÷ the dense bundle's"),
+        *(at_end("ldr"), at_end("ldr-dense")),
+        least=0.97,
+        no_peer=LAYER,
+    ),
+    *(row for body in ("home", "mirrored", "buttons") for row in across_bodies(body)),
+    Row(
+        *(
+            "CrossFormer",
+            CROSS,
+            "a body left out: score, shared C and half the data ÷ scratch, all",
+        ),
+        *(at_end("bodies-new-shared"), at_end("bodies-new")),
+        least=1.0,
+        no_peer=NO_CROSS,
+    ),
+    left_out("bodies-new", "scratch, all"),
+    left_out("bodies-new-half", "scratch, half"),
 ]
 
 

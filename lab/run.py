@@ -18,9 +18,19 @@ from torch import nn
 
 from agent import bundle
 from lab.arena import Arena, Outcome, choose, scores
+from lab.body import HOME
 from lab.config import LabConfig
 from lab.data import Data, DataSet
-from lab.method import Adapts, Commands, MeasuresOther, Method, Scalars, Shape
+from lab.method import (
+    Adapts,
+    Commands,
+    MeasuresOther,
+    Method,
+    OwnBodies,
+    OwnModels,
+    Scalars,
+    Shape,
+)
 from pretrain.data.acts import Known, acts_of_levels
 from pretrain.loop import Loop
 from pretrain.stage import CHECKPOINT, Stage, seed_of
@@ -86,11 +96,13 @@ class Run:
         self.carried: dict[str, Any] = {"curve": self.curve, "facts": self.facts}
 
     def _start(self) -> None:
-        """Take over those parts of another run's checkpoint, or the bundle's C, that this method
-        has."""
+        """Take over those parts of another run's checkpoint, or the bundle's C and M, that this
+        method has."""
         model = self.parts()
         if self.config.start == "bundle":
-            self.work.load_into(model["heads"], self.models.controller.state_dict())
+            for name, own in (("heads", self.models.controller), ("memory", self.models.memory)):
+                if name in model:
+                    self.work.load_into(model[name], own.state_dict())
             return
         path = self.config.out / f"{self.config.start}-{self.config.seed}" / CHECKPOINT
         if not path.exists():
@@ -137,7 +149,8 @@ class Run:
         return np.random.default_rng([self.config.seed, 2])
 
     def score(self, known: list[Known], data: DataSet | None) -> dict[str, Any]:
-        """`score`, the mean over the acts, and `acts`, each act's mean reward.
+        """`score`, the mean over the acts, and `acts`, each act's mean reward; with bodies of its
+        own the means over these, and `bodies`, each body's score.
 
         Args:
             data: of these acts, for a method that adapts to their rewards.
@@ -145,14 +158,24 @@ class Run:
         Raises:
             UsageError: such a method has no data of these acts.
         """
-        config = self.config
-        if isinstance(self.method, Adapts):
+        config, method, models = self.config, self.method, self.models
+        if isinstance(method, Adapts):
             if data is None or data.levels != [each.name for each in known]:
                 raise UsageError("other: the method adapts, and needs a data set of held_out")
-            self.method.adapt(data.training)
-        seed = seed_of(config.seed, 3)
-        found = scores(self.models, known, self.method.policy, config.episodes, seed).mean(axis=1)
-        return {"score": round(float(found.mean()), 1), "acts": [round(float(x), 1) for x in found]}
+            method.adapt(data.training)
+        if isinstance(method, OwnModels):
+            models = method.models(models)
+        bodies = method.bodies if isinstance(method, OwnBodies) else [HOME]
+        plays = (models, known, method.policy, config.episodes, seed_of(config.seed, 3))
+        found = np.stack([scores(*plays, body=body).mean(axis=1) for body in bodies])
+        acts = [round(float(x), 1) for x in found.mean(axis=0)]
+        entry: dict[str, Any] = {"score": round(float(found.mean()), 1), "acts": acts}
+        if isinstance(method, OwnBodies):
+            means = found.mean(axis=1)
+            entry["bodies"] = {
+                b.name: round(float(x), 1) for b, x in zip(bodies, means, strict=True)
+            }
+        return entry
 
     def finish(self) -> None:
         """Write the figures, and mark the run as done."""
