@@ -167,6 +167,6 @@ def test_a_score_says_how_each_body_was_played(
         episodes=1,
     )
     job = Run(module, "bodies", config, False)
-    found = job.score(job.known)
+    found = job.score(job.known, job.data)
     assert found["bodies"].keys() == {"home", "mirrored"} and len(found["acts"]) == 2
     assert found["score"] == pytest.approx(np.mean(list(found["bodies"].values())), abs=0.1)
