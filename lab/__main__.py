@@ -44,6 +44,7 @@ The laboratory: python -m lab METHOD --config FILE [--seed N] [--out DIR] [--dat
 and the commands
   record       play and record the data set: python -m lab record --config configs/lab/data.yaml
   embody       make a data set of several bodies from the recorded one: configs/lab/data-bodies.yaml
+  describe     what the recorded data shows, in words: python -m lab describe [--data DIR]
   all          every run of the table that this machine has not done, with its data sets: many
                hours of one core. Peers are played that were trained before
   table        rebuild the table from the committed results
@@ -57,7 +58,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m lab", description=USAGE, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("command", metavar="METHOD|record|embody|all|table")
+    parser.add_argument("command", metavar="METHOD|record|embody|describe|all|table")
     parser.add_argument("--config", type=Path)
     parser.add_argument("--seed", type=int)
     for name in ("out", "data", "other", "results"):
@@ -65,7 +66,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--fresh", action="store_true")
     asked = parser.parse_args(arguments)
     command = asked.command
-    if command not in ("record", "embody", "all", "table", *METHODS):
+    if command not in ("record", "embody", "describe", "all", "table", *METHODS):
         raise UsageError(f"no method '{command}': there are {', '.join(METHODS)}")
     if command == "table":
         from lab import table
@@ -73,6 +74,8 @@ def main(arguments: list[str]) -> int:
         table.run()
     elif command == "all":
         run_all()
+    elif command == "describe":
+        in_words(asked.data or Path("runs/lab/data"))
     elif asked.config is None:
         raise UsageError("--config FILE is missing; configs/lab has some")
     elif command == "record":
@@ -118,6 +121,19 @@ def run(path: Path, asked: argparse.Namespace) -> None:
     if config.method != asked.command:
         raise UsageError(f"{path}: a configuration of {config.method}, not of {asked.command}")
     run.run(run.module_of(config), path.stem, config, asked.fresh)
+
+
+def in_words(folder: Path) -> None:
+    """Print the shares of the situations in a recorded data set.
+
+    Raises:
+        UsageError: there is no such data set.
+    """
+    from lab.data import DataSet
+    from lab.describe import shares
+
+    for word, share in shares(DataSet.open(folder).training).items():
+        print(f"{share:6.1%}  {word}")
 
 
 def run_all(configs: Path = CONFIGS) -> None:

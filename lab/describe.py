@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from lab.data import Data
+
 SPEED_X, SPEED_Y, ON_GROUND, ROLLING, FACING, LIQUID, HURT, RIDING = 2, 3, 6, 7, 9, 10, 15, 17
 FLOORS = 35 + 20 * 13 + 14 * 7
 """where the floor's columns begin, two numbers each: how far below, and whether there is none"""
@@ -59,3 +61,9 @@ def describe(memory: np.ndarray) -> np.ndarray:
         "stands": np.ones(len(memory), bool),
     }
     return np.argmax(np.stack([rules[word] for word in WORDS]), axis=0)
+
+
+def shares(data: Data) -> dict[str, float]:
+    """How often each word is true in recorded data, the most frequent first."""
+    counts = np.bincount(describe(data.memory[: len(data)]), minlength=len(WORDS)) / len(data)
+    return {WORDS[i]: float(counts[i]) for i in np.argsort(-counts)}

@@ -1,8 +1,11 @@
 """The words are true: the simulator does what they say."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from lab import __main__ as command
 from lab.describe import FLOORS, WORDS, describe
 from pangolin_dash.simulator import LEFT, RIGHT, B, Worlds
 from pretrain.data.acts import acts_of_levels
@@ -64,3 +67,13 @@ def test_a_pit_is_seen_ahead_and_not_behind(worlds: Worlds) -> None:
         changed = memory.copy()
         changed[0, FLOORS + 2 * column + 1] = 1
         assert WORDS[describe(changed)[0]] == word, column
+
+
+def test_the_command_says_how_often_each_word_is_true(
+    tiny_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.main(["describe", "--data", str(tiny_data)]) == 0
+    said = [line.split("%  ") for line in capsys.readouterr().out.splitlines()[-len(WORDS) :]]
+    shares = [float(share) for share, _ in said]
+    assert {word for _, word in said} == set(WORDS)
+    assert sum(shares) == pytest.approx(100, abs=0.6) and shares == sorted(shares, reverse=True)

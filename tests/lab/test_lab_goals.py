@@ -15,6 +15,7 @@ from lab.method import Method, Shape
 from retro_common.errors import UsageError
 
 SHAPE = Shape(features=21, memory=2, acts=2, agent=AGENT)
+LATENT = AGENT.vision.latent
 CELLS = 8
 STAY, RIGHT, LEFT = range(3)
 
@@ -260,7 +261,7 @@ def test_hindsight_says_how_far_and_which_way() -> None:
     assert batch.known.sum(1).tolist() == [2, 0, 0], "actions before a goal that is near"
     assert batch.actions[0, :2].tolist() == data.actions[:2].tolist()
     torch.testing.assert_close(
-        batch.inputs[0, 21:], torch.from_numpy(data.features[2, :16]).float()
+        batch.inputs[0, 21:], torch.from_numpy(data.features[2, :LATENT]).float()
     )
     drawn = method.draw(data, np.random.default_rng(0), 3000)
     far = drawn.distances > reach.MOST
@@ -321,7 +322,7 @@ def test_the_baseline_finds_a_gap_that_is_a_line() -> None:
     with torch.no_grad():
         method.line.weight.zero_()
         method.line.bias.zero_()
-        method.line.weight[0, 2 * 16 + 3] = 10  # of how far z's fourth number lies apart
+        method.line.weight[0, 2 * LATENT + 3] = 10  # of how far z's fourth number lies apart
     data.rewards[::2] = 1  # the way is as long as the time, within one timestep
     found = method.measure(data, np.random.default_rng(0))
     assert 0.95 < found["way"] < 0.9999
