@@ -28,6 +28,7 @@ METHODS = {
     "reach": "GNM: how far a goal is, and the next actions on the way there",
     "soar": "SOAR: goals proposed, tried and judged while playing, learnt from by hindsight",
     "ridge": "ridge regression of the time between two timesteps, the baseline of distances",
+    "prompts": "ICRT: imitation in context, prompted by other episodes of the act",
     "bodies": "CrossFormer: one C for several bodies, a head for each",
     "compress": "low displacement rank: the bundle's M and C with fewer numbers",
     "peer": "what a public implementation has learnt (lab/peers/train.py), played as ours are",

@@ -50,6 +50,7 @@ class Arena:
         features: what C sees of every world.
         frames: uint8 (N, 64, 64, 3), what the worlds show.
         acts: int64 (N,), the worlds' acts.
+        earned: float64 (N,), the contest's rewards of the worlds' episodes so far.
         actor: holds M's state, and acts with the C of `models`.
     """
 
@@ -90,6 +91,7 @@ class Arena:
         self.shaper = RewardShaper(models.config.reward, worlds)
         pads = np.array([pad_of(each.split()) for each in models.config.actions], np.uint8)
         self.pads = pads[body.order(models.config.actions)]
+        self.earned = np.zeros(worlds)
         self.playing = np.ones(worlds, bool)
         """which worlds are within an episode"""
         self._drawn = self.worlds.draw_small()
@@ -114,7 +116,8 @@ class Arena:
         """What methods see of every world."""
         features = torch.cat([each for each in self.features if each is not None], dim=1)
         bodies = torch.full((len(self.acts),), self.body.number)
-        return Seen(features, torch.from_numpy(self.acts), frames=self.frames, bodies=bodies)
+        acts = torch.from_numpy(self.acts)
+        return Seen(features, acts, frames=self.frames, bodies=bodies, earned=self.earned)
 
     def step(self, actions: np.ndarray) -> Outcome:
         """Play a timestep: actions int64 (N,)."""
@@ -125,6 +128,7 @@ class Arena:
         cuts = ended & ~ends
         rewards = np.where(self.playing, worlds.rewards, 0)
         shaped = self.shaper(rewards, ended, cuts)
+        self.earned = np.where(ended, 0, self.earned + rewards)
         self.actor.remember(self.features, torch.from_numpy(actions), rewards, ended)
         if not self.restart:
             self.playing &= ~ended

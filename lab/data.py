@@ -35,6 +35,8 @@ class Seen:
     """uint8 (N, 64, 64, 3)"""
     bodies: torch.Tensor | None = None
     """int64 (N,), numbers of the bodies, see `lab.body`"""
+    earned: np.ndarray | None = None
+    """the contest's rewards of the episode before it, float64 (N,); of worlds that are played"""
 
 
 @dataclass

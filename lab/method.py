@@ -100,7 +100,8 @@ class MeasuresOther(Protocol):
 
 @runtime_checkable
 class Adapts(Protocol):
-    """A method that learns without rewards, and is given some before it plays."""
+    """A method that is given recorded data before it plays: rewards that it has learnt without, or
+    what prompts it."""
 
     def adapt(self, data: Data) -> None:
         """Called before every score.

@@ -144,8 +144,12 @@ SCALED, DR3, SAC = "arXiv 2211.15144", "arXiv 2112.04716", "arXiv 2406.12563"
 FORMULA = "none to run: Dopamine's formula, compared in tests/lab/test_lab_values.py"
 HILP, U2O, GNM = "arXiv 2402.15567", "arXiv 2408.14785", "arXiv 2210.03370"
 LDR, WITHIN = "arXiv 1810.02309", 0.98
-CROSS = "arXiv 2408.11812"
+CROSS, IN_CONTEXT = "arXiv 2408.11812", "arXiv 2408.15980"
 NO_CROSS = "none: the public code is a transformer of 130 million weights"
+NO_ICRT = (
+    "none: ICRT's code reads a robot's cameras and arm; d3rlpy's Decision Transformer is prompted"
+    " by a return, not by episodes"
+)
 WHOLE = 0.52
 """5 MB as a share of the shipped bundle's 9.57"""
 LAYER = "torch-structured 1.3.0: equal outputs, tests/lab/test_lab_structured.py"
@@ -296,6 +300,27 @@ def left_out(to: str, what: str) -> Row:
         *(likelihood("bodies-new-shared", "nll both"), likelihood(to, "nll both")),
         least=1.0,
         no_peer=NO_CROSS,
+    )
+
+
+def in_context(of: str, to: str, least: float, others: bool) -> Row:
+    """The likelihood of recorded actions with one prompt and with another: `4`, `1`, `0` episodes
+    of the act, or `wrong`, those of another one."""
+    what = {"4": "4 episodes", "1": "1 episode", "0": "none", "wrong": "4 of a wrong act"}
+
+    def likely(key: str) -> Figure:
+        def read(result: Result) -> float:
+            found = result["other"] if others else result["curve"][-1]
+            return math.exp(-found[f"nll {key}"])
+
+        return Figure("icrt", read, f"likelihood prompted by {what[key]}")
+
+    where = "held-out acts" if others else "held-back episodes"
+    return Row(
+        *("ICRT", IN_CONTEXT, f"{where}: likelihood prompted by {what[of]} ÷ by {what[to]}"),
+        *(likely(of), likely(to)),
+        least=least,
+        no_peer=NO_ICRT,
     )
 
 
@@ -630,6 +655,35 @@ ROWS = [
     ),
     left_out("bodies-new", "scratch, all"),
     left_out("bodies-new-half", "scratch, half"),
+    *(
+        in_context(*compared, others)
+        for others in (False, True)
+        for compared in (("4", "1", 1.0), ("1", "0", 1.0), ("wrong", "0", 0.97))
+    ),
+    Row(
+        *("ICRT", IN_CONTEXT, "held-back episodes: likelihood prompted by 4 ÷ the clone's"),
+        *(likelihood("icrt", "nll 4"), likelihood("clone")),
+        least=1.0,
+        no_peer=NO_ICRT,
+    ),
+    Row(
+        *("ICRT", IN_CONTEXT, "score prompted by 4 recorded episodes ÷ by none"),
+        *(at_end("icrt"), at_end("icrt-unprompted")),
+        least=1.0,
+        no_peer=NO_ICRT,
+    ),
+    Row(
+        *("ICRT", IN_CONTEXT, "held-out acts: score prompted by 4 recorded episodes ÷ by none"),
+        *(held_out("icrt"), held_out("icrt-unprompted")),
+        least=1.0,
+        no_peer=NO_ICRT,
+    ),
+    Row(
+        *("ICRT", IN_CONTEXT, "held-out acts: score prompted by 4 ÷ the clone's"),
+        *(held_out("icrt"), held_out("clone")),
+        least=1.0,
+        no_peer=NO_ICRT,
+    ),
 ]
 
 

@@ -16,6 +16,7 @@ from lab import (
     clone,
     compress,
     peer,
+    prompts,
     qr_sac,
     reach,
     record,
@@ -125,7 +126,8 @@ def stand_in_for_the_ode(out: Path, data: Path) -> None:
 
 @pytest.fixture(autouse=True)
 def few_timesteps_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (bodies, clone, compress, peer, qr_sac, reach, ridge, skills, soar, values):
+    measuring = (bodies, clone, compress, peer, prompts, qr_sac, reach, ridge, skills, soar, values)
+    for module in measuring:
         monkeypatch.setattr(module, "MEASURED", 64)
 
 
