@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from lab.config import LabConfig
-from lab.rows import ROWS, SEEDS, Figure, Result, Row
+from lab.figures import Figure, Result, Row
+from lab.rows import ROWS, SEEDS
 from retro_common.config import load
 from retro_common.files import read_json, write_atomically, write_json
 from retro_common.provenance import ROOT
@@ -116,7 +117,7 @@ def markdown(entries: Sequence[dict[str, Any]]) -> str:
     systems = {each["system"]: [] for each in entries}
     for each in entries:
         systems[each["system"]].append(each)
-    lines = ["| system | rows | met | missed | not run |", "|---|---:|---:|---:|---:|"]
+    lines = ["| system | rows | met | missed | no verdict |", "|---|---:|---:|---:|---:|"]
     for system, rows in systems.items():
         counts = [sum(row["met"] is verdict for row in rows) for verdict in (True, False, None)]
         lines.append(f"| {system} | {len(rows)} | " + " | ".join(map(str, counts)) + " |")
@@ -125,7 +126,7 @@ def markdown(entries: Sequence[dict[str, Any]]) -> str:
         lines += ["| target | result | 95% interval | seeds | met | figure | baseline | cost, s |"]
         lines += ["|---|---:|---|---:|---|---|---|---:|", *map(_line, rows), ""]
         peers = list(dict.fromkeys(row["peer"] for row in rows))
-        sources = dict.fromkeys(r["source"] for r in rows if r["source"].startswith("arXiv"))
+        sources = dict.fromkeys(r["source"] for r in rows if r["source"] != "the peer")
         lines.append(f"Source: {', '.join(sources)}. Peer: {'; '.join(peers)}.")
     return "\n".join(lines) + "\n"
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from lab import rows, run, table
+from lab import figures, rows, run, table
 from lab.config import LabConfig
-from lab.rows import Row, at, at_best, at_end, at_start, data_mean
+from lab.figures import Row, at, at_best, at_end, at_start, data_mean
 from retro_common.config import load
 
 ROOT = Path(__file__).parents[2]
@@ -84,11 +84,11 @@ def test_figures_of_what_has_no_score() -> None:
         "other": {"nll_before": -0.60, "nll": -0.65, "far": 0.03},
         "fitting_seconds": 60,
     }
-    found = [rows.gain("a"), rows.harm("a"), rows.own_gain("a"), rows.seconds("a")]
+    found = [figures.gain("a"), figures.harm("a"), figures.own_gain("a"), figures.seconds("a")]
     assert [figure.read(one) for figure in found] == pytest.approx([0.12, -0.05, 0.07, 12])
-    assert rows.in_others("a", "far").read(one) == 0.03
+    assert figures.in_others("a", "far").read(one) == 0.03
     assert at_start("a", "px5").read(one) == 9 and at_start("a", "px5").label == "a, px5 before"
-    bound = rows.constant("a", 0.05, "nats")
+    bound = figures.constant("a", 0.05, "nats")
     assert (bound.read(one), bound.label) == (0.05, "a, 0.05 nats")
 
 
@@ -106,7 +106,9 @@ def test_the_page_keeps_what_stands_around_its_table() -> None:
     entries = [table.entry(row(least=1), runs_of([(2,), (4,)], [(2,), (2,)]))]
     found = table.with_table(page, entries)
     assert found.startswith("before\n") and found.endswith("\nafter\n") and "old" not in found
-    assert "| DR3 (a paper) | mine ÷ theirs: at least 1 | 1.50 |" in found
+    assert "| DR3 | 1 | 0 | 0 | 1 |" in found, "two seeds give no verdict"
+    assert "### DR3\n" in found and "| mine ÷ theirs: at least 1 | 1.50 |" in found
+    assert "Source: a paper. Peer: none." in found
     assert table.with_table(found, entries) == found
 
 
@@ -118,7 +120,7 @@ def test_the_committed_table_is_that_of_the_committed_results() -> None:
     )
     page = (ROOT / "docs/lab.md").read_text()
     assert table.with_table(page, entries) == page
-    assert {each["system"] for each in entries} <= SYSTEMS
+    assert {each["system"] for each in entries} == SYSTEMS
     for each in entries:
         assert each.keys() >= FIELDS and each["command"].startswith("python -m lab ")
 
