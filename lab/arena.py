@@ -15,6 +15,7 @@ from agent.learning.rewards import RewardShaper
 from agent.models.actor import Actor, Models
 from agent.models.controller import Features
 from agent.models.precision import computes_in_bfloat16
+from lab.body import HOME, Body
 from lab.data import Seen
 from pangolin_dash.simulator import DIED, FINISHED, Worlds, pad_of
 from pretrain.data.acts import Known
@@ -49,6 +50,7 @@ class Arena:
         features: what C sees of every world.
         frames: uint8 (N, 64, 64, 3), what the worlds show.
         acts: int64 (N,), the worlds' acts.
+        earned: float64 (N,), the contest's rewards of the worlds' episodes so far.
         actor: holds M's state, and acts with the C of `models`.
     """
 
@@ -60,18 +62,20 @@ class Arena:
         *,
         seed: int,
         restart: bool = True,
+        body: Body = HOME,
     ):
         """
         Args:
             restart: episode follows episode. Otherwise a world whose episode has ended stays as
                 it is; its features are of no use then.
+            body: what the worlds are seen and steered through.
 
         Raises:
             UsageError: gcc is not installed, or C has an encoder of its own.
         """
         if "pixels" in models.config.controller.features:
             raise UsageError("bundle: its C sees pixels; methods learn from what V and M see")
-        self.restart = restart
+        self.restart, self.body = restart, body
         self.worlds = Worlds(
             [each.act for each in known],
             worlds,
@@ -85,17 +89,20 @@ class Arena:
         models.vision.to(memory_format=torch.channels_last)
         self.actor = Actor(models, worlds, seed=seed_of(seed, 1))
         self.shaper = RewardShaper(models.config.reward, worlds)
-        self.pads = np.array([pad_of(each.split()) for each in models.config.actions], np.uint8)
+        pads = np.array([pad_of(each.split()) for each in models.config.actions], np.uint8)
+        self.pads = pads[body.order(models.config.actions)]
+        self.earned = np.zeros(worlds)
         self.playing = np.ones(worlds, bool)
         """which worlds are within an episode"""
-        self.frames = self.worlds.draw_small()
+        self._drawn = self.worlds.draw_small()
         self._z = torch.zeros(worlds, models.config.vision.latent)
         self._look()
 
     @torch.inference_mode()
     def _look(self) -> None:
         """The features of the worlds that are within an episode."""
-        self.worlds.draw_small(self.frames)
+        self.worlds.draw_small(self._drawn)
+        self.frames = self.body.sees(self._drawn)
         rows = np.flatnonzero(self.playing)
         # V takes nearly all of the time: it looks at nothing in vain, and in bfloat16 if it can.
         bfloat16 = computes_in_bfloat16("auto", torch.device("cpu"))
@@ -108,7 +115,9 @@ class Arena:
     def seen(self) -> Seen:
         """What methods see of every world."""
         features = torch.cat([each for each in self.features if each is not None], dim=1)
-        return Seen(features, torch.from_numpy(self.acts), frames=self.frames)
+        bodies = torch.full((len(self.acts),), self.body.number)
+        acts = torch.from_numpy(self.acts)
+        return Seen(features, acts, frames=self.frames, bodies=bodies, earned=self.earned)
 
     def step(self, actions: np.ndarray) -> Outcome:
         """Play a timestep: actions int64 (N,)."""
@@ -119,6 +128,7 @@ class Arena:
         cuts = ended & ~ends
         rewards = np.where(self.playing, worlds.rewards, 0)
         shaped = self.shaper(rewards, ended, cuts)
+        self.earned = np.where(ended, 0, self.earned + rewards)
         self.actor.remember(self.features, torch.from_numpy(actions), rewards, ended)
         if not self.restart:
             self.playing &= ~ended
@@ -133,11 +143,16 @@ def choose(log_probs: torch.Tensor, generator: torch.Generator) -> np.ndarray:
 
 @torch.inference_mode()
 def scores(
-    models: Models, known: Sequence[Known], policy: Policy, episodes: int, seed: int
+    models: Models,
+    known: Sequence[Known],
+    policy: Policy,
+    episodes: int,
+    seed: int,
+    body: Body = HOME,
 ) -> np.ndarray:
     """The contest's rewards of whole episodes from the acts' starts, float64 (acts, episodes)."""
     count = len(known) * episodes
-    arena = Arena(models, known, count, seed=seed, restart=False)
+    arena = Arena(models, known, count, seed=seed, restart=False, body=body)
     generator = torch.Generator().manual_seed(seed_of(seed, 2))
     total = np.zeros(count)
     while arena.playing.any():

@@ -46,6 +46,24 @@ class RecordConfig:
 
 
 @dataclasses.dataclass
+class EmbodyConfig:
+    """A data set of several bodies, made from a recorded one; see `lab.embody`."""
+
+    out: Path
+    """folder of the data set"""
+    bodies: list[str]
+    """see `lab.body.BODIES`"""
+    source: Path = Path("runs/lab/data")
+    """folder of the recorded data set"""
+    bundle: Path = Path("bundles/pangolin")
+    """its V and M make the features: the bundle that recorded"""
+    timesteps: Positive = 1536
+    """timesteps of each act and body, and as many that are held back"""
+
+    __pydantic_config__ = FORBID_UNKNOWN
+
+
+@dataclasses.dataclass
 class OnlineConfig:
     """Playing while learning: the method's policy plays, and what it played is learnt from. PPO
     learns from its newest rollout, and takes the numbers of timesteps and worlds alone."""
@@ -78,11 +96,15 @@ class LabConfig:
     """folder that the run's figures are written to"""
     data: Path = Path("runs/lab/data")
     """folder of the data set"""
+    other: Path | None = None
+    """folder of a data set of other acts that nothing is learnt from: the method's measures are
+    taken on it at the end, too, and a method that adapts to rewards finds those of `held_out`
+    there"""
     bundle: Path = Path("bundles/pangolin")
     """its V and M look at the worlds that are played"""
     start: str = ""
     """what the weights begin with: the name of another configuration, for its run of the same seed;
-    or `bundle`, for the bundle's C. The curve then begins before the first step"""
+    or `bundle`, for the bundle's C and M. The curve then begins before the first step"""
     seed: Seed = 0
     steps: Count = 20_000
     """gradient steps on the recorded data"""
@@ -96,7 +118,7 @@ class LabConfig:
     """episodes of each act in a score; 0 for none"""
     held_out: str = ""
     """levels that are played at the end as well, for a score that nothing is chosen by"""
-    curve: list[Positive] = dataclasses.field(default_factory=list)
+    curve: list[Count] = dataclasses.field(default_factory=list)
     """steps, or timesteps, after which measures and score are taken; those of the end always are"""
 
     __pydantic_config__ = FORBID_UNKNOWN

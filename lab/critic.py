@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -98,9 +99,10 @@ class Critic(nn.Module):
 
 
 class Critics(nn.Module):
-    """Critics side by side and their targets, which follow slowly (Polyak averaging)."""
+    """Critics, or other networks, side by side and their targets, which follow slowly (Polyak
+    averaging)."""
 
-    def __init__(self, critics: list[Critic], rate: float):
+    def __init__(self, critics: Sequence[nn.Module], rate: float):
         super().__init__()
         self.online = nn.ModuleList(critics)
         self.target = copy.deepcopy(self.online).requires_grad_(False)

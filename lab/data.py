@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pretrain.data.shards import ShardSet, open_arrays
+from pretrain.data.shards import Shard, ShardSet, open_arrays
 from retro_common.errors import UsageError
 from retro_common.files import UnreadableFile, read_json_object
 
 INDEX = "data.json"
+PLAYER_CENTRE = 12
+"""pixels of the game's screen from the player's feet up to its sprite's centre, where V finds it"""
 
 
 @dataclass
@@ -31,6 +33,10 @@ class Seen:
     """what a player who reads the game's memory knows, (N, O), for critics that may"""
     frames: np.ndarray | None = None
     """uint8 (N, 64, 64, 3)"""
+    bodies: torch.Tensor | None = None
+    """int64 (N,), numbers of the bodies, see `lab.body`"""
+    earned: np.ndarray | None = None
+    """the contest's rewards of the episode before it, float64 (N,); of worlds that are played"""
 
 
 @dataclass
@@ -47,6 +53,18 @@ class Batch:
     following: Seen
     following_actions: torch.Tensor
     """the actions taken then, int64 (B,)"""
+    rows: np.ndarray
+    """indices of the timesteps in the data, int64 (B,)"""
+
+
+@dataclass
+class Sequences:
+    """B sequences of T timesteps, each within an episode, and what is seen after the last one."""
+
+    features: torch.Tensor
+    """float32 (B, T + 1, F), see `Seen`"""
+    actions: torch.Tensor
+    """int64 (B, T)"""
 
 
 class Data:
@@ -58,7 +76,9 @@ class Data:
         rewards, shaped: float32 (N,), the contest's and those that are learnt from.
         ends: bool (N,), nothing follows.
         cuts: bool (N,), what follows is not known.
-        acts: int64 (N,).
+        acts, bodies: int64 (N,).
+        places: float32 (N, 2), x and y of the player's centre in pixels of the game's screen, by
+            the game's memory; not known while playing.
         frames: gives the frames (B, 64, 64, 3) of indices (B,); None if they are not kept.
         count: how many timesteps are known, from the front.
     """
@@ -66,11 +86,14 @@ class Data:
     def __init__(self, size: int, features: int, memory: int, *, stride: int = 1):
         self.features = np.zeros((size, features), np.float16)
         self.memory = np.zeros((size, memory), np.float16)
-        self.actions, self.acts = np.zeros((2, size), np.int64)
+        self.actions, self.acts, self.bodies = np.zeros((3, size), np.int64)
         self.rewards, self.shaped = np.zeros((2, size), np.float32)
         self.ends, self.cuts = np.zeros((2, size), bool)
+        self.places = np.full((size, 2), np.nan, np.float32)
         self.frames: Callable[[np.ndarray], np.ndarray] | None = None
         self.count, self.stride, self._at = 0, stride, 0
+        self._left: np.ndarray | None = None
+        self._earned: np.ndarray | None = None
 
     def __len__(self) -> int:
         return self.count
@@ -95,6 +118,54 @@ class Data:
         self.cuts[here] = True
         self.count = max(self.count, self._at + stride)
         self._at = (self._at + stride) % size
+        self._left = self._earned = None
+
+    def left(self) -> np.ndarray:
+        """How many timesteps are known behind each one within its episode, int64 (N,)."""
+        if self._left is None:
+            last = self._in_order(self.ends | self.cuts)
+            order = np.arange(len(last))[:, None]
+            stops = np.where(last, order, len(last) - 1)
+            stops = np.minimum.accumulate(stops[::-1], axis=0)[::-1]
+            self._left = np.roll(stops - order, self._oldest, axis=0).ravel()
+        return self._left
+
+    def earned(self) -> np.ndarray:
+        """The contest's rewards of each one's episode before it, (N,): how far the player has come.
+
+        Of an episode whose beginning is no longer known, those that are.
+        """
+        if self._earned is None:
+            last, rewards = self._in_order(self.ends | self.cuts), self._in_order(self.rewards)
+            before = np.cumsum(rewards, axis=0, dtype=np.float64) - rewards
+            order = np.arange(len(last))[:, None]
+            begins = np.where(np.roll(last, 1, axis=0), order, 0)
+            begins[0] = 0
+            begins = np.maximum.accumulate(begins, axis=0)
+            found = before - np.take_along_axis(before, begins, axis=0)
+            self._earned = np.roll(found, self._oldest, axis=0).ravel()
+        return self._earned
+
+    @property
+    def _oldest(self) -> int:
+        """Row of the oldest timestep, of what is known in rows of `stride`."""
+        return self._at // self.stride if self.count == len(self.actions) else 0
+
+    def _in_order(self, array: np.ndarray) -> np.ndarray:
+        """What is known of an array (N,) in rows of `stride`, the oldest first."""
+        return np.roll(array[: self.count].reshape(-1, self.stride), -self._oldest, axis=0)
+
+    def ahead(self, rows: np.ndarray, gaps: np.ndarray) -> np.ndarray:
+        """Indices (B,) of what came so many timesteps (B,) after these; see `left`."""
+        return (rows + gaps * self.stride) % len(self.actions)
+
+    def of_acts(self, count: int) -> list[np.ndarray]:
+        """Indices of each act's first timesteps, `count` of them or what there is."""
+        return [np.flatnonzero(self.acts == act)[:count] for act in range(self.acts.max() + 1)]
+
+    def followed(self, timesteps: int) -> np.ndarray:
+        """Indices of the timesteps that so many more of the same episode are known behind."""
+        return np.flatnonzero(self.left() >= timesteps)
 
     def returns(self) -> np.ndarray:
         """The contest's reward of the whole episode that each timestep belongs to, (N,).
@@ -154,13 +225,26 @@ class Data:
         ends = discounts == 0
         at[ends] = first[ends]  # of no consequence; the row behind may be of another episode
         return Batch(
-            seen=self._seen(first, sees),
+            seen=self.seen(first, sees),
             actions=torch.from_numpy(self.actions[first]),
             rewards=torch.from_numpy(rewards),
             discounts=torch.from_numpy(discounts),
-            following=self._seen(at, sees),
+            following=self.seen(at, sees),
             following_actions=torch.from_numpy(self.actions[at]),
+            rows=first,
         )
+
+    def sequences(self, rng: np.random.Generator, count: int, length: int) -> Sequences:
+        """Sequences of recorded data, drawn at random.
+
+        Raises:
+            UsageError: no episode is as long.
+        """
+        whole = self.followed(length)
+        if not len(whole):
+            raise UsageError(f"the data set holds no sequence of {length} timesteps")
+        rows = rng.choice(whole, count)[:, None] + np.arange(length + 1)
+        return Sequences(_tensor(self.features[rows]), torch.from_numpy(self.actions[rows[:, :-1]]))
 
     def _draw(self, rng: np.random.Generator, size: int, rows: np.ndarray | None) -> np.ndarray:
         """Indices (size,) of timesteps behind which something is known."""
@@ -171,8 +255,10 @@ class Data:
             known = np.concatenate([known, drawn[~self.cuts[drawn]]])
         return known[:size]
 
-    def _seen(self, rows: np.ndarray, sees: Collection[str]) -> Seen:
+    def seen(self, rows: np.ndarray, sees: Collection[str] = ()) -> Seen:
+        """What these timesteps show."""
         seen = Seen(_tensor(self.features[rows]), torch.from_numpy(self.acts[rows]))
+        seen.bodies = torch.from_numpy(self.bodies[rows])
         if "memory" in sees:
             seen.memory = _tensor(self.memory[rows])
         if "frames" in sees:
@@ -227,11 +313,19 @@ def _read(folder: Path, names: list[str]) -> Data:
             getattr(data, name)[rows] = arrays[name]
         data.actions[rows], data.rewards[rows] = shard.actions, shard.rewards
         data.ends[rows] = shard.ends & ~arrays["cuts"]
-        data.acts[rows] = facts["act"]
+        data.acts[rows], data.bodies[rows] = facts["act"], facts.get("body", 0)
+        data.places[rows] = _places(shard)
         data.cuts[rows.stop - 1] |= not data.ends[rows.stop - 1]  # the recording stops here
         data.count = rows.stop
     data.frames = functools.partial(shards.frames_at, range(len(names)))
     return data
+
+
+def _places(shard: Shard) -> np.ndarray:
+    """The player's places on the screen, (T, 2); see `Data.places`."""
+    known = dict(zip(shard.variable_names, shard.variables.T, strict=True))
+    x, y = (known[axis] - known[f"screen_{axis}"] for axis in "xy")
+    return np.stack([x, y - PLAYER_CENTRE], axis=1)
 
 
 def digest(folder: Path, names: list[str]) -> str:

@@ -18,9 +18,19 @@ from torch import nn
 
 from agent import bundle
 from lab.arena import Arena, Outcome, choose, scores
+from lab.body import HOME
 from lab.config import LabConfig
 from lab.data import Data, DataSet
-from lab.method import Method, Shape
+from lab.method import (
+    Adapts,
+    Commands,
+    MeasuresOther,
+    Method,
+    OwnBodies,
+    OwnModels,
+    Scalars,
+    Shape,
+)
 from pretrain.data.acts import Known, acts_of_levels
 from pretrain.loop import Loop
 from pretrain.stage import CHECKPOINT, Stage, seed_of
@@ -29,7 +39,7 @@ from retro_common.errors import UsageError
 from retro_common.files import write_json
 from retro_common.provenance import provenance
 
-PLACES = ("out", "results", "data", "bundle", "seed")
+PLACES = ("out", "results", "data", "other", "bundle", "seed")
 """keys that are no settings: no figure depends on a place, and the seed stands beside"""
 LOG_EVERY = 20
 """timesteps of all worlds between two entries in the log"""
@@ -66,16 +76,19 @@ class Run:
         self.settings = settings_of(module, config)
         self.own: Any = validate(module.Config, config.settings, "settings")
         self.data = DataSet.open(config.data)
+        self.other = DataSet.open(config.other) if config.other else None
         self.models, manifest = bundle.load(config.bundle)
         self.known = acts_of_levels(",".join(self.data.levels))
         training = self.data.training
         sizes = training.features.shape[1], training.memory.shape[1], len(self.known)
         weights = {key: weight.sha256 for key, weight in manifest.weights.items()}
         depends = {"data": self.data.sha256, "weights": weights, "seed": config.seed}
+        if self.other:
+            depends["other"] = self.other.sha256
         folder = config.out / f"{name}-{config.seed}"
         self.work = Stage(name, folder, {**self.settings, **depends}).open(fresh)
         torch.manual_seed(seed_of(config.seed, 0))
-        self.method: Method = module.build(self.own, Shape(*sizes, self.models.config))
+        self.method: Method = module.build(self.own, Shape(*sizes, self.models.config, self.models))
         if config.start:
             self._start()
         self.curve: list[dict[str, Any]] = []
@@ -83,17 +96,19 @@ class Run:
         self.carried: dict[str, Any] = {"curve": self.curve, "facts": self.facts}
 
     def _start(self) -> None:
-        """Take over those parts of another run's checkpoint, or the bundle's C, that this method
-        has."""
+        """Take over those parts of another run's checkpoint, or the bundle's C and M, that this
+        method has."""
         model = self.parts()
         if self.config.start == "bundle":
-            self.work.load_into(model["heads"], self.models.controller.state_dict())
+            for name, own in (("heads", self.models.controller), ("memory", self.models.memory)):
+                if name in model:
+                    self.work.load_into(model[name], own.state_dict())
             return
         path = self.config.out / f"{self.config.start}-{self.config.seed}" / CHECKPOINT
         if not path.exists():
             raise UsageError(f"start: {path} is missing: run that configuration first")
         other = torch.load(path, weights_only=True)["model"]
-        known = {key: other[key] for key in model.state_dict() if key in other}
+        known = {key: other.get(key, mine) for key, mine in model.state_dict().items()}
         self.work.load_into(model, known)
 
     def parts(self) -> nn.ModuleDict:
@@ -111,7 +126,7 @@ class Run:
             optimizer=optimizer,
         )
         self.curve, self.facts = self.carried["curve"], self.carried["facts"]
-        if self.config.start and not loop.first:
+        if (self.config.start or 0 in self.config.curve) and not loop.first:
             self.look(0)
         return loop
 
@@ -124,25 +139,58 @@ class Run:
         """Add an entry to the curve: the method's measures and its score."""
         config, entry = self.config, {"step": step}
         if len(self.data.held_back):
-            rng = np.random.default_rng([config.seed, 2])
-            measures = self.method.measure(self.data.held_back, rng)
-            entry |= {key: round(float(value), 5) for key, value in measures.items()}
+            entry |= rounded(self.method.measure(self.data.held_back, self.rng()))
         if config.episodes:
-            entry |= self.score(self.known)
+            entry |= self.score(self.known, self.data)
         self.curve.append(entry)
 
-    def score(self, known: list[Known]) -> dict[str, Any]:
-        """`score`, the mean over the acts, and `acts`, each act's mean reward."""
-        config = self.config
-        seed = seed_of(config.seed, 3)
-        found = scores(self.models, known, self.method.policy, config.episodes, seed).mean(axis=1)
-        return {"score": round(float(found.mean()), 1), "acts": [round(float(x), 1) for x in found]}
+    def rng(self) -> np.random.Generator:
+        """The draws of a measure, every time the same."""
+        return np.random.default_rng([self.config.seed, 2])
+
+    def score(self, known: list[Known], data: DataSet | None) -> dict[str, Any]:
+        """`score`, the mean over the acts, and `acts`, each act's mean reward; with bodies of its
+        own the means over these, and `bodies`, each body's score.
+
+        Args:
+            data: of these acts, for a method that adapts to their rewards.
+
+        Raises:
+            UsageError: such a method has no data of these acts.
+        """
+        config, method, models = self.config, self.method, self.models
+        if isinstance(method, Adapts):
+            if data is None or data.levels != [each.name for each in known]:
+                raise UsageError("other: the method adapts, and needs a data set of held_out")
+            method.adapt(data.training)
+        if isinstance(method, OwnModels):
+            models = method.models(models)
+        bodies = method.bodies if isinstance(method, OwnBodies) else [HOME]
+        plays = (models, known, method.policy, config.episodes, seed_of(config.seed, 3))
+        found = np.stack([scores(*plays, body=body).mean(axis=1) for body in bodies])
+        acts = [round(float(x), 1) for x in found.mean(axis=0)]
+        entry: dict[str, Any] = {"score": round(float(found.mean()), 1), "acts": acts}
+        if isinstance(method, OwnBodies):
+            means = found.mean(axis=1)
+            entry["bodies"] = {
+                b.name: round(float(x), 1) for b, x in zip(bodies, means, strict=True)
+            }
+        return entry
 
     def finish(self) -> None:
         """Write the figures, and mark the run as done."""
         config = self.config
         if config.held_out:
-            self.facts["held_out"] = self.score(acts_of_levels(config.held_out))
+            self.facts["held_out"] = self.score(acts_of_levels(config.held_out), self.other)
+        if self.other:
+            # What is held back where something is; all of what nothing is trained on.
+            data = self.other.held_back if len(self.other.held_back) else self.other.training
+            special = isinstance(self.method, MeasuresOther)
+            measure = self.method.measure_other if special else self.method.measure
+            self.facts["other"] = {
+                "sha256": self.other.sha256,
+                **rounded(measure(data, self.rng())),
+            }
         figures = {
             "name": self.name,
             "seed": config.seed,
@@ -158,6 +206,10 @@ class Run:
         write_json(path, {**figures, **self.origin})
         self.work.finish(**figures)
         print(f"{self.name}, seed {config.seed}: {self.curve[-1]}", flush=True)
+
+
+def rounded(scalars: Scalars) -> dict[str, float]:
+    return {key: round(float(value), 5) for key, value in scalars.items()}
 
 
 def run(module: ModuleType, name: str, config: LabConfig, fresh: bool = False) -> None:
@@ -204,8 +256,12 @@ def learn(job: Run) -> None:
     """Take gradient steps on the recorded data."""
     optimizer, total = adam(job), job.config.steps
     with job.loop(total, optimizer) as loop:
+        job.facts.setdefault("fitting_seconds", 0.0)
         for step in loop:
+            began = time.process_time()
             scalars = descend(job, loop, optimizer, job.data.training, step)
+            spent = job.facts["fitting_seconds"] + time.process_time() - began
+            job.facts["fitting_seconds"] = round(spent, 3)
             if loop.logs:
                 loop.log(scalars, f"loss {float(scalars['loss']):.3f}")
             job.look_after(step, step + 1, total)
@@ -216,6 +272,7 @@ class Earned:
 
     Attributes:
         facts: `played`, mean over the acts of their episodes' mean reward, and what it is made of.
+        now: the reward of each world's episode so far, (N,).
     """
 
     def __init__(self, facts: dict[str, Any], acts: np.ndarray):
@@ -223,15 +280,15 @@ class Earned:
         count = int(acts.max()) + 1
         facts.setdefault("played_episodes", [0] * count)
         facts.setdefault("played_rewards", [0.0] * count)
-        self._now, self._recent = np.zeros(len(acts)), []
+        self.now, self._recent = np.zeros(len(acts)), []
 
     def add(self, outcome: Outcome) -> None:
-        self._now += outcome.rewards
+        self.now += outcome.rewards
         for world in np.flatnonzero(outcome.ends | outcome.cuts):
             self.facts["played_episodes"][self.acts[world]] += 1
-            self.facts["played_rewards"][self.acts[world]] += float(self._now[world])
-            self._recent = [*self._recent, float(self._now[world])][-RECENT:]
-            self._now[world] = 0
+            self.facts["played_rewards"][self.acts[world]] += float(self.now[world])
+            self._recent = [*self._recent, float(self.now[world])][-RECENT:]
+            self.now[world] = 0
         episodes, rewards = self.facts["played_episodes"], self.facts["played_rewards"]
         means = [total / number for total, number in zip(rewards, episodes, strict=True) if number]
         if means:
@@ -258,8 +315,14 @@ def play(job: Run) -> None:
         sizes = shape.features.shape[1], shape.memory.shape[1]
         store = Data(online.capacity // worlds * worlds, *sizes, stride=worlds)
         earned, owed, scalars = Earned(job.facts, arena.acts), 0.0, {}
+        rng, begins = np.random.default_rng([config.seed, 7, loop.first]), np.ones(worlds, bool)
+        commands = job.method if isinstance(job.method, Commands) else None
+        if commands:
+            commands.begin(shape, worlds, job.facts)
         for before in loop:
             seen, memory = arena.seen, arena.worlds.observe()
+            if commands:
+                commands.command(seen, begins, earned.now, store, before / total, rng)
             with torch.no_grad():
                 actions = choose(job.method.policy(seen), generator)
             outcome = arena.step(actions)
@@ -267,6 +330,7 @@ def play(job: Run) -> None:
             row = {"features": features, "memory": memory, "actions": actions, "acts": arena.acts}
             store.add(**row, **vars(outcome))
             earned.add(outcome)
+            begins = outcome.ends | outcome.cuts
             if before >= online.warm_up:
                 owed += worlds / online.every
                 for step in range(int(owed)):

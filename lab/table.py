@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from lab.config import LabConfig
-from lab.rows import ROWS, SEEDS, Figure, Result, Row
+from lab.figures import Figure, Result, Row
+from lab.rows import ROWS, SEEDS
 from retro_common.config import load
 from retro_common.files import read_json, write_atomically, write_json
 from retro_common.provenance import ROOT
@@ -43,8 +44,10 @@ def command(name: str) -> str:
 
 
 def values(row: Row, runs: Runs) -> list[float]:
-    """The row's result for each seed that both sides have."""
+    """The row's result for each seed that it needs and has."""
     of, to = runs.get(row.of.name, {}), runs.get(row.to.name, {})
+    if row.alone:
+        return [row.of.read(of[seed]) for seed in sorted(of)]
     seeds = sorted(of.keys() & to.keys())
     if row.until and seeds:
         level = statistics.fmean(row.to.read(to[seed]) for seed in seeds)
@@ -110,32 +113,41 @@ def entry(row: Row, runs: Runs) -> dict[str, Any]:
 
 
 def markdown(entries: Sequence[dict[str, Any]]) -> str:
-    """The table for people."""
-    lines = [
-        "| system | target | result | 95% interval | seeds | met | figure | baseline | peer"
-        " | cost, s |",
-        "|---|---|---:|---|---:|---|---|---|---|---:|",
-    ]
+    """What people read: how many targets each system meets, then a table of each."""
+    systems = {each["system"]: [] for each in entries}
     for each in entries:
-        ends, result = each["interval"], NOT_RUN
-        if not each["reached"]:
-            result = "never reached"
-        elif each["result"] is not None:
-            result = f"{each['result']:.2f}"
-        cells = (
-            f"{each['system']} ({each['source']})",
-            each["target"],
-            result,
-            "" if ends is None else f"{ends[0]:.2f} to {ends[1]:.2f}",
-            each["seeds"],
-            {True: "yes", False: "no", None: ""}[each["met"]],
-            each["figure"],
-            each["baseline"],
-            each["peer"],
-            "" if each["cost"] is None else each["cost"],
-        )
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
+        systems[each["system"]].append(each)
+    lines = ["| system | rows | met | missed | no verdict |", "|---|---:|---:|---:|---:|"]
+    for system, rows in systems.items():
+        counts = [sum(row["met"] is verdict for row in rows) for verdict in (True, False, None)]
+        lines.append(f"| {system} | {len(rows)} | " + " | ".join(map(str, counts)) + " |")
+    for system, rows in systems.items():
+        lines += ["", f"### {system}", ""]
+        lines += ["| target | result | 95% interval | seeds | met | figure | baseline | cost, s |"]
+        lines += ["|---|---:|---|---:|---|---|---|---:|", *map(_line, rows), ""]
+        peers = list(dict.fromkeys(row["peer"] for row in rows))
+        sources = dict.fromkeys(r["source"] for r in rows if r["source"] != "the peer")
+        lines.append(f"Source: {', '.join(sources)}. Peer: {'; '.join(peers)}.")
     return "\n".join(lines) + "\n"
+
+
+def _line(row: dict[str, Any]) -> str:
+    ends, result = row["interval"], NOT_RUN
+    if not row["reached"]:
+        result = "never reached"
+    elif row["result"] is not None:
+        result = f"{row['result']:.2f}"
+    cells = (
+        row["target"],
+        result,
+        "" if ends is None else f"{ends[0]:.2f} to {ends[1]:.2f}",
+        row["seeds"],
+        {True: "yes", False: "no", None: ""}[row["met"]],
+        row["figure"],
+        row["baseline"],
+        "" if row["cost"] is None else row["cost"],
+    )
+    return "| " + " | ".join(map(str, cells)) + " |"
 
 
 def with_table(page: str, entries: Sequence[dict[str, Any]]) -> str:

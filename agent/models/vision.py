@@ -345,19 +345,27 @@ def player_focus(mean: torch.Tensor, weight: float) -> torch.Tensor:
     return weight * paste(place.new_ones(len(place), 1, WINDOW, WINDOW), place, 64)
 
 
+def place_target(places: torch.Tensor, size: int) -> torch.Tensor:
+    """How much of each of `size` x `size` cells is due to a player at known places (B, 2).
+
+    A place between cells is shared by the nearest four, so that their mean is the place.
+
+    Returns:
+        (B, size, size), of sum 1.
+    """
+    cells = torch.arange(size, device=places.device)
+    position = ((places + 1) * (size / 2) - 0.5).clamp(0, size - 1)
+    column, row = ((1 - (cells - position[:, i : i + 1]).abs()).clamp_min(0) for i in (0, 1))
+    return row.unsqueeze(2) * column.unsqueeze(1)
+
+
 def place_loss(logits: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
     """Cross-entropy of `PlayerFinder`'s logits (B, S, S) for a player at known places (B, 2).
-
-    A place between cells is a target shared by the nearest four, so that their mean is the place.
 
     Returns:
         A scalar, in nats.
     """
-    size = logits.shape[-1]
-    cells = torch.arange(size, device=logits.device)
-    position = ((places + 1) * (size / 2) - 0.5).clamp(0, size - 1)
-    column, row = ((1 - (cells - position[:, i : i + 1]).abs()).clamp_min(0) for i in (0, 1))
-    target = row.unsqueeze(2) * column.unsqueeze(1)
+    target = place_target(places, logits.shape[-1])
     return F.cross_entropy(logits.flatten(1), target.flatten(1))
 
 

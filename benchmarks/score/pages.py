@@ -91,6 +91,8 @@ def results_page(
         f"`{summary['reference']}`, or of the agent that the cell names, divided by the score of "
         "the row's agent, with its 95% interval; \\* marks a ratio of two scores whose intervals "
         "overlap.",
+        "Other systems of the field are compared in [the laboratory](lab.md), by measures of their "
+        "own.",
         f"![Score of each agent with 95% intervals]({BARS})",
         "## Agents",
         _agents(summary, config),

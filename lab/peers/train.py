@@ -24,9 +24,9 @@ import torch
 from torch import nn
 
 GAMMA = 0.99
-BATCH = {"clone": 128, "cql": 64, "scaled": 64, "iql": 128}
+BATCH = 256
 RATE = 3e-4
-STEPS = {"clone": 2500, "cql": 2000, "scaled": 2000, "iql": 3000}
+STEPS = {"clone": 4000, "cql": 4000, "scaled": 4000, "iql": 6000}
 """gradient steps, as in the configurations of ours"""
 
 
@@ -200,7 +200,7 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(asked.seed)
-    arrays = Arrays(asked.data, np.random.default_rng([asked.seed, 7]), BATCH[asked.peer])
+    arrays = Arrays(asked.data, np.random.default_rng([asked.seed, 7]), BATCH)
     steps = asked.steps or STEPS[asked.peer]
     if asked.peer == "iql":
         network, facts = torchrl_learner(arrays, steps)

@@ -8,8 +8,9 @@ from lab_kit import AGENT, LEVELS
 
 from agent import bundle
 from agent.models.actor import Models
-from lab import record
-from lab.config import RecordConfig
+from lab import embody, record
+from lab.body import BODIES
+from lab.config import EmbodyConfig, RecordConfig
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +38,11 @@ def tiny_record(tiny_bundle: Path) -> RecordConfig:
 def tiny_data(tiny_record: RecordConfig) -> Path:
     record.run(tiny_record)
     return tiny_record.out
+
+
+@pytest.fixture(scope="session")
+def tiny_bodies(tiny_bundle: Path, tiny_data: Path) -> Path:
+    folder = tiny_bundle.parent / "data-bodies"
+    config = EmbodyConfig(folder, list(BODIES), source=tiny_data, bundle=tiny_bundle, timesteps=64)
+    embody.run(config)
+    return folder

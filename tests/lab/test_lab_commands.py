@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -10,9 +11,24 @@ import yaml
 from lab_kit import LEVELS
 
 from lab import __main__ as command
-from lab import clone, peer, qr_sac, rows, values
-from lab.config import LabConfig
+from lab import (
+    bodies,
+    clone,
+    compress,
+    peer,
+    prompts,
+    qr_sac,
+    reach,
+    record,
+    ridge,
+    rows,
+    skills,
+    soar,
+    values,
+)
+from lab.config import LabConfig, RecordConfig
 from lab.data import DataSet
+from lab.dreams import judged
 from retro_common.config import load
 from retro_common.errors import UsageError
 
@@ -25,20 +41,24 @@ def method_of(name: str) -> str:
     return load(LabConfig, CONFIGS / f"{name}.yaml").method
 
 
-def tiny(name: str, folder: Path, bundle: Path) -> Path:
+def tiny(name: str, folder: Path, bundle: Path, data: Path) -> Path:
     """A configuration that differs from the committed one in length only."""
-    text = {
+    text: dict = {
         "extends": str(CONFIGS / f"{name}.yaml"),
         "bundle": str(bundle),
-        "steps": 3,
         "batch": 16,
         "curve": [2],
     }
     committed = load(LabConfig, CONFIGS / f"{name}.yaml")
+    if committed.steps:
+        text["steps"] = 3
     if committed.episodes:
         text["episodes"] = 1
     if committed.held_out:
         text["held_out"] = HELD_OUT
+    if committed.other:
+        new = committed.other.name == "data-new"
+        text["other"] = str(bundle.parent / "new" if new else data)
     if committed.online:
         text["online"] = {"timesteps": 64, "worlds": 2, "warm_up": 8, "every": 16}
     if method_of(name) == "ppo":
@@ -48,8 +68,16 @@ def tiny(name: str, folder: Path, bundle: Path) -> Path:
     return path
 
 
+@pytest.fixture(scope="module", autouse=True)
+def tiny_new(tiny_bundle: Path) -> None:
+    """A data set of the held-out act, beside the bundle."""
+    sizes = {"parts": 1, "held_back": 0, "worlds": 1, "timesteps": 96}
+    out = tiny_bundle.parent / "new"
+    record.run(RecordConfig(out=out, levels=HELD_OUT, bundle=tiny_bundle, seed=1, **sizes))
+
+
 def run(name: str, tmp_path: Path, bundle: Path, data: Path) -> dict:
-    words = [method_of(name), "--config", str(tiny(name, tmp_path, bundle))]
+    words = [method_of(name), "--config", str(tiny(name, tmp_path, bundle, data))]
     places = {"--out": tmp_path / "runs", "--data": data, "--results": tmp_path / "results"}
     assert command.main([*words, *(str(x) for pair in places.items() for x in pair)]) == 0
     return json.loads((tmp_path / "results" / f"{name}-0.json").read_text())
@@ -78,31 +106,57 @@ def stand_in_for_the_peer(name: str, out: Path, data: Path) -> None:
     safetensors.torch.save_file(layers, path, {"facts": json.dumps(facts)})
 
 
+def stand_in_for_the_ode(out: Path, data: Path) -> None:
+    """A file as the environment of the peers writes it: players who stand in the middle."""
+    out.mkdir()
+    held_back = DataSet.open(data)
+    rows = np.concatenate([judged(held_back.held_back, act) for act in range(2)])
+    places = torch.tensor([160.0, 112.0]).repeat(5, len(rows), 1)
+    facts = {
+        "version": "stand-in",
+        "data": held_back.sha256,
+        "steps": 5,
+        "weights": 1,
+        "fitting_seconds": 1.5,
+    }
+    arrays = {"rows": torch.from_numpy(rows), "places": places}
+    path = out / "peer-ode-0.safetensors"
+    safetensors.torch.save_file(arrays, path, {"facts": json.dumps(facts)})
+
+
 @pytest.fixture(autouse=True)
 def few_timesteps_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (clone, peer, qr_sac, values):
+    measuring = (bodies, clone, compress, peer, prompts, qr_sac, reach, ridge, skills, soar, values)
+    for module in measuring:
         monkeypatch.setattr(module, "MEASURED", 64)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_configuration_runs_and_writes_its_figures(
-    name: str, tmp_path: Path, tiny_bundle: Path, tiny_data: Path
+    name: str, tmp_path: Path, tiny_bundle: Path, tiny_data: Path, tiny_bodies: Path
 ) -> None:
-    start = load(LabConfig, CONFIGS / f"{name}.yaml").start
+    tiny_data = tiny_bodies if method_of(name) == "bodies" else tiny_data
+    committed = load(LabConfig, CONFIGS / f"{name}.yaml")
+    start = committed.start
     if start not in ("", "bundle"):
         run(start, tmp_path, tiny_bundle, tiny_data)
     if method_of(name) == "peer":
         stand_in_for_the_peer(name, tmp_path / "runs", tiny_data)
+    if method_of(name) == "peer-ode":
+        stand_in_for_the_ode(tmp_path / "runs", tiny_data)
     found = run(name, tmp_path, tiny_bundle, tiny_data)
     assert (found["name"], found["seed"]) == (name, 0) and found["commit"]
     assert len(found["data"]["sha256"]) == 64
     first, last = found["curve"][0], found["curve"][-1]
     assert (first["step"] == 0) == bool(start), "what goes on is measured before, too"
-    if load(LabConfig, CONFIGS / f"{name}.yaml").episodes:
+    if committed.episodes:
         assert last["score"] == pytest.approx(sum(last["acts"]) / len(last["acts"]), abs=0.1)
     else:
-        assert last["rank"] >= 1 and "score" not in last
-    if method_of(name) != "peer":
+        assert len(last) > 1 and "score" not in last, "measures alone"
+    if committed.other:
+        assert found["other"].keys() > {"sha256"} and len(found["other"]["sha256"]) == 64
+    without_steps = method_of(name) == "ridge" or method_of(name).startswith("peer")
+    if not without_steps and last["step"]:
         assert any((tmp_path / "runs" / f"{name}-0" / "log").iterdir()), "scalars for TensorBoard"
 
 
@@ -130,13 +184,18 @@ def test_all_records_the_data_and_runs_every_seed_once(
     tiny_set = {"levels": LEVELS, "parts": 1, "held_back": 0, "worlds": 1, "timesteps": 40}
     texts = {"data": {"out": str(data), "bundle": str(tiny_bundle), **tiny_set}}
     for name in rows.names():
-        text = yaml.safe_load(tiny(name, tmp_path, tiny_bundle).read_text())
-        texts[name] = {**text, **places, "data": str(data)}
+        text = yaml.safe_load(tiny(name, tmp_path, tiny_bundle, data).read_text())
+        texts[name] = {**text, **places, "data": str(data), "other": str(tmp_path / "runs/new")}
+    texts["new"] = {**texts["data"], "out": str(tmp_path / "runs/new"), "seed": 1}
     for name, text in texts.items():
         (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(text))
     command.run_all(tmp_path)
     found = sorted(path.name for path in (tmp_path / "results").iterdir())
     assert found == ["clone-0.json", "clone-1.json"]
     assert "peer-clone, seed 0: not trained yet" in capsys.readouterr().out
+    clones = json.loads((tmp_path / "results/clone-0.json").read_text())
+    hashes = DataSet.open(data).sha256, DataSet.open(tmp_path / "runs/new").sha256
+    assert (clones["data"]["sha256"], clones["other"]["sha256"]) == hashes
+    assert clones["other"]["nll"] > 0
     command.run_all(tmp_path)
     assert capsys.readouterr().out.count("already done") >= 4

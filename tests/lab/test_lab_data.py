@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from lab_kit import AGENT
 
 from agent import bundle
 from agent.models.memory import State
@@ -26,16 +27,16 @@ def test_the_parts_are_whole_episodes_seen_by_v_and_m(tiny_data: Path, tiny_bund
     assert facts["act"] == 1 and shard.level == data.levels[1]
     np.testing.assert_array_equal(data.training.frames(np.array([96])), shard.frames(0, 1))
     models, _ = bundle.load(tiny_bundle)
-    goes_on = ~shard.ends[:-1]
+    latent, goes_on = AGENT.vision.latent, ~shard.ends[:-1]
     with torch.no_grad():
-        z = torch.from_numpy(arrays["features"][:, :16].astype(np.float32))
-        zeros = torch.zeros(1, 5)
+        z = torch.from_numpy(arrays["features"][:, :latent].astype(np.float32))
+        zeros = torch.zeros(1, AGENT.memory.hidden)
         hidden, _ = models.memory(
             z[None], torch.from_numpy(shard.actions.copy())[None], State(zeros, zeros.clone())
         )
     # Until the first episode's end, h is M's answer to the latents before.
     first = int(np.argmin(np.append(goes_on, False)))
-    known = arrays["features"][1 : first + 1, 16:].astype(np.float32)
+    known = arrays["features"][1 : first + 1, latent:].astype(np.float32)
     assert first > 10 and np.abs(known - hidden[0, :first].numpy()).max() < 5e-3
     assert np.abs(known).max() > 0.01 and len(np.unique(shard.actions)) > 1
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from lab import rows, run, table
+from lab import figures, rows, run, table
 from lab.config import LabConfig
-from lab.rows import Row, at, at_best, at_end, at_start, data_mean
+from lab.figures import Row, at, at_best, at_end, at_start, data_mean
 from retro_common.config import load
 
 ROOT = Path(__file__).parents[2]
@@ -55,6 +55,13 @@ def test_a_row_is_a_ratio_for_each_seed_with_students_interval() -> None:
     assert not table.entry(row(least=1, most=1.5), runs)["met"]
 
 
+def test_a_figure_may_stand_alone_beside_its_baseline() -> None:
+    found = table.entry(row(most=3, alone=True), runs_of([(2,), (3,), (4,)], [(100,)]))
+    assert (found["result"], found["met"], found["seeds"]) == (3, True, 3)
+    assert (found["figure"], found["baseline"]) == ("iql: 3", "clone: 100")
+    assert table.entry(row(most=3, alone=True), runs_of([(2,)] * 3, []))["result"] == 2
+
+
 def test_what_was_not_run_has_no_number_and_too_few_seeds_no_verdict() -> None:
     none = table.entry(row(least=1), runs_of([(2,)], []))
     assert none["result"] is none["interval"] is none["met"] is None
@@ -71,6 +78,20 @@ def test_the_means_of_data_and_the_places_of_a_curve() -> None:
     assert figures[2].label == "clone, at 150" and figures[3].label == "clone, mean of its data"
 
 
+def test_figures_of_what_has_no_score() -> None:
+    one = {
+        "curve": [{"nll": -0.30, "px5": 9.0}, {"nll": -0.42, "px5": 8.0}],
+        "other": {"nll_before": -0.60, "nll": -0.65, "far": 0.03},
+        "fitting_seconds": 60,
+    }
+    found = [figures.gain("a"), figures.harm("a"), figures.own_gain("a"), figures.seconds("a")]
+    assert [figure.read(one) for figure in found] == pytest.approx([0.12, -0.05, 0.07, 12])
+    assert figures.in_others("a", "far").read(one) == 0.03
+    assert at_start("a", "px5").read(one) == 9 and at_start("a", "px5").label == "a, px5 before"
+    bound = figures.constant("a", 0.05, "nats")
+    assert (bound.read(one), bound.label) == (0.05, "a, 0.05 nats")
+
+
 def test_timesteps_until_a_score_is_reached() -> None:
     other = [(0, 0, 0, 0, 8)] * 3
     found = table.entry(row(most=0.5, until=True), runs_of([(0, 5, 9, 9)] * 3, other))
@@ -85,7 +106,9 @@ def test_the_page_keeps_what_stands_around_its_table() -> None:
     entries = [table.entry(row(least=1), runs_of([(2,), (4,)], [(2,), (2,)]))]
     found = table.with_table(page, entries)
     assert found.startswith("before\n") and found.endswith("\nafter\n") and "old" not in found
-    assert "| DR3 (a paper) | mine ÷ theirs: at least 1 | 1.50 |" in found
+    assert "| DR3 | 1 | 0 | 0 | 1 |" in found, "two seeds give no verdict"
+    assert "### DR3\n" in found and "| mine ÷ theirs: at least 1 | 1.50 |" in found
+    assert "Source: a paper. Peer: none." in found
     assert table.with_table(found, entries) == found
 
 
@@ -97,14 +120,15 @@ def test_the_committed_table_is_that_of_the_committed_results() -> None:
     )
     page = (ROOT / "docs/lab.md").read_text()
     assert table.with_table(page, entries) == page
-    assert {each["system"] for each in entries} <= SYSTEMS
+    assert {each["system"] for each in entries} == SYSTEMS
     for each in entries:
         assert each.keys() >= FIELDS and each["command"].startswith("python -m lab ")
 
 
 def test_every_configuration_has_a_row_and_every_row_a_configuration() -> None:
     committed = {path.stem for path in table.CONFIGS.glob("*.yaml")}
-    assert committed - {"data", "data-new"} == set(rows.names())
+    data = {"data", "data-new", "data-own", "data-bodies"}
+    assert committed - data == set(rows.names())
 
 
 def test_committed_runs_are_those_of_the_committed_configurations() -> None:

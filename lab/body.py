@@ -1,0 +1,56 @@
+"""Bodies: other ways to see and to steer the same game.
+
+A body shows frames of its own and has a button map of its own; acts, physics and rewards are the
+game's. An agent knows a body's actions by their numbers alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+SIDES = {"LEFT": "RIGHT", "RIGHT": "LEFT"}
+
+
+@dataclass(frozen=True)
+class Body:
+    number: int
+    name: str
+    mirrored: bool = False
+    """frames are flipped, LEFT and RIGHT are swapped: the same game with the way to the left"""
+    moved: bool = False
+    """its button map is another: the list of actions begins in its middle"""
+
+    def sees(self, frames: np.ndarray) -> np.ndarray:
+        """Frames (..., 64, 64, 3) as this body shows them."""
+        return np.ascontiguousarray(frames[..., ::-1, :]) if self.mirrored else frames
+
+    def order(self, actions: Sequence[str]) -> np.ndarray:
+        """The number of what each of the body's actions does at home, int64 (A,); a permutation.
+
+        Args:
+            actions: the button combinations at home, such as `RIGHT B`.
+        """
+        order = np.arange(len(actions))
+        if self.moved:
+            order = np.roll(order, -(len(actions) // 2))
+        if self.mirrored:
+            # RIGHT DOWN has no twin in the shipped list: this body has LEFT DOWN in its place.
+            swapped = [" ".join(SIDES.get(each, each) for each in name.split()) for name in actions]
+            twins = {name: number for number, name in enumerate(actions)}
+            order = np.array([twins.get(name, own) for own, name in enumerate(swapped)])[order]
+        return order
+
+
+HOME = Body(0, "home")
+BODIES = {
+    body.name: body
+    for body in (
+        HOME,
+        Body(1, "mirrored", mirrored=True),
+        Body(2, "buttons", moved=True),
+        Body(3, "both", mirrored=True, moved=True),
+    )
+}

@@ -1,0 +1,172 @@
+"""Bodies: the same game seen and steered otherwise; and one C for several."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from lab_kit import AGENT
+
+from agent import bundle
+from agent.config import AgentConfig
+from lab import embody
+from lab.arena import Arena
+from lab.bodies import Bodies, Config, rows_of
+from lab.body import BODIES, HOME
+from lab.config import EmbodyConfig
+from lab.data import DataSet
+from lab.method import Shape
+from lab.run import Run
+from pretrain.data.acts import acts_of_levels
+from retro_common.errors import UsageError
+
+ACTIONS = AgentConfig().actions
+
+
+def test_a_bodys_order_is_a_permutation_of_the_actions() -> None:
+    for body in BODIES.values():
+        assert sorted(body.order(ACTIONS)) == list(range(8))
+    by_name = {name: [ACTIONS[i] for i in BODIES[name].order(ACTIONS)] for name in BODIES}
+    assert by_name["home"] == list(ACTIONS)
+    pairs = dict(zip(ACTIONS, by_name["mirrored"], strict=True))
+    assert (pairs["RIGHT B"], pairs["LEFT"], pairs["DOWN"]) == ("LEFT B", "RIGHT", "DOWN")
+    assert by_name["buttons"] == [*ACTIONS[4:], *ACTIONS[:4]]
+    mixed = [pairs[name] for name in by_name["buttons"]]
+    assert by_name["both"] == mixed
+
+
+@pytest.mark.parametrize("name", ["mirrored", "buttons", "both"])
+def test_a_body_plays_the_same_game(name: str, tiny_bundle: Path) -> None:
+    models, _ = bundle.load(tiny_bundle)
+    known, body = acts_of_levels("pangolin-train")[:2], BODIES[name]
+    home, other = (Arena(models, known, 2, seed=0, body=each) for each in (HOME, body))
+    order, rng = body.order(models.config.actions), np.random.default_rng(0)
+    assert not body.moved or (order != np.arange(len(order))).any()
+    for _ in range(40):
+        actions = rng.integers(len(order), size=2)
+        theirs, mine = other.step(actions), home.step(order[actions])
+        np.testing.assert_array_equal(theirs.rewards, mine.rewards)
+        flipped = home.frames[:, :, ::-1] if body.mirrored else home.frames
+        np.testing.assert_array_equal(other.frames, flipped)
+    assert other.seen.bodies is not None and set(other.seen.bodies.tolist()) == {body.number}
+
+
+def test_left_and_right_are_swapped_in_the_mirrored_body(tiny_bundle: Path) -> None:
+    models, _ = bundle.load(tiny_bundle)
+    models.config.actions = ("", "LEFT", "RIGHT")
+    earned = {}
+    for name in ("home", "mirrored"):
+        arena = Arena(models, acts_of_levels("pangolin-train")[:1], 1, seed=0, body=BODIES[name])
+        earned[name] = [float(arena.step(np.array([1])).rewards[0]) for _ in range(20)]
+    assert sum(earned["mirrored"]) > 50 > 0 >= sum(earned["home"])
+
+
+def test_bodies_have_their_own_episodes_and_share_what_is_held_back(
+    tiny_data: Path, tiny_bodies: Path
+) -> None:
+    home, several = DataSet.open(tiny_data), DataSet.open(tiny_bodies)
+    data = several.training
+    assert np.unique(data.bodies, return_counts=True)[1].tolist() == [2 * 64] * 4
+    held_back = several.held_back
+    order = {name: BODIES[name].order(AGENT.actions) for name in BODIES}
+    own = [np.flatnonzero(held_back.bodies == number) for number in range(4)]
+    for rows, name in zip(own, BODIES, strict=True):
+        np.testing.assert_array_equal(held_back.rewards[rows], held_back.rewards[own[0]])
+        at_home = order[name][held_back.actions[rows]]
+        np.testing.assert_array_equal(at_home, held_back.actions[own[0]])
+    assert held_back.frames is not None
+    frames, flipped = held_back.frames(own[0][:50]), held_back.frames(own[1][:50])
+    np.testing.assert_array_equal(flipped, frames[:, :, ::-1])
+    latent = AGENT.vision.latent
+    assert (held_back.features[own[1], :latent] != held_back.features[own[0], :latent]).any()
+    np.testing.assert_array_equal(
+        held_back.features[own[2], :latent], held_back.features[own[0], :latent]
+    )
+    assert (held_back.features[own[2], latent:] != held_back.features[own[0], latent:]).any()
+    # At home nothing changes: M's states are computed again, and are those that were recorded.
+    recorded = np.concatenate([home.training.features[96 * i : 96 * i + 64] for i in range(2)])
+    np.testing.assert_allclose(data.features[data.bodies == 0], recorded, atol=2e-3)
+    first = data.rewards[data.bodies == 0]
+    assert (first != data.rewards[data.bodies == 1]).any(), "every body has its own episodes"
+
+
+def test_v_sees_the_flipped_frames_of_a_mirrored_body(tiny_bundle: Path, tiny_bodies: Path) -> None:
+    models, _ = bundle.load(tiny_bundle)
+    data = DataSet.open(tiny_bodies).training
+    rows = np.flatnonzero(data.bodies == 3)[:64]
+    assert data.frames is not None
+    with torch.inference_mode():
+        z = embody.latents(models, data.frames(rows)).numpy()
+    np.testing.assert_allclose(data.features[rows, : AGENT.vision.latent], z, atol=2e-3)
+
+
+def bodies(config: Config, data: DataSet) -> Bodies:
+    torch.manual_seed(0)
+    shape = data.training.features.shape[1], data.training.memory.shape[1]
+    return Bodies(config, Shape(*shape, 2, AGENT))
+
+
+def test_a_c_learns_its_bodies_and_leaves_the_other_heads(tiny_bodies: Path) -> None:
+    data = DataSet.open(tiny_bodies)
+    method = bodies(Config(["home", "buttons"]), data)
+    before = [head.weight.detach().clone() for head in method.net.heads]
+    optimizer = torch.optim.Adam(method.net.parameters(), lr=1e-2)
+    losses = []
+    for step in range(150):
+        batch = method.draw(data.training, np.random.default_rng(step), 64)
+        assert set(batch.seen.bodies.tolist()) == {0, 2}
+        loss, _ = method.loss(batch)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert np.mean(losses[-10:]) < 0.98 * np.mean(losses[:10])
+    changed = [
+        not torch.equal(head.weight, old)
+        for head, old in zip(method.net.heads, before, strict=True)
+    ]
+    assert changed == [True, False, True, False]
+    found = method.measure(data.held_back, np.random.default_rng(0))
+    assert found.keys() == {"nll home", "nll buttons"}
+
+
+def test_a_share_is_the_first_timesteps_of_every_act(tiny_bodies: Path) -> None:
+    data = DataSet.open(tiny_bodies).training
+    rows = rows_of(data, BODIES["mirrored"], 0.25)
+    assert len(rows) == 2 * 16 and set(data.acts[rows]) == {0, 1}
+    assert (data.bodies[rows] == 1).all()
+    assert rows[0] == np.flatnonzero(data.bodies == 1)[0]
+
+
+def test_wrong_bodies_are_refused(tmp_path: Path, tiny_bundle: Path, tiny_data: Path) -> None:
+    with pytest.raises(ValueError, match="no such body: crab"):
+        Config(["crab"])
+    config = EmbodyConfig(tmp_path / "out", ["crab"], source=tiny_data, bundle=tiny_bundle)
+    with pytest.raises(UsageError, match="bodies: no crab"):
+        embody.run(config)
+    config.bodies, config.source = ["home"] * 5, tiny_data
+    with pytest.raises(UsageError, match="too small for 5 bodies"):
+        embody.run(config)
+    config.source = tmp_path
+    with pytest.raises(UsageError, match="no data set: record it first"):
+        embody.run(config)
+
+
+def test_a_score_says_how_each_body_was_played(
+    tmp_path: Path, tiny_bundle: Path, tiny_bodies: Path
+) -> None:
+    from lab import bodies as module
+    from lab.config import LabConfig
+
+    config = LabConfig(
+        method="bodies",
+        settings={"bodies": ["home", "mirrored"]},
+        out=tmp_path,
+        data=tiny_bodies,
+        bundle=tiny_bundle,
+        episodes=1,
+    )
+    job = Run(module, "bodies", config, False)
+    found = job.score(job.known, job.data)
+    assert found["bodies"].keys() == {"home", "mirrored"} and len(found["acts"]) == 2
+    assert found["score"] == pytest.approx(np.mean(list(found["bodies"].values())), abs=0.1)
