@@ -28,6 +28,7 @@ STAGES = {
     "collect": "play the training levels and record rollout shards",
     "find_player": "learn to locate the player sprite in the frames",
     "vision": "train V on the frames",
+    "perception": "train V further beside a teacher (only where perception.timesteps is set)",
     "memory": "train M on latents and actions",
     "joint": "train V and M together (only where joint.steps is set)",
     "controller": "train C by PPO in the emulator, and write the bundle",
@@ -135,6 +136,8 @@ def stages(asked: str, config: PretrainConfig) -> list[str]:
     skipped = {"teacher"}
     if not config.joint.steps:
         skipped.add("joint")
+    if not config.perception.timesteps:
+        skipped.add("perception")
     if not config.agent.vision.player_units:
         skipped.add("find_player")
     return [name for name in STAGES if name not in skipped]

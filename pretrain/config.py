@@ -147,6 +147,18 @@ class JointTraining:
 
 
 @dataclasses.dataclass
+class PerceptionTraining:
+    """How V goes on learning beside a teacher; see `pretrain.stages.perception`."""
+
+    timesteps: Annotated[int, pydantic.Field(ge=0)] = 0
+    """timesteps over all worlds, played beside `controller.teacher`; 0 skips the stage"""
+    worlds: Positive = 256
+    """worlds side by side, in one process"""
+
+    __pydantic_config__ = FORBID_UNKNOWN
+
+
+@dataclasses.dataclass
 class PretrainPPOConfig(PPOConfig):
     """PPO on all training levels."""
 
@@ -220,6 +232,7 @@ class PretrainConfig:
     vision: VisionTraining = dataclasses.field(default_factory=VisionTraining)
     memory: MemoryTraining = dataclasses.field(default_factory=MemoryTraining)
     joint: JointTraining = dataclasses.field(default_factory=JointTraining)
+    perception: PerceptionTraining = dataclasses.field(default_factory=PerceptionTraining)
     controller: ControllerTraining = dataclasses.field(default_factory=ControllerTraining)
     teacher: TeacherTraining = dataclasses.field(default_factory=TeacherTraining)
 

@@ -7,6 +7,8 @@ arXiv 1011.0686).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from torch.nn import functional as F
@@ -34,6 +36,44 @@ MAX_BYTES = 3 << 30
 """bytes that they may take; a timestep of z and h takes 1.7 kB, one of a frame 12 kB"""
 
 
+class Kept:
+    """The last timesteps, in the order in which they came; the oldest ones give way."""
+
+    def __init__(self) -> None:
+        self.fields: dict[str, torch.Tensor] = {}
+        """of each kind of value all that is kept, (capacity, ...)"""
+        self.added = self.capacity = 0
+
+    @property
+    def count(self) -> int:
+        """How many are kept."""
+        return min(self.added, self.capacity)
+
+    def add(self, fields: Mapping[str, torch.Tensor]) -> int:
+        """Keep a rollout's timesteps, (T, N, ...) of each kind of value; returns their number."""
+        flat = {name: value.flatten(0, 1) for name, value in fields.items()}
+        count = len(next(iter(flat.values())))
+        if not self.fields:
+            size = sum(value[0].nbytes for value in flat.values())
+            self.capacity = max(count, min(CAPACITY, MAX_BYTES // size))
+            self.fields = {
+                name: torch.empty(self.capacity, *value.shape[1:], dtype=value.dtype)
+                for name, value in flat.items()
+            }
+        rows = (self.added + torch.arange(count)) % self.capacity
+        for name, value in flat.items():
+            self.fields[name][rows] = value
+        self.added += count
+        return count
+
+    def sample(
+        self, size: int, generator: torch.Generator, device: torch.device
+    ) -> dict[str, torch.Tensor]:
+        """Some timesteps, drawn with replacement, on the device."""
+        rows = torch.randint(self.count, (size,), generator=generator)
+        return {name: value[rows].to(device) for name, value in self.fields.items()}
+
+
 class Imitation:
     """Minimises KL(teacher || C) on the labels of the last timesteps, and the values' error.
 
@@ -50,8 +90,7 @@ class Imitation:
         self.bfloat16 = computes_in_bfloat16("auto", self.device)
         self.optimizer = torch.optim.Adam(controller.parameters(), lr=RATE, eps=1e-5)
         self.generator = torch.Generator().manual_seed(seed)
-        self.kept: dict[str, torch.Tensor] = {}
-        self.added, self.capacity = 0, 0
+        self.kept = Kept()
 
     def _add(self, rollout: Rollout) -> int:
         """Keep a rollout's timesteps, over the oldest ones; returns how many they are."""
@@ -73,20 +112,7 @@ class Imitation:
             fields["proprioception"] = rollout.proprioception
         if rollout.frames is not None:
             fields["frames"] = torch.from_numpy(rollout.frames)
-        flat = {name: value.flatten(0, 1) for name, value in fields.items()}
-        count = len(flat["z"])
-        if not self.kept:
-            size = sum(value[0].nbytes for value in flat.values())
-            self.capacity = max(count, min(CAPACITY, MAX_BYTES // size))
-            self.kept = {
-                name: torch.empty(self.capacity, *value.shape[1:], dtype=value.dtype)
-                for name, value in flat.items()
-            }
-        rows = (self.added + torch.arange(count)) % self.capacity
-        for name, value in flat.items():
-            self.kept[name][rows] = value
-        self.added += count
-        return count
+        return self.kept.add(fields)
 
     def update(self, rollout: Rollout, progress: float) -> dict[str, float]:
         """Learn from a rollout with labels, and from earlier ones.
@@ -105,9 +131,7 @@ class Imitation:
             group["lr"] = RATE * (1 - 0.95 * progress)
         distances, errors, entropies = [], [], []
         for step in range(steps):
-            known = min(self.added, self.capacity)
-            rows = torch.randint(known, (BATCH,), generator=self.generator)
-            part = {name: value[rows].to(self.device) for name, value in self.kept.items()}
+            part = self.kept.sample(BATCH, self.generator, self.device)
             frames = part.get("frames")
             features = Features(
                 part["z"].float(),

@@ -84,8 +84,13 @@ class NativeSampler(ExitStack):
         """Nothing: acts are drawn at random, so that no count of them need be carried on."""
         return {}
 
-    def play(self, rollout: Rollout) -> list[tuple[int, float]]:
+    def play(
+        self, rollout: Rollout, observations: np.ndarray | None = None
+    ) -> list[tuple[int, float]]:
         """Fill the rollout.
+
+        Args:
+            observations: gets what the teacher read, float32 (T, N, O).
 
         Returns:
             Act number and contest score of each episode that ended and had begun at an act's start.
@@ -94,7 +99,9 @@ class NativeSampler(ExitStack):
         for t in range(len(rollout.rewards)):
             if t % EVERY == 0:
                 self.starts.look()
-            log_probs, _ = self.teacher.label(worlds.observe())
+            log_probs, _ = self.teacher.label(
+                worlds.observe(None if observations is None else observations[t])
+            )
             rollout.labels[t] = torch.from_numpy(log_probs)
             decision = self.actor.act(self.features)
             worlds.step(self.pads[decision.actions.cpu().numpy()])

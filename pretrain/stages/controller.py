@@ -23,7 +23,7 @@ from pretrain.loop import Loop
 from pretrain.native import NativeSampler
 from pretrain.sampler import Sampler
 from pretrain.stage import Seeds, Stage, choose_device, seed_of
-from pretrain.stages import collect, memory, world_model
+from pretrain.stages import collect, memory, perception, world_model
 from pretrain.teacher import Teacher
 from retro_common.config import to_dict
 from retro_common.errors import UsageError
@@ -217,6 +217,8 @@ def bundle_origin(
             "teacher": {"sha256": Teacher.sha256(config.controller.teacher), **teacher.origin},
             "generated_seeds": acts.training_seeds(config.teacher.generated),
         }
+        if config.base is None and config.perception.timesteps:
+            taught_for["perception"] = perception.played_timesteps(config)
     return {
         **provenance(),
         "seed": config.seed,
@@ -235,6 +237,7 @@ def bundle_origin(
             "vision": to_dict(config.vision),
             "memory": to_dict(config.memory),
             "joint": to_dict(config.joint),
+            "perception": to_dict(config.perception),
             "controller": to_dict(config.controller),
         },
     }

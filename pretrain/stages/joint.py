@@ -28,7 +28,7 @@ from pretrain.data.latents import Chunk, Lanes, Sequences
 from pretrain.data.shards import ShardSet
 from pretrain.loop import Loop, cosine, read_ahead
 from pretrain.stage import Seeds, Stage, choose_device, seed_of
-from pretrain.stages import collect, memory, vision
+from pretrain.stages import collect, memory, perception, vision
 from retro_common.config import to_dict
 
 VALIDATE_EVERY = 500
@@ -90,7 +90,7 @@ def last_stage(config: PretrainConfig) -> Stage:
 def load(config: PretrainConfig) -> tuple[Vision, Memory]:
     """The V and M that the controller uses, and that the bundle holds."""
     if not config.joint.steps:
-        return vision.load(config), memory.load(config)
+        return perception.load(config), memory.load(config)
     model = JointModel(config)
     stage(config).load_trained(model)
     return model.vision.eval(), model.memory.eval()
@@ -117,7 +117,7 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
 
     torch.manual_seed(seed_of(config.seed, Seeds.JOINT))
     model = JointModel(config)
-    model.vision.load_state_dict(vision.load(config).state_dict())
+    model.vision.load_state_dict(perception.load(config).state_dict())
     model.memory.load_state_dict(memory.load(config).state_dict())
     model.to(device, memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)

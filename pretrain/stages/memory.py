@@ -12,7 +12,7 @@ from pretrain.config import PretrainConfig
 from pretrain.data.latents import Lanes, Sequences, encode_shards
 from pretrain.loop import Loop, cosine
 from pretrain.stage import Seeds, Stage, choose_device, seed_of
-from pretrain.stages import collect, vision
+from pretrain.stages import collect, perception
 from retro_common.config import to_dict
 
 VALIDATE_EVERY = 250
@@ -29,7 +29,7 @@ def stage(config: PretrainConfig) -> Stage:
         "memory": to_dict(config.memory),
         "seed": config.seed,
     }
-    return Stage("memory", config.out / "memory", settings, (vision.stage(config),))
+    return Stage("memory", config.out / "memory", settings, (perception.last_stage(config),))
 
 
 def build(config: PretrainConfig) -> Memory:
@@ -57,7 +57,7 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
         return
     settings, device = config.memory, choose_device(config.device)
     shards = collect.open_shards(config)
-    latents = encode_shards(vision.load(config), shards, work.folder / "latents", device)
+    latents = encode_shards(perception.load(config), shards, work.folder / "latents", device)
 
     torch.manual_seed(seed_of(config.seed, Seeds.MEMORY))
     model = build(config).to(device)
