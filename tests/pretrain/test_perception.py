@@ -69,7 +69,7 @@ def test_the_bundle_holds_the_v_that_a_teacher_was_beside(run: Path) -> None:
 def test_it_goes_on_and_knows_its_settings(run: Path, capsys: pytest.CaptureFixture) -> None:
     assert command.main(["perception", "--config", str(run)]) == 0
     assert "already done" in capsys.readouterr().out
-    with pytest.raises(UsageError, match="perception.timesteps: 2560 -> 5120"):
+    with pytest.raises(UsageError, match="timesteps: 2560 -> 5120"):
         command.main(["perception", "--config", str(run), "--perception.timesteps", "5120"])
 
 
