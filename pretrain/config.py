@@ -151,9 +151,8 @@ class PerceptionTraining:
     """How V goes on learning beside a teacher; see `pretrain.stages.perception`."""
 
     timesteps: Annotated[int, pydantic.Field(ge=0)] = 0
-    """timesteps over all worlds, played beside `controller.teacher`; 0 skips the stage"""
-    worlds: Positive = 256
-    """worlds side by side, in one process"""
+    """timesteps over all environments, `controller.envs`, beside `controller.teacher`; 0 skips the
+    stage"""
 
     __pydantic_config__ = FORBID_UNKNOWN
 

@@ -84,7 +84,7 @@ def stage(config: PretrainConfig) -> Stage:
     settings = {
         "agent": {"actions": list(config.agent.actions)},
         "levels": config.levels,
-        "perception": to_dict(config.perception),
+        "perception": {**to_dict(config.perception), "envs": config.controller.envs},
         "teacher": Teacher.sha256(config.controller.teacher),
         "generated_acts": config.teacher.generated,
         "seed": config.seed,
@@ -99,7 +99,7 @@ def last_stage(config: PretrainConfig) -> Stage:
 
 def played_timesteps(config: PretrainConfig) -> int:
     """Timesteps of the stage: `perception.timesteps`, rounded up to whole rollouts."""
-    stride = LENGTH * config.perception.worlds
+    stride = LENGTH * config.controller.envs
     return -(-config.perception.timesteps // stride) * stride
 
 
@@ -122,8 +122,8 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
         Stopped: asked to stop; the checkpoint is written.
         Diverged: the loss is not finite; the last good checkpoint is untouched.
     """
-    settings = config.perception
-    if not settings.timesteps:
+    envs, timesteps = config.controller.envs, config.perception.timesteps
+    if not timesteps:
         print("perception: off (perception.timesteps is 0)")
         return
     work = stage(config).open(fresh)
@@ -140,21 +140,21 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
     trained = [weight for name, weight in model.named_parameters() if "player_finder" not in name]
     optimizer = torch.optim.Adam(trained, lr=RATE, eps=1e-5, fused=True)
     models = Models(agent, model.vision, Models.build(agent).memory, model.policy)
-    rollout = Rollout.of(agent, LENGTH, settings.worlds)
-    rollout.labels = torch.zeros(LENGTH, settings.worlds, len(agent.actions))
-    rollout.frames = np.zeros((LENGTH, settings.worlds, 64, 64, 3), np.uint8)
-    observations = np.zeros((LENGTH, settings.worlds, teacher.observation_size), np.float32)
+    rollout = Rollout.of(agent, LENGTH, envs)
+    rollout.labels = torch.zeros(LENGTH, envs, len(agent.actions))
+    rollout.frames = np.zeros((LENGTH, envs, 64, 64, 3), np.uint8)
+    observations = np.zeros((LENGTH, envs, teacher.observation_size), np.float32)
     known = acts.known_acts(
         config.levels, config.teacher.generated, config.controller.teacher.parent / acts.MOVIES
     )
     bfloat16 = computes_in_bfloat16("auto", device)
-    stride = LENGTH * settings.worlds
+    stride = LENGTH * envs
     # The observations' mean squares, of the first rollouts; numbers that hardly vary count little.
     carried = {"scale": torch.zeros(teacher.observation_size)}
     scalars: dict[str, torch.Tensor] = {}
     with Loop(
         work,
-        settings.timesteps,
+        timesteps,
         stride=stride,
         unit="timesteps",
         track=config.track,
@@ -164,7 +164,7 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
     ) as loop:
         seed = seed_of(config.seed, Seeds.PERCEPTION, 1, loop.first)
         sampler = loop.enter_context(
-            NativeSampler(models, known, settings.worlds, teacher=teacher, seed=seed, device=device)
+            NativeSampler(models, known, envs, teacher=teacher, seed=seed, device=device)
         )
         kept, generator = Kept(), torch.Generator().manual_seed(seed)
         noise = torch.Generator(device).manual_seed(seed)
@@ -183,7 +183,7 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
             if not carried["scale"].any():
                 seen = kept.fields["observations"][: kept.count].float()
                 carried["scale"] = 1 / seen.var(dim=0).clamp_min(1e-2)
-            rate = RATE * cosine(before, settings.timesteps)
+            rate = RATE * cosine(before, timesteps)
             for step in range(max(1, stride * REUSE // BATCH)):
                 batch = kept.sample(BATCH, generator, device)
                 with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):

@@ -38,12 +38,12 @@ def run(teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "extends": str(Path(__file__).with_name("tiny.yaml")),
         "out": str(folder / "run"),
         "levels": "pangolin-train",
-        "perception": {"timesteps": 2560, "worlds": 64},
+        "perception": {"timesteps": 2560},
         "controller": {
             "teacher": str(teacher),
-            "timesteps": 256,
-            "envs": 4,
-            "ppo": {"rollout_length": 64},
+            "timesteps": 512,
+            "envs": 64,
+            "ppo": {"rollout_length": 256},
         },
     }
     path = folder / "config.yaml"
