@@ -92,13 +92,14 @@ def tell_the_job(number: int) -> None:
 @pytest.mark.slow
 def test_a_run_whose_job_is_ended_is_played_again(local: None, tmp_path: Path, caplog) -> None:
     caplog.set_level(logging.WARNING)
-    summary = play(tmp_path, partial(tell_the_job, signal.SIGTERM))
+    # A budget that is not used up before the signal arrives.
+    summary = play(tmp_path, partial(tell_the_job, signal.SIGTERM), timesteps=9000)
     again = [record.getMessage() for record in caplog.records if "played again" in record.message]
     assert len(again) == 1 and "its node was lost (job " in again[0]
     assert [run["verdict"] for run in summary["levels"]] == ["completed"] * 2
     for level in find("airstriker,FernHollow.Act1"):
         episodes = read_monitor(tmp_path / level.name / "seed-0/monitor.csv")
-        assert sum(episode.l + 1 for episode in episodes) == 1500
+        assert sum(episode.l + 1 for episode in episodes) == 9000
 
 
 @pytest.mark.slow
