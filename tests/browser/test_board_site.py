@@ -92,7 +92,7 @@ def test_it_sorts_and_filters(browser: Browser, site: Path) -> None:
         page.get_by_label("Filter").nth(1).fill("JERK")
         assert names(page, TABLE) == ["jerk"]
         page.get_by_label("Filter").nth(1).fill("")
-        assert len(names(page, TABLE)) == 10
+        assert len(names(page, TABLE)) == sum("reference" not in name for name in before) > 9
 
 
 def test_the_keyboard_reaches_sorting_and_links(browser: Browser, site: Path) -> None:
