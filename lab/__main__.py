@@ -34,7 +34,7 @@ METHODS = {
     "peer": "what a public implementation has learnt (lab/peers/train.py), played as ours are",
     "peer-ode": "a neural ODE of the player's motion (lab/peers/ode.py), judged as ours is",
 }
-"""modules of `lab`, by their names in the command"""
+"""modules of `lab.methods`, by their names in the command"""
 CONFIGS = ROOT / "configs/lab"
 USAGE = """
 The laboratory: python -m lab METHOD --config FILE [--seed N] [--out DIR] [--data DIR]

@@ -127,7 +127,6 @@ class Commands(Protocol):
         self,
         seen: Seen,
         begins: np.ndarray,
-        earned: np.ndarray,
         store: Data,
         share: float,
         rng: np.random.Generator,
@@ -136,7 +135,6 @@ class Commands(Protocol):
 
         Args:
             begins: bool (N,), the worlds whose episode begins.
-            earned: the contest's reward of each world's episode so far, (N,).
             store: what was played.
             share: how much of the timesteps was played, from 0 to below 1.
         """

@@ -48,7 +48,7 @@ RECENT = 200
 
 
 def module_of(config: LabConfig) -> ModuleType:
-    return importlib.import_module(f"lab.{config.method.replace('-', '_')}")
+    return importlib.import_module(f"lab.methods.{config.method.replace('-', '_')}")
 
 
 def settings_of(module: ModuleType, config: LabConfig) -> dict[str, Any]:
@@ -272,7 +272,6 @@ class Earned:
 
     Attributes:
         facts: `played`, mean over the acts of their episodes' mean reward, and what it is made of.
-        now: the reward of each world's episode so far, (N,).
     """
 
     def __init__(self, facts: dict[str, Any], acts: np.ndarray):
@@ -280,15 +279,14 @@ class Earned:
         count = int(acts.max()) + 1
         facts.setdefault("played_episodes", [0] * count)
         facts.setdefault("played_rewards", [0.0] * count)
-        self.now, self._recent = np.zeros(len(acts)), []
+        self._recent: list[float] = []
 
-    def add(self, outcome: Outcome) -> None:
-        self.now += outcome.rewards
+    def add(self, outcome: Outcome, totals: np.ndarray) -> None:
+        """Count the episodes that ended: `totals` (N,) are the rewards of each world's episode."""
         for world in np.flatnonzero(outcome.ends | outcome.cuts):
             self.facts["played_episodes"][self.acts[world]] += 1
-            self.facts["played_rewards"][self.acts[world]] += float(self.now[world])
-            self._recent = [*self._recent, float(self.now[world])][-RECENT:]
-            self.now[world] = 0
+            self.facts["played_rewards"][self.acts[world]] += float(totals[world])
+            self._recent = [*self._recent, float(totals[world])][-RECENT:]
         episodes, rewards = self.facts["played_episodes"], self.facts["played_rewards"]
         means = [total / number for total, number in zip(rewards, episodes, strict=True) if number]
         if means:
@@ -322,14 +320,14 @@ def play(job: Run) -> None:
         for before in loop:
             seen, memory = arena.seen, arena.worlds.observe()
             if commands:
-                commands.command(seen, begins, earned.now, store, before / total, rng)
+                commands.command(seen, begins, store, before / total, rng)
             with torch.no_grad():
                 actions = choose(job.method.policy(seen), generator)
             outcome = arena.step(actions)
             features = seen.features.numpy()
             row = {"features": features, "memory": memory, "actions": actions, "acts": arena.acts}
             store.add(**row, **vars(outcome))
-            earned.add(outcome)
+            earned.add(outcome, seen.earned + outcome.rewards)
             begins = outcome.ends | outcome.cuts
             if before >= online.warm_up:
                 owed += worlds / online.every

@@ -2,9 +2,9 @@
 
     .venv-peers/bin/python lab/peers/ode.py --data runs/lab/data-own --seed 0 --out FILE
 
-It learns what `lab.motion` learns from, for each act by itself: two places in V's latents and the
-actions that follow, in pixels of the game's screen. FILE holds the places that it expects in the
-data that was held back, which `python -m lab peer-ode` judges. It imports nothing of this
+It learns what `lab.methods.motion` learns from, for each act by itself: two places in V's latents
+and the actions that follow, in pixels of the game's screen. FILE holds the places that it expects
+in the data that was held back, which `python -m lab peer-ode` judges. It imports nothing of this
 repository.
 """
 
@@ -28,7 +28,7 @@ STEPS, BATCH, RATE = 500, 256, 3e-3
 AHEAD, EVERY = 5, 3
 """timesteps ahead that are learnt; one of so many is judged"""
 SCREEN, REST, UNIT, BETA = (320.0, 224.0), (160.0, 120.0), 10.0, 2.0
-"""as in `lab.motion`"""
+"""as in `lab.methods.motion`"""
 HIDDEN = 32
 
 

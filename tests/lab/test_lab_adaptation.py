@@ -8,10 +8,10 @@ import torch
 from lab_kit import AGENT
 
 from agent import bundle
-from lab import adaptation, motion
 from lab.data import Data, DataSet
 from lab.dreams import dream, judged, latents_of, pixels, states
 from lab.method import Method, Shape
+from lab.methods import adaptation, motion
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,11 @@ from agent import bundle
 from agent.config import AgentConfig
 from lab import embody
 from lab.arena import Arena
-from lab.bodies import Bodies, Config, rows_of
 from lab.body import BODIES, HOME
 from lab.config import EmbodyConfig
 from lab.data import DataSet
 from lab.method import Shape
+from lab.methods.bodies import Bodies, Config, rows_of
 from lab.run import Run
 from pretrain.data.acts import acts_of_levels
 from retro_common.errors import UsageError
@@ -155,8 +155,8 @@ def test_wrong_bodies_are_refused(tmp_path: Path, tiny_bundle: Path, tiny_data: 
 def test_a_score_says_how_each_body_was_played(
     tmp_path: Path, tiny_bundle: Path, tiny_bodies: Path
 ) -> None:
-    from lab import bodies as module
     from lab.config import LabConfig
+    from lab.methods import bodies as module
 
     config = LabConfig(
         method="bodies",

@@ -11,7 +11,11 @@ import yaml
 from lab_kit import LEVELS
 
 from lab import __main__ as command
-from lab import (
+from lab import record, rows
+from lab.config import LabConfig, RecordConfig
+from lab.data import DataSet
+from lab.dreams import judged
+from lab.methods import (
     bodies,
     clone,
     compress,
@@ -19,16 +23,11 @@ from lab import (
     prompts,
     qr_sac,
     reach,
-    record,
     ridge,
-    rows,
     skills,
     soar,
     values,
 )
-from lab.config import LabConfig, RecordConfig
-from lab.data import DataSet
-from lab.dreams import judged
 from retro_common.config import load
 from retro_common.errors import UsageError
 

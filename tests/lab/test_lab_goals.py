@@ -7,11 +7,12 @@ import pytest
 import torch
 from lab_kit import AGENT, LEVELS
 
-from lab import goals, reach, ridge, run, skills, soar
+from lab import goals, run
 from lab.config import LabConfig
 from lab.critic import of_actions
 from lab.data import Data, Seen
 from lab.method import Method, Shape
+from lab.methods import reach, ridge, skills, soar
 from retro_common.errors import UsageError
 
 SHAPE = Shape(features=21, memory=2, acts=2, agent=AGENT)
@@ -346,16 +347,20 @@ def commanding() -> tuple[soar.SOAR, dict]:
     return method, facts
 
 
-def command(method: soar.SOAR, seen: Seen, share: float, **changes: object) -> None:
-    store, none = Data(4, 21, 2, stride=2), np.zeros(2, bool)
-    options = {"begins": none, "earned": np.zeros(2), **changes}
-    rng = np.random.default_rng(0)
-    method.command(seen, options["begins"], options["earned"], store, share, rng)
+def command(
+    method: soar.SOAR,
+    seen: Seen,
+    share: float,
+    begins: tuple[bool, bool] = (False, False),
+    earned: tuple[float, float] = (0, 0),
+) -> None:
+    store, seen.earned = Data(4, 21, 2, stride=2), np.array(earned)
+    method.command(seen, np.array(begins), store, share, np.random.default_rng(0))
 
 
 def test_the_rarest_state_in_reach_is_proposed() -> None:
     method, facts = commanding()
-    command(method, at(0, 7), 0.0, begins=np.ones(2, bool))
+    command(method, at(0, 7), 0.0, begins=(True, True))
     assert facts["tried"] == [0, 0, 0, 0] and method.trying.all()
     assert method.goals[0, 7] == 1 and method.places[0] == 70
     # From cell 7 nothing is 5 to 15 timesteps away: the next best is taken, cell 5.
@@ -364,16 +369,16 @@ def test_the_rarest_state_in_reach_is_proposed() -> None:
 
 def test_tries_are_judged_by_distance_and_counted_by_quarters() -> None:
     method, facts = commanding()
-    command(method, at(0, 0), 0.0, begins=np.ones(2, bool))
+    command(method, at(0, 0), 0.0, begins=(True, True))
     # One world comes near its goal, cell 7, by distance and by x; the other by distance alone.
-    command(method, at(4, 5), 0.3, earned=np.array([40.0, 500.0]))
+    command(method, at(4, 5), 0.3, earned=(40, 500))
     assert (facts["tried"], facts["reached"], facts["truly"]) == (
         *([0, 2, 0, 0], [0, 2, 0, 0], [0, 1, 0, 0]),
     )
     for _ in range(4):
         command(method, at(1, 1), 0.8)
     assert sum(facts["tried"]) == 2, "still trying"
-    command(method, at(1, 6), 0.8, begins=np.array([False, True]))
+    command(method, at(1, 6), 0.8, begins=(False, True))
     assert facts["tried"][3] == 2, "patience is over, or the episode"
     assert facts["reached"][3] == 0, "what the next episode shows is no success"
 

@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from agent import bundle
-from lab import clone, run
+from lab import run
 from lab.arena import PATIENCE, Arena, choose, scores
 from lab.config import LabConfig, OnlineConfig
 from lab.data import Seen
+from lab.methods import clone
 from lab.run import Run
 from pangolin_dash.simulator import NO_NEW_GROUND
 from pretrain.data.acts import Known, acts_of_levels

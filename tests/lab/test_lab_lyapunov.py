@@ -8,9 +8,9 @@ import torch
 from lab_kit import AGENT
 
 from agent import bundle
-from lab import lyapunov
 from lab.data import Data, DataSet, Seen
 from lab.method import Shape
+from lab.methods import lyapunov
 from lab.mixture import Mixture
 
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 from lab_kit import AGENT
 
-from lab import motion
 from lab.config import LabConfig
 from lab.data import DataSet
 from lab.dreams import judged
 from lab.method import Shape
+from lab.methods import motion
 from lab.peers import minari_export, ode, train
 from lab.table import CONFIGS
 from retro_common.config import load

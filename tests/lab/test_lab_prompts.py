@@ -8,10 +8,11 @@ import torch
 from lab_kit import AGENT
 
 from agent import bundle
-from lab import episodes, prompts
+from lab import episodes
 from lab.arena import Arena
 from lab.data import Data, DataSet, Seen
 from lab.method import Shape
+from lab.methods import prompts
 from pretrain.data.acts import acts_of_levels
 
 SHAPE = Shape(features=21, memory=2, acts=12, agent=AGENT)

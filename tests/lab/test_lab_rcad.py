@@ -9,9 +9,9 @@ import torch
 from lab_kit import AGENT
 from torch.nn import functional as F
 
-from lab import rcad
 from lab.data import Data, DataSet
 from lab.method import Shape
+from lab.methods import rcad
 
 SHAPE = Shape(features=21, memory=2, acts=2, agent=AGENT)
 

@@ -11,9 +11,9 @@ from lab_kit import AGENT
 
 from agent import bundle
 from agent.models.actor import Models
-from lab.compress import Compress, Config
 from lab.data import Data, DataSet
 from lab.method import Shape
+from lab.methods.compress import Compress, Config
 from lab.structured import LowDisplacement, LowRank, eight_bits, low_displacement
 
 PEER = Path(__file__).with_name("ldr-peer.json")

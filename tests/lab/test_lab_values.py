@@ -6,11 +6,11 @@ import torch
 from lab_kit import AGENT
 from torch.nn import functional as F
 
-from lab import clone, qr_sac, values
 from lab.critic import Critic
 from lab.data import Data, Seen
 from lab.distributions import KINDS, Categorical, Quantile, mean
 from lab.method import Method, Shape
+from lab.methods import clone, qr_sac, values
 from retro_common.config import validate
 from retro_common.errors import UsageError
 

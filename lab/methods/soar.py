@@ -1,9 +1,9 @@
 """SOAR (arXiv 2407.20635): getting better at reaching goals by trying, without labels or rewards.
 
-While playing, a goal is proposed, tried, and judged by GNM's distance (`lab.reach`, which stays as
-it was learnt); what was played teaches the policy by hindsight: every timestep, whether its goal
-was reached or not. A proposal is a recorded or played state of the act that is in reach, and of
-these the rarest: the frontier of what is known. The paper proposes goals by a vision-language model
+While playing, a goal is proposed, tried, and judged by GNM's distance (`lab.methods.reach`, which
+stays as it was learnt); what was played teaches the policy by hindsight: every timestep, whether
+its goal was reached or not. A proposal is a recorded or played state of the act that is in reach,
+and of these the rarest: the frontier of what is known. The paper proposes goals by a vision-language model
 and pictures them by a diffusion model; neither runs here.
 """
 
@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from lab import reach
 from lab.data import Data, Seen
 from lab.goals import pairs
 from lab.method import MEASURED, Scalars, Shape
+from lab.methods import reach
 from retro_common.config import FORBID_UNKNOWN, Positive
 
 NEAR = 3.0
@@ -86,7 +86,6 @@ class SOAR:
         self,
         seen: Seen,
         begins: np.ndarray,
-        earned: np.ndarray,
         store: Data,
         share: float,
         rng: np.random.Generator,
@@ -95,7 +94,7 @@ class SOAR:
         self.age += 1
         reached = self.trying & ~begins & (far <= NEAR)
         over = begins | reached | (self.age >= self.config.patience) | ~self.trying
-        truly = reached & (np.abs(earned - self.places) <= SAME_PLACE)
+        truly = reached & (np.abs(seen.earned - self.places) <= SAME_PLACE)
         part = int(share * PARTS)
         for name, which in (("tried", over & self.trying), ("reached", reached), ("truly", truly)):
             self.counts[name][part] += int(which.sum())

@@ -12,9 +12,9 @@ import torch
 
 from agent.learning.ppo import PPO, Rollout
 from lab.arena import Arena
-from lab.clone import Clone
-from lab.clone import Config as CloneConfig
 from lab.method import Shape
+from lab.methods.clone import Clone
+from lab.methods.clone import Config as CloneConfig
 from lab.run import Earned, Run
 from pretrain.config import PretrainPPOConfig as Config
 from pretrain.stage import seed_of
@@ -30,10 +30,11 @@ def fill(rollout: Rollout, arena: Arena, earned: Earned) -> None:
     """Play the rollout's timesteps in all worlds."""
     for t in range(len(rollout.rewards)):
         features, decision = arena.features, arena.actor.act(arena.features)
+        so_far = arena.earned
         outcome = arena.step(decision.actions.numpy())
         ended = outcome.ends | outcome.cuts
         rollout.store(t, features, arena.frames, decision, outcome.shaped, ended)
-        earned.add(outcome)
+        earned.add(outcome, so_far + outcome.rewards)
     rollout.last_values[:] = arena.actor.act(arena.features).values
 
 

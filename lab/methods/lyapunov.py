@@ -126,7 +126,7 @@ class Lyapunov:
 
     @torch.no_grad()
     def measure(self, data: Data, rng: np.random.Generator) -> Scalars:
-        """What foretells M's dreams' error, the mean squared error of a latent unit over
+        """What predicts M's dreams' error, the mean squared error of a latent unit over
         `TIMESTEPS` timesteps from a start, with the recorded actions.
 
         `rank_...`: Spearman's correlation with the error, for G and E of the start, and for the

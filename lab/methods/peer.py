@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from typing import Any
 
 import numpy as np
 import safetensors
@@ -58,21 +59,27 @@ def build(config: Config, shape: Shape) -> Peer:
     return Peer(shape)
 
 
-def drive(job: Run) -> None:
-    """Read what the peer has learnt, and play with it.
+def read(job: Run, program: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """The facts and arrays that a program of the peers' environment wrote for this run.
 
     Raises:
-        UsageError: it was not trained, or on other data.
+        UsageError: it wrote none, or learnt from other data.
     """
     path = job.config.out / f"{job.name}-{job.config.seed}.safetensors"
     try:
         with safetensors.safe_open(path, "pt") as file:
             facts = json.loads(file.metadata()["facts"])
-            layers = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (OSError, safetensors.SafetensorError, KeyError, ValueError) as error:
-        raise UsageError(f"{path}: no peer: lab/peers/train.py writes it ({error})") from None
+        raise UsageError(f"{path}: no peer: {program} writes it ({error})") from None
     if facts["data"] != job.data.sha256:
         raise UsageError(f"{path}: the peer was trained on other data")
+    return facts, arrays
+
+
+def drive(job: Run) -> None:
+    """Read what the peer has learnt, and play with it; see `read`."""
+    facts, layers = read(job, "lab/peers/train.py")
     peer: Peer = job.method  # type: ignore[assignment]
     peer.temperature = facts["temperature"]
     count = len(layers) // 2

@@ -18,7 +18,7 @@ from lab.critic import Critic, Critics, least, of_actions
 from lab.data import Batch, Data, Seen
 from lab.goals import Net, goals, pairs, spearman
 from lab.method import MEASURED, Scalars, Shape
-from lab.values import MOST_WEIGHT
+from lab.methods.values import MOST_WEIGHT
 from retro_common.config import FORBID_UNKNOWN, Fraction, Positive, Rate
 
 SAME = 0.625

@@ -1,4 +1,4 @@
-"""A peer of `lab.motion`: a neural ODE of the player's motion, judged as ours is.
+"""A peer of `lab.methods.motion`: a neural ODE of the player's motion, judged as ours is.
 
 `lab/peers/ode.py` fits it, in an environment of its own, and writes the places that it expects in
 the data that was held back to OUT/NAME-SEED.safetensors, where this looks for them.
@@ -7,16 +7,15 @@ the data that was held back to OUT/NAME-SEED.safetensors, where this looks for t
 from __future__ import annotations
 
 import dataclasses
-import json
 
 import numpy as np
-import safetensors
 import torch
 from torch import nn
 
 from lab.data import Data
 from lab.dreams import judged, place_errors
 from lab.method import Scalars, Shape
+from lab.methods.peer import read
 from lab.run import Run
 from retro_common.config import FORBID_UNKNOWN
 from retro_common.errors import UsageError
@@ -38,7 +37,7 @@ class Ode:
         return {}
 
     def measure(self, data: Data, rng: np.random.Generator) -> Scalars:
-        """As `lab.motion` measures.
+        """As `lab.methods.motion` measures.
 
         Raises:
             UsageError: these are other timesteps than those it was asked for.
@@ -57,21 +56,9 @@ def build(config: Config, shape: Shape) -> Ode:
 
 
 def drive(job: Run) -> None:
-    """Read what the peer expects, and judge it.
-
-    Raises:
-        UsageError: it was not fitted, or to other data.
-    """
-    path = job.config.out / f"{job.name}-{job.config.seed}.safetensors"
-    try:
-        with safetensors.safe_open(path, "pt") as file:
-            facts = json.loads(file.metadata()["facts"])
-            rows, places = file.get_tensor("rows"), file.get_tensor("places")
-    except (OSError, safetensors.SafetensorError, KeyError, ValueError) as error:
-        raise UsageError(f"{path}: no peer: lab/peers/ode.py writes it ({error})") from None
-    if facts["data"] != job.data.sha256:
-        raise UsageError(f"{path}: the peer was fitted to other data")
+    """Read what the peer expects, and judge it; see `lab.methods.peer.read`."""
+    facts, arrays = read(job, "lab/peers/ode.py")
     ode: Ode = job.method  # type: ignore[assignment]
-    ode.rows, ode.places, ode.weights = rows.numpy(), places, facts["weights"]
+    ode.rows, ode.places, ode.weights = arrays["rows"].numpy(), arrays["places"], facts["weights"]
     job.look(facts["steps"])
     job.facts |= {"peer": facts["version"], "fitting_seconds": facts["fitting_seconds"]}
