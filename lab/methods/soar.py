@@ -3,8 +3,8 @@
 While playing, a goal is proposed, tried, and judged by GNM's distance (`lab.methods.reach`, which
 stays as it was learnt); what was played teaches the policy by hindsight: every timestep, whether
 its goal was reached or not. A proposal is a recorded or played state of the act that is in reach,
-and of these the rarest: the frontier of what is known. The paper proposes goals by a vision-language
-model and pictures them by a diffusion model; neither runs here.
+and of these the rarest: the frontier of what is known. The paper proposes goals by a
+vision-language model and pictures them by a diffusion model; neither runs here.
 """
 
 from __future__ import annotations
