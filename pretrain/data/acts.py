@@ -29,7 +29,7 @@ MOVIES = "movies"
 """folder beside a teacher's file with the movies of generated acts"""
 ALONG = 64
 """save-states that are kept of a route"""
-STATES = 1 << 14
+STATES = 1 << 16
 """save-states that are kept of all routes; one is about 17 KB"""
 EFFORT = 200_000
 """button presses to try in the search for a route through a generated act"""
