@@ -56,14 +56,14 @@ class NativeSampler(ExitStack):
         self.worlds = Worlds(
             [each.act for each in known],
             worlds,
-            routes=[trace and trace[0] for trace in traces],
+            routes=[trace and trace.route for trace in traces],
             seed=seed_of(seed, 0),
             patience=PATIENCE,
             frames=True,
         )
         teacher.check(self.worlds, config.actions)
         self.teacher = teacher
-        along = [trace and trace[1] for trace in traces]
+        along = [trace and trace.states for trace in traces]
         rng = np.random.default_rng(seed_of(seed, 1))
         self.starts = Starts(self.worlds, along, rng)
         self.actor = Actor(models, worlds, seed=seed_of(seed, 2), device=device)

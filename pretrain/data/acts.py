@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -110,8 +111,19 @@ def _movie(act: Act, path: Path) -> Movie | None:
     return movie
 
 
-def traces(known: Iterable[Known]) -> list[tuple[np.ndarray, np.ndarray] | None]:
-    """For each act its route, and save-states evenly along it; see `pangolin_dash.routes.trace`.
+class Trace(NamedTuple):
+    """A route through an act, and places along it."""
+
+    route: np.ndarray
+    """`pangolin_dash.compile.host.POINT` (T,), see `pangolin_dash.routes.trace`"""
+    states: np.ndarray
+    """save-states evenly along it, uint8 (P, bytes)"""
+    pads: np.ndarray
+    """what the movie presses there, pad bits uint8 (P,)"""
+
+
+def traces(known: Iterable[Known]) -> list[Trace | None]:
+    """For each act its route, where a movie of it is known.
 
     The save-states fit any `Worlds` of these acts, in this order. There are at most `ALONG` of an
     act, and at most about `STATES` of all.
@@ -119,7 +131,7 @@ def traces(known: Iterable[Known]) -> list[tuple[np.ndarray, np.ndarray] | None]
     known = list(known)
     worlds = Worlds([each.act for each in known], 1)
     along = min(ALONG, max(1, STATES // max(1, len(known))))
-    found: list[tuple[np.ndarray, np.ndarray] | None] = []
+    found: list[Trace | None] = []
     for number, each in enumerate(known):
         if each.movie is None:
             found.append(None)
@@ -127,5 +139,5 @@ def traces(known: Iterable[Known]) -> list[tuple[np.ndarray, np.ndarray] | None]
         route, states = routes.trace(worlds, number, each.movie)
         # Not the last second: an episode of a few timesteps teaches little.
         kept = np.linspace(0, max(0, len(states) - 16), along, dtype=np.int64)
-        found.append((route, states[kept]))
+        found.append(Trace(route, states[kept], route["pad"][kept]))
     return found

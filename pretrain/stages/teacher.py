@@ -2,12 +2,13 @@
 
 The reward is not the contest's: only new ground pays, half of it along x and half along the act's
 route, where it has one, and the time bonus at the level's end. Going back to a lever then costs
-nothing, and pays where the route goes there.
+nothing, and pays where the route goes there. From where it gets nowhere it also imitates the movie.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ from pangolin_dash.simulator import FINISHED, Worlds
 from pretrain.config import PretrainConfig
 from pretrain.data import acts as data
 from pretrain.data.starts import EVERY, Starts
+from pretrain.demonstrations import Demonstrations
 from pretrain.loop import Loop
 from pretrain.stage import Seeds, Stage, seed_of
 from pretrain.teacher import GAMMA, Teacher, features_of, training_rewards
@@ -37,6 +39,9 @@ TRAINING = PPOConfig(
     epochs=2, learning_rate=5e-4, gamma=GAMMA, gae_lambda=0.95, clip=0.2, entropy=0.005
 )
 """the entropy's weight is that of the first timesteps; it falls linearly to a tenth"""
+TRY_EVERY = 10_000_000
+"""timesteps after which all places along the routes are tried again. There are so many that
+episodes which happen to begin there say too little of most"""
 RECENT = 400
 """episodes in the means that are shown"""
 
@@ -67,16 +72,21 @@ class Course:
     """how many of the acts are those of the level set: the first ones"""
 
     @classmethod
-    def open(cls, config: PretrainConfig, known: list[data.Known], seed: int) -> Course:
-        traces = data.traces(known)
+    def open(
+        cls,
+        config: PretrainConfig,
+        known: list[data.Known],
+        traces: Sequence[data.Trace | None],
+        seed: int,
+    ) -> Course:
         worlds = Worlds(
             [each.act for each in known],
             config.teacher.worlds,
-            routes=[trace and trace[0] for trace in traces],
+            routes=[trace and trace.route for trace in traces],
             seed=seed,
             patience=PATIENCE,
         )
-        along = [trace and trace[1] for trace in traces]
+        along = [trace and trace.states for trace in traces]
         starts = Starts(worlds, along, np.random.default_rng(seed))
         return cls(worlds, starts, len(data.acts_of_levels(config.levels)))
 
@@ -157,14 +167,20 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
         optimizer=ppo.optimizer,
     ) as loop:
         seed = seed_of(config.seed, Seeds.TEACHER, 2, loop.first)
-        course = Course.open(config, known, seed)
+        traces = data.traces(known)
+        course = Course.open(config, known, traces, seed)
+        shown = Demonstrations([each.act for each in known], traces, teacher)
         generator = torch.Generator().manual_seed(seed)
+        rng = np.random.default_rng(seed)
         for before in loop:
+            if before == loop.first or before % TRY_EVERY < stride:
+                course.starts.failures[:] = shown.try_all(teacher, generator)
             timesteps = before + stride
             progress = min(1.0, timesteps / settings.timesteps)
             training.entropy = TRAINING.entropy * (1 - 0.9 * progress)
             play(course, teacher, rollout, generator)
             metrics = ppo.update(rollout, progress)
+            metrics |= shown.learn(teacher, ppo.optimizer, course.starts.failures, rng)
             means = course.means()
             scalars = {f"losses/{name}": value for name, value in metrics.items()}
             scalars["charts/timesteps_per_second"] = loop.meter.rate()

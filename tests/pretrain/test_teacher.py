@@ -14,6 +14,7 @@ from pretrain import __main__ as command
 from pretrain.config import PretrainConfig, TeacherTraining
 from pretrain.data import acts as data
 from pretrain.data.starts import EVERY, FAR, LEAST, Starts
+from pretrain.demonstrations import Demonstrations
 from pretrain.stage import Stopped
 from pretrain.stages import teacher as stage
 from pretrain.teacher import SCALE, Teacher
@@ -35,7 +36,7 @@ def known() -> list[data.Known]:
 def course(known: list[data.Known], worlds: int = 32) -> stage.Course:
     training = TeacherTraining(worlds=worlds)
     config = PretrainConfig(Path("unused"), "pangolin-train", teacher=training)
-    return stage.Course.open(config, known, seed=1)
+    return stage.Course.open(config, known, data.traces(known), seed=1)
 
 
 def test_acts_are_the_training_levels_and_never_held_out_ones(known: list[data.Known]) -> None:
@@ -56,7 +57,8 @@ def test_generated_acts_are_others_and_their_movies_are_kept(tmp_path: Path) -> 
         "FernHollow.Act1.json",
         "FernHollow.Act2.json",
     ]
-    (route, _), (other, _) = data.traces([first, second])
+    (route, states, pads), (other, _, _) = data.traces([first, second])
+    assert len(states) == len(pads) == data.ALONG and set(pads) <= set(route["pad"])
     assert len(route) == -(-first.movie.frames // 4) and len(other) != len(route)
     shipped = {each.act.name: each.act for each in data.acts_of_levels("pangolin-train")}
     assert first.act.sections != shipped["FernHollow.Act1"].sections
@@ -82,7 +84,9 @@ def test_episodes_begin_at_the_start_along_the_route_and_before_deaths(
     assert (following["over"] == 0).all() and (following["fresh"] == 1).all()
     assert (following["variables"]["lives"] == 3).all()
     on_routes = {
-        (int(point["x"]), int(point["y"])) for trace in data.traces(known[:3]) for point in trace[0]
+        (int(point["x"]), int(point["y"]))
+        for trace in data.traces(known[:3])
+        for point in trace.route
     }
     variables = following["variables"]
     places = {(int(x), int(y)) for x, y in zip(variables["x"], variables["y"], strict=True)}
@@ -125,7 +129,7 @@ def test_places_are_drawn_by_their_failures(known: list[data.Known]) -> None:
 
 def test_what_pays(known: list[data.Known]) -> None:
     """Along its movie an episode earns ground, route and bonus; going back costs nothing."""
-    ((route, along),) = data.traces(known[:1])
+    ((route, along, _),) = data.traces(known[:1])
     worlds = Worlds([known[0].act], 1, routes=[route], sticky=0)
     starts = Starts(worlds, [along], np.random.default_rng(0))
     course_ = stage.Course(worlds, starts, 1)
@@ -141,6 +145,28 @@ def test_what_pays(known: list[data.Known]) -> None:
     assert ended[0] and least == 0
     assert total == pytest.approx(known[0].movie.reward * SCALE, abs=0.2)
     assert list(course_.episodes) == ["levels"] and course_.episodes["levels"][0][0]
+
+
+def test_who_gets_nowhere_is_shown_the_movie(known: list[data.Known]) -> None:
+    known = known[:2]
+    traces = data.traces(known)
+    torch.manual_seed(0)
+    teacher = Teacher(Worlds([known[0].act], 1).observation_size, ("", "RIGHT", "RIGHT B"))
+    with torch.no_grad():
+        teacher.policy.bias[0] = 20  # certain of standing still
+    shown = Demonstrations([each.act for each in known], traces, teacher)
+    assert shown.actions[shown.actions >= 0].bincount().sum() > 50
+    generator, rng = torch.Generator().manual_seed(0), np.random.default_rng(0)
+    failures = shown.try_all(teacher, generator)
+    assert failures.shape == (2 * data.ALONG,) and failures.mean() > 0.8
+    optimizer = torch.optim.Adam(teacher.parameters(), 1e-3)
+    first = shown.learn(teacher, optimizer, failures, rng)
+    assert first["failing"] == failures.mean() and first["demonstrations"] > 10
+    for _ in range(60):
+        last = shown.learn(teacher, optimizer, failures, rng)
+    assert last["demonstrations"] < 1
+    assert shown.try_all(teacher, generator).mean() < 0.7 * failures.mean()
+    assert shown.learn(teacher, optimizer, np.zeros_like(failures), rng) == {"failing": 0.0}
 
 
 def test_rollouts_hold_what_the_teacher_saw_and_did(known: list[data.Known]) -> None:
