@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 RECENT = 10
 """episodes of each level in the mean reward that is shown"""
+RECENT_GENERATED = 400
+"""the same of all generated acts together; of a thousand acts a level is rarely played"""
 
 
 def stage(config: PretrainConfig) -> Stage:
@@ -103,6 +105,7 @@ def run(config: PretrainConfig, fresh: bool = False, cluster: str = "") -> None:
     threads = torch.get_num_threads()
     # Of each level the last whole episodes: levels with short ones must not outweigh the others.
     recent = [deque[float](maxlen=RECENT) for _ in training_levels]
+    generated = deque[float](maxlen=RECENT_GENERATED)
     carried: dict[str, Any] = {"timesteps_per_level": {}}
     mean = float("nan")
     with Loop(
@@ -130,8 +133,7 @@ def run(config: PretrainConfig, fresh: bool = False, cluster: str = "") -> None:
             # the other cores; while C learns, the emulators pause.
             torch.set_num_threads(1)
             for level, reward in sampler.play(rollout):
-                if level < len(recent):  # not of a generated act
-                    recent[level].append(reward)
+                (recent[level] if level < len(recent) else generated).append(reward)
             torch.set_num_threads(threads)
             share = min(1.0, timesteps / settings.timesteps)
             # Without a teacher there are no labels that it could weigh.
@@ -151,9 +153,11 @@ def run(config: PretrainConfig, fresh: bool = False, cluster: str = "") -> None:
             means = [float(np.mean(rewards)) for rewards in recent if rewards]
             if means:
                 mean = scalars["charts/episode_reward"] = float(np.mean(means))
-            loop.log(
-                scalars, f"mean reward {mean:.0f}, entropy {metrics['entropy']:.2f}", timesteps
-            )
+            note = f"mean reward {mean:.0f}"
+            if generated:
+                scalars["charts/generated_reward"] = float(np.mean(generated))
+                note += f", in generated acts {scalars['charts/generated_reward']:.0f}"
+            loop.log(scalars, f"{note}, entropy {metrics['entropy']:.2f}", timesteps)
     origin = bundle_origin(config, loop.done, [level.name for level in training_levels], teacher)
     bundle.save(models, config.out / "bundle", origin)
     # Without an episode since the work went on there is no mean, which is not a failure.
