@@ -17,7 +17,7 @@ from agent.models.controller import Controller, Features
 from agent.models.precision import computes_in_bfloat16
 from agent.models.vision import to_input
 
-SHARE = 0.35
+SHARE = 0.75
 """share of the controller's timesteps in which it only imitates; in the rest PPO goes on, and the
 pull towards the teacher falls to 0"""
 REUSE = 4

@@ -1,5 +1,5 @@
-"""C: policy and value heads on V's latent (z), M's hidden state (h) and, optionally, what is around
-the player (surroundings), the last rewards and actions (proprioception), and pixels."""
+"""C: policy and value heads on V's latent (z), M's hidden state (h) and, optionally, the last
+rewards and actions (proprioception), and pixels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from torch.nn import functional as F
 
 from agent.config import AgentConfig
 from agent.models.precision import computes_in_bfloat16
-from agent.models.surroundings import Surroundings
 from agent.models.vision import Encoder, Trunk
 
 
@@ -79,12 +78,8 @@ class Controller(nn.Module):
         super().__init__()
         self.features = config.controller.features
         hidden = config.controller.hidden
-        self.surroundings: Surroundings | None = None
-        if "surroundings" in self.features:
-            self.surroundings = Surroundings(config.vision)
         sizes = {
             "z": config.vision.latent,
-            "surroundings": self.surroundings.size if self.surroundings else 0,
             "h": config.memory.hidden,
             "proprioception": Proprioception.size(len(config.actions)),
             "pixels": hidden,
@@ -122,8 +117,6 @@ class Controller(nn.Module):
         Without `with_values` the values are zeros.
         """
         parts = {"z": features.z, "h": features.h, "proprioception": features.proprioception}
-        if self.surroundings is not None:
-            parts["surroundings"] = self.surroundings(features.z)
         if "pixels" in self.features:
             parts["pixels"] = self._encode(features.frames)
         inputs = torch.cat([parts[feature] for feature in self.features], dim=1)
