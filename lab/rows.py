@@ -456,6 +456,18 @@ ROWS = [
         no_peer=NO_SOAR,
     ),
     Row(
+        *("SOAR", SOAR, "held-out acts: success on goals from M's dreams, last ÷ first quarter"),
+        *(success("soar-dreams", -1, "last quarter"), success("soar-dreams", 0, "first quarter")),
+        least=1.5,
+        no_peer=NO_SOAR,
+    ),
+    Row(
+        *("SOAR", SOAR, "held-out acts: last quarter, goals from M's dreams ÷ recorded goals"),
+        *(success("soar-dreams", -1, "last quarter"), success("soar", -1, "last quarter")),
+        least=1.0,
+        no_peer=NO_SOAR,
+    ),
+    Row(
         *("LDR", LDR, "bytes of the bundle ÷ those of the dense one"),
         *(at_end("ldr", "megabytes"), at_end("ldr-dense", "megabytes")),
         most=WHOLE,
