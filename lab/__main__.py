@@ -25,6 +25,7 @@ METHODS = {
     "rcad": "RCAD on V's player finder, beside label smoothing and plain cross-entropy",
     "ppo": "PPO, the baseline that plays; from scratch, or from what another method learnt",
     "skills": "HILP and U2O: a metric of time and skills, learnt without rewards",
+    "u2o": "U2O: a skill that was learnt without rewards, fine-tuned by PPO",
     "reach": "GNM: how far a goal is, and the next actions on the way there",
     "soar": "SOAR: goals proposed, tried and judged while playing, learnt from by hindsight",
     "ridge": "ridge regression of the time between two timesteps, the baseline of distances",

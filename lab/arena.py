@@ -116,8 +116,14 @@ class Arena:
         """What methods see of every world."""
         features = torch.cat([each for each in self.features if each is not None], dim=1)
         bodies = torch.full((len(self.acts),), self.body.number)
-        acts = torch.from_numpy(self.acts)
-        return Seen(features, acts, frames=self.frames, bodies=bodies, earned=self.earned)
+        return Seen(
+            features,
+            torch.from_numpy(self.acts),
+            frames=self.frames,
+            bodies=bodies,
+            earned=self.earned,
+            cells=self.actor.state.c,
+        )
 
     def step(self, actions: np.ndarray) -> Outcome:
         """Play a timestep: actions int64 (N,)."""

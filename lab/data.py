@@ -37,6 +37,13 @@ class Seen:
     """int64 (N,), numbers of the bodies, see `lab.body`"""
     earned: np.ndarray | None = None
     """the contest's rewards of the episode before it, float64 (N,); of worlds that are played"""
+    cells: torch.Tensor | None = None
+    """(N, H), the state of M's cells beside h; of worlds that are played"""
+
+    def of(self, rows: np.ndarray) -> Seen:
+        """What some of the N timesteps show: indices (B,)."""
+        known = {name: each for name, each in vars(self).items() if each is not None}
+        return Seen(**{name: each[rows] for name, each in known.items()})
 
 
 @dataclass

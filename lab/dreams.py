@@ -1,10 +1,14 @@
-"""M on recorded data: its states along the episodes, and its dreams from them."""
+"""M's states along recorded episodes, its dreams from them, and its dreams of what C would do."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from agent.models.actor import Models
+from agent.models.controller import Features
 from agent.models.memory import Memory, State
 from agent.models.vision import PLACE_EDGE
 from lab.data import Data
@@ -74,6 +78,43 @@ def dream(
             z = memory.predict(state.h, z).mean()
             found[t, part] = z
     return found
+
+
+@dataclass
+class Ends:
+    """Where N dreams have come to, and what M expects on the way."""
+
+    z: torch.Tensor
+    """(N, Z)"""
+    h: torch.Tensor
+    """(N, H), M's hidden state, which C would see beside z"""
+    rewards: torch.Tensor
+    """sum of the contest's rewards, (N,)"""
+    ending: torch.Tensor
+    """chance that the episode ends on the way, (N,); too high, since ends weighed ten times as much
+    when M learnt"""
+
+
+@torch.no_grad()
+def imagine(
+    models: Models, z: torch.Tensor, state: State, timesteps: int, generator: torch.Generator
+) -> Ends:
+    """Dream on from latents (N, Z) and M's states (N, H): C acts, and M reads its own means.
+
+    Args:
+        models: C sees z and h alone.
+        generator: draws C's actions.
+    """
+    memory, scale = models.memory, models.config.reward.scale
+    rewards, lasting = torch.zeros(len(z)), torch.ones(len(z))
+    for _ in range(timesteps):
+        log_probs, _ = models.controller(Features(z, state.h))
+        actions = torch.multinomial(log_probs.exp(), 1, generator=generator).squeeze(1)
+        state = memory.step(z, actions, state)
+        said = memory.predict(state.h, z)
+        z, rewards = said.mean(), rewards + said.reward / scale
+        lasting = lasting * (1 - said.end_logit.sigmoid())
+    return Ends(z, state.h, rewards, 1 - lasting)
 
 
 def judged(data: Data, act: int) -> np.ndarray:

@@ -115,27 +115,22 @@ class Adapts(Protocol):
 class Commands(Protocol):
     """A method that plays towards goals of its own."""
 
-    def begin(self, recorded: Data, worlds: int, facts: dict[str, Any]) -> None:
+    def begin(self, recorded: Data, store: Data, worlds: int, facts: dict[str, Any]) -> None:
         """Called before the first timestep.
 
         Args:
             recorded: of the acts that are played.
+            store: what is played, as it grows.
             facts: goes into the results, and is carried on where the run is.
         """
 
     def command(
-        self,
-        seen: Seen,
-        begins: np.ndarray,
-        store: Data,
-        share: float,
-        rng: np.random.Generator,
+        self, seen: Seen, begins: np.ndarray, share: float, rng: np.random.Generator
     ) -> None:
         """Called before each timestep: judge what was tried, propose what to try.
 
         Args:
             begins: bool (N,), the worlds whose episode begins.
-            store: what was played.
             share: how much of the timesteps was played, from 0 to below 1.
         """
 

@@ -424,6 +424,24 @@ ROWS = [
         no_peer=NO_HILP,
     ),
     Row(
+        *("U2O-HILP", U2O, "held-out acts, 20,000 timesteps each: that skill ÷ IQL, both by PPO"),
+        *(played("u2o"), played("ppo-iql-online")),
+        least=1.0,
+        no_peer=NO_HILP,
+    ),
+    Row(
+        *("U2O-HILP", U2O, "the same, score at the end"),
+        *(at_end("u2o"), at_end("ppo-iql-online")),
+        least=1.0,
+        no_peer=NO_HILP,
+    ),
+    Row(
+        *("U2O-HILP", U2O, "score after 2,000 timesteps of fine-tuning each ÷ before"),
+        *(at("u2o", 10_000), at_start("u2o")),
+        least=0.95,
+        no_peer=NO_HILP,
+    ),
+    Row(
         *("GNM", GNM, "held-out acts: mean error of the distance, in timesteps (0 to 20)"),
         *(in_others("gnm", "error"), simple("ridge-20")),
         most=2.0,
@@ -452,6 +470,18 @@ ROWS = [
     Row(
         *("SOAR", SOAR, "held-out acts: success in the last quarter ÷ the same without learning"),
         *(success("soar", -1, "last quarter"), success("soar-still", -1, "last quarter")),
+        least=1.0,
+        no_peer=NO_SOAR,
+    ),
+    Row(
+        *("SOAR", SOAR, "held-out acts: success on goals from M's dreams, last ÷ first quarter"),
+        *(success("soar-dreams", -1, "last quarter"), success("soar-dreams", 0, "first quarter")),
+        least=1.5,
+        no_peer=NO_SOAR,
+    ),
+    Row(
+        *("SOAR", SOAR, "held-out acts: last quarter, goals from M's dreams ÷ recorded goals"),
+        *(success("soar-dreams", -1, "last quarter"), success("soar", -1, "last quarter")),
         least=1.0,
         no_peer=NO_SOAR,
     ),

@@ -316,11 +316,11 @@ def play(job: Run) -> None:
         rng, begins = np.random.default_rng([config.seed, 7, loop.first]), np.ones(worlds, bool)
         commands = job.method if isinstance(job.method, Commands) else None
         if commands:
-            commands.begin(shape, worlds, job.facts)
+            commands.begin(shape, store, worlds, job.facts)
         for before in loop:
             seen, memory = arena.seen, arena.worlds.observe()
             if commands:
-                commands.command(seen, begins, store, before / total, rng)
+                commands.command(seen, begins, before / total, rng)
             with torch.no_grad():
                 actions = choose(job.method.policy(seen), generator)
             outcome = arena.step(actions)

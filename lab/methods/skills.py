@@ -2,7 +2,8 @@
 
 phi is learnt so that -|phi(s) - phi(g)| is the value of reaching g from s at -1 for a timestep. A
 skill w, a direction of length 1, earns <phi(s') - phi(s), w>; the skills' policy pi(a | s, w) is
-IQL's. The first rewards of an act then say which skill to play there: least squares.
+IQL's. The first rewards of an act then say which skill to play there: least squares. Fine-tuning
+it is `lab.methods.u2o`.
 """
 
 from __future__ import annotations
@@ -63,6 +64,11 @@ class Goals:
 def distance(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     """|one - other|, (B,) of (B, D)."""
     return (one - other).square().sum(1).clamp(min=NEAREST).sqrt()
+
+
+def beside(skills: torch.Tensor) -> torch.Tensor:
+    """Skills (B, D) as networks read them: their numbers scaled to 1."""
+    return skills * skills.shape[1] ** 0.5
 
 
 class Skills:
@@ -142,9 +148,8 @@ class Skills:
         return td + value + nll, {"td": td, "value": value, "nll": nll, "earned": earned.mean()}
 
     def given(self, seen: Seen, skills: torch.Tensor) -> Seen:
-        """What is seen, and the skill beside it, its numbers scaled to 1."""
-        scaled = skills * skills.shape[1] ** 0.5
-        return Seen(torch.cat([seen.features, scaled], dim=1), seen.acts)
+        """What is seen, and the skill beside it."""
+        return Seen(torch.cat([seen.features, beside(skills)], dim=1), seen.acts)
 
     def after_step(self, step: int) -> None:
         self.phis.follow()

@@ -60,7 +60,7 @@ def tiny(name: str, folder: Path, bundle: Path, data: Path) -> Path:
         text["other"] = str(bundle.parent / "new" if new else data)
     if committed.online:
         text["online"] = {"timesteps": 64, "worlds": 2, "warm_up": 8, "every": 16}
-    if method_of(name) == "ppo":
+    if method_of(name) in ("ppo", "u2o"):
         text["settings"] = {"rollout_length": 32}
     path = folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump(text))

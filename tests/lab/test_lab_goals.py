@@ -334,7 +334,7 @@ def test_the_baseline_finds_a_gap_that_is_a_line() -> None:
 def commanding() -> tuple[soar.SOAR, dict]:
     """Two worlds of an act whose recorded states lie in cell 5, all alike, and in cell 7, where
     each is another one; reaching cell 7 has earned 70 points."""
-    data = Data(64, 21, 2)
+    data = Data(64, 21, 505)
     data.count, data.cuts[-1] = 64, True
     data.features[:32, 5], data.features[32:, 7] = 1, 1
     data.features[32:, 8:16] = np.random.default_rng(0).random((32, 8)) * 0.9
@@ -343,7 +343,7 @@ def commanding() -> tuple[soar.SOAR, dict]:
     method = soar.build(soar.Config(hidden=8, patience=5), SHAPE)
     method.reach = Told(reach.Config(hidden=8), SHAPE)
     facts: dict = {}
-    method.begin(data, 2, facts)
+    method.begin(data, Data(4, 21, 505, stride=2), 2, facts)
     return method, facts
 
 
@@ -354,8 +354,8 @@ def command(
     begins: tuple[bool, bool] = (False, False),
     earned: tuple[float, float] = (0, 0),
 ) -> None:
-    store, seen.earned = Data(4, 21, 2, stride=2), np.array(earned)
-    method.command(seen, np.array(begins), store, share, np.random.default_rng(0))
+    seen.earned = np.array(earned)
+    method.command(seen, np.array(begins), share, np.random.default_rng(0))
 
 
 def test_the_rarest_state_in_reach_is_proposed() -> None:
@@ -381,6 +381,8 @@ def test_tries_are_judged_by_distance_and_counted_by_quarters() -> None:
     command(method, at(1, 6), 0.8, begins=(False, True))
     assert facts["tried"][3] == 2, "patience is over, or the episode"
     assert facts["reached"][3] == 0, "what the next episode shows is no success"
+    assert sum(tried for tried, _ in facts["words"].values()) == sum(facts["tried"])
+    assert sum(reached for _, reached in facts["words"].values()) == sum(facts["reached"])
 
 
 def test_soar_learns_by_hindsight_and_leaves_its_judge_alone() -> None:
@@ -400,7 +402,7 @@ def test_soar_learns_by_hindsight_and_leaves_its_judge_alone() -> None:
     for weight, old in zip(method.reach.distance.parameters(), before, strict=True):
         assert torch.equal(weight, old)
     # It plays towards the goals of its worlds.
-    method.begin(data, 2, {})
+    method.begin(data, Data(4, 21, 2, stride=2), 2, {})
     method.goals[0, 6], method.goals[1, 0] = 1, 1
     probs = method.policy(at(3, 3)).exp()
     assert probs.shape == (2, 3) and probs[0, RIGHT] > probs[1, RIGHT]
