@@ -21,7 +21,7 @@ def low_displacement(
     """The matrices M = sum over i of K(A, g_i) K(B, h_i)', (N, n, n).
 
     K(A, g) = [g, A g, A² g, ...] is a Krylov matrix. A and B are zero but for the numbers below
-    their diagonals (LDR-SD). M - A M B' is then g h', of rank r, so M = sum over k of A^k g h' B'^k.
+    their diagonals (LDR-SD). M - A M B' is then g h', of rank r, so M is the sum of A^k g h' B'^k.
     A power moves elements down and to the right and multiplies them: the sum of 2m terms is that of
     m terms and the same moved by m, which takes O(n² log n) operations without Krylov matrices.
 
