@@ -125,7 +125,7 @@ def adapted(family: str) -> list[Row]:
 
 
 def across_bodies(body: str) -> list[Row]:
-    """A body played by the C that three share, and by a specialist."""
+    """A body played by the C that four share, and by a specialist."""
     one, many = f"bodies-{body}", "bodies-shared"
     return [
         Row(
@@ -148,7 +148,7 @@ def across_bodies(body: str) -> list[Row]:
 
 
 def left_out(to: str, what: str) -> Row:
-    """The fourth body, learnt with half of the timesteps from what three others share."""
+    """The fifth body, learnt with half of the timesteps from what four others share."""
     return Row(
         *(
             "CrossFormer",
@@ -491,7 +491,19 @@ ROWS = [
         least=0.97,
         no_peer=LAYER,
     ),
-    *(row for body in ("home", "mirrored", "buttons") for row in across_bodies(body)),
+    Row(
+        *("LDR", LDR, "held-out acts: score after 20,000 timesteps of PPO each ÷ dense"),
+        *(at_end("ppo-online-ldr"), at_end("ppo-online")),
+        least=0.97,
+        no_peer=LAYER,
+    ),
+    Row(
+        *("LDR", LDR, "held-out acts: score during these 20,000 timesteps ÷ dense"),
+        *(played("ppo-online-ldr"), played("ppo-online")),
+        least=0.97,
+        no_peer=LAYER,
+    ),
+    *(row for body in ("home", "mirrored", "buttons", "slow") for row in across_bodies(body)),
     Row(
         *(
             "CrossFormer",
