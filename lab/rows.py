@@ -124,9 +124,9 @@ def adapted(family: str) -> list[Row]:
     ]
 
 
-def across_bodies(body: str) -> list[Row]:
-    """A body played by the C that four share, and by a specialist."""
-    one, many = f"bodies-{body}", "bodies-shared"
+def across_bodies(body: str, many: str = "bodies-shared") -> list[Row]:
+    """A body played by the C that several share, and by a specialist."""
+    one = f"bodies-{body}"
     return [
         Row(
             *("CrossFormer", CROSS, f"{body}: score of the shared C ÷ the specialist's"),
@@ -148,7 +148,7 @@ def across_bodies(body: str) -> list[Row]:
 
 
 def left_out(to: str, what: str) -> Row:
-    """The fifth body, learnt with half of the timesteps from what four others share."""
+    """The body left out, learnt with half of the timesteps from what three others share."""
     return Row(
         *(
             "CrossFormer",
@@ -503,7 +503,8 @@ ROWS = [
         least=0.97,
         no_peer=LAYER,
     ),
-    *(row for body in ("home", "mirrored", "buttons", "slow") for row in across_bodies(body)),
+    *(row for body in ("home", "mirrored", "buttons") for row in across_bodies(body)),
+    *across_bodies("slow", "bodies-four"),
     Row(
         *(
             "CrossFormer",
