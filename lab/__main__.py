@@ -45,7 +45,7 @@ The laboratory: python -m lab METHOD --config FILE [--seed N] [--out DIR] [--dat
 
 and the commands
   record       play and record the data set: python -m lab record --config configs/lab/data.yaml
-  embody       make a data set of several bodies from the recorded one: configs/lab/data-bodies.yaml
+  embody       make a data set of several bodies from recorded ones: configs/lab/data-bodies.yaml
   describe     what the recorded data shows, in words: python -m lab describe [--data DIR]
   all          every run of the table that this machine has not done, with its data sets: many
                hours of one core. Peers are played that were trained before
@@ -158,7 +158,8 @@ def run_all(configs: Path = CONFIGS) -> None:
             data = configs / f"{config.data.name}.yaml"
             if config.method == "bodies":
                 several = load(EmbodyConfig, data)
-                record.run(load(RecordConfig, configs / f"{several.source.name}.yaml"))
+                for source in (several.source, *several.own.values()):
+                    record.run(load(RecordConfig, configs / f"{source.name}.yaml"))
                 embody.run(several)
             else:
                 record.run(load(RecordConfig, data))

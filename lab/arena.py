@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from agent.learning.rewards import RewardShaper
+from agent.learning.rewards import TIME_LIMIT, RewardShaper
 from agent.models.actor import Actor, Models
 from agent.models.controller import Features
 from agent.models.precision import computes_in_bfloat16
@@ -23,7 +23,7 @@ from pretrain.stage import seed_of
 from retro_common.errors import UsageError
 
 PATIENCE = 150
-"""timesteps without new ground after which an episode is cut short, 10 seconds"""
+"""timesteps of the game without new ground after which an episode is cut short, 10 seconds"""
 
 Policy = Callable[[Seen], torch.Tensor]
 """log-probabilities (N, A) of the actions, given what N worlds show"""
@@ -88,7 +88,7 @@ class Arena:
             self.worlds.load(world, int(act))
         models.vision.to(memory_format=torch.channels_last)
         self.actor = Actor(models, worlds, seed=seed_of(seed, 1))
-        self.shaper = RewardShaper(models.config.reward, worlds)
+        self.shaper = RewardShaper(models.config.reward, worlds, TIME_LIMIT // body.timesteps)
         pads = np.array([pad_of(each.split()) for each in models.config.actions], np.uint8)
         self.pads = pads[body.order(models.config.actions)]
         self.earned = np.zeros(worlds)
@@ -126,13 +126,16 @@ class Arena:
         )
 
     def step(self, actions: np.ndarray) -> Outcome:
-        """Play a timestep: actions int64 (N,)."""
-        worlds = self.worlds
-        worlds.step(self.pads[actions], restart=self.restart)
+        """Play a timestep of the body: actions int64 (N,)."""
+        worlds, played = self.worlds, np.zeros(len(self.acts), np.float32)
+        for left in reversed(range(self.body.timesteps)):
+            # A world whose episode is over waits for the next timestep of the body.
+            worlds.step(self.pads[actions], restart=self.restart and not left)
+            played += worlds.rewards
         ended = (worlds.over > 0) & self.playing
         ends = ended & ((worlds.over == DIED) | (worlds.over == FINISHED))
         cuts = ended & ~ends
-        rewards = np.where(self.playing, worlds.rewards, 0)
+        rewards = np.where(self.playing, played, 0)
         shaped = self.shaper(rewards, ended, cuts)
         self.earned = np.where(ended, 0, self.earned + rewards)
         self.actor.remember(self.features, torch.from_numpy(actions), rewards, ended)

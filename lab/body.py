@@ -1,7 +1,7 @@
 """Bodies: other ways to see and to steer the same game.
 
-A body shows frames of its own and has a button map of its own; acts, physics and rewards are the
-game's. An agent knows a body's actions by their numbers alone.
+A body shows frames of its own, has a button map of its own, or acts less often; acts, physics and
+rewards are the game's. An agent knows a body's actions by their numbers alone.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ class Body:
     """frames are flipped, LEFT and RIGHT are swapped: the same game with the way to the left"""
     moved: bool = False
     """its button map is another: the list of actions begins in its middle"""
+    timesteps: int = 1
+    """timesteps of the game, of 4 frames each, in one of its own"""
 
     def sees(self, frames: np.ndarray) -> np.ndarray:
         """Frames (..., 64, 64, 3) as this body shows them."""
@@ -52,5 +54,6 @@ BODIES = {
         Body(1, "mirrored", mirrored=True),
         Body(2, "buttons", moved=True),
         Body(3, "both", mirrored=True, moved=True),
+        Body(4, "slow", timesteps=2),
     )
 }

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import pydantic
 
+from lab.body import BODIES, HOME
 from retro_common.config import FORBID_UNKNOWN, NotNegative, Positive, Rate
 
 Seed = Annotated[int, pydantic.Field(ge=0, lt=1 << 63)]
@@ -36,6 +37,8 @@ class RecordConfig:
     """worlds of each act in a part"""
     timesteps: Positive = 2048
     """timesteps of each world in a part"""
+    body: str = HOME.name
+    """what the worlds are seen and steered through, see `lab.body`"""
     seed: Seed = 0
 
     __pydantic_config__ = FORBID_UNKNOWN
@@ -43,11 +46,13 @@ class RecordConfig:
     def __post_init__(self) -> None:
         if self.held_back >= self.parts:
             raise ValueError("held_back must be smaller than parts")
+        if self.body not in BODIES:
+            raise ValueError(f"no such body: {self.body}; there are {', '.join(BODIES)}")
 
 
 @dataclasses.dataclass
 class EmbodyConfig:
-    """A data set of several bodies, made from a recorded one; see `lab.embody`."""
+    """A data set of several bodies, made from recorded ones; see `lab.embody`."""
 
     out: Path
     """folder of the data set"""
@@ -55,6 +60,9 @@ class EmbodyConfig:
     """see `lab.body.BODIES`"""
     source: Path = Path("runs/lab/data")
     """folder of the recorded data set"""
+    own: dict[str, Path] = dataclasses.field(default_factory=dict)
+    """folders of data sets that bodies have recorded themselves, by name: a body of other timesteps
+    cannot be given what was recorded at home"""
     bundle: Path = Path("bundles/pangolin")
     """its V and M make the features: the bundle that recorded"""
     timesteps: Positive = 1536
@@ -104,7 +112,8 @@ class LabConfig:
     """its V and M look at the worlds that are played"""
     start: str = ""
     """what the weights begin with: the name of another configuration, for its run of the same seed;
-    or `bundle`, for the bundle's C and M. The curve then begins before the first step"""
+    or `bundle`, for the bundle's C and M; of a run that has made an agent, that agent's. The curve
+    then begins before the first step"""
     seed: Seed = 0
     steps: Count = 20_000
     """gradient steps on the recorded data"""

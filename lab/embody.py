@@ -1,11 +1,15 @@
-"""Make a data set of several bodies from a recorded one: `python -m lab embody --config FILE`.
+"""Make a data set of several bodies from recorded ones: `python -m lab embody --config FILE`.
 
 Every body gets episodes of its own, the next part of the recorded ones, as if it had played them:
 its frames, its numbers of the actions, and what the bundle's frozen V and M make of these. The
-timesteps that are held back are the same for all.
+timesteps that are held back are the same for all. A body whose timesteps are longer than home's
+has played and recorded by itself; of these files as much is taken.
 """
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +27,9 @@ from pretrain.stage import Stage, Stopped
 from retro_common.errors import UsageError
 from retro_common.files import UnreadableFile, read_json_object, write_json
 
+Index = dict[str, Any]
+Source = tuple[Path, list[str], list[str]]
+"""a data set's folder, and its files that a body gets: to learn from, and held back"""
 CHUNK = 256
 """frames that V sees at once"""
 
@@ -31,24 +38,17 @@ def run(config: EmbodyConfig, fresh: bool = False) -> None:
     """Write the bodies' files, and the index.
 
     Raises:
-        UsageError: the recorded data set is missing or too small, a body is unknown, or C sees
-            more than z and h.
+        UsageError: a recorded data set is missing, too small or of other acts, a body is unknown,
+            or C sees more than z and h.
         Stopped: asked to stop; whole files stay.
     """
-    try:
-        index = read_json_object(config.source / INDEX)
-        acts, source = len(index["levels"]), index["sha256"]
-        training, held_back = index["training"], index["held_back"][:acts]
-    except (UnreadableFile, KeyError, TypeError) as error:
-        raise UsageError(f"{config.source}: no data set: record it first ({error})") from None
-    if unknown := set(config.bodies) - set(BODIES):
-        raise UsageError(f"bodies: no {', '.join(unknown)}; there are {', '.join(BODIES)}")
-    if len(training) < acts * len(config.bodies):
-        raise UsageError(f"{config.source}: too small for {len(config.bodies)} bodies")
+    index, own, sources = look_up(config)
+    acts = len(index["levels"])
     models, manifest = bundle.load(config.bundle)
     if tuple(models.config.controller.features) != ("z", "h"):
         raise UsageError("bundle: its C sees more than z and h, which no body can be given")
-    settings = {"bodies": config.bodies, "timesteps": config.timesteps, "source": source}
+    settings = {"bodies": config.bodies, "timesteps": config.timesteps, "source": index["sha256"]}
+    settings["own"] = {name: found["sha256"] for name, found in own.items()}
     settings["weights"] = {name: each.sha256 for name, each in manifest.weights.items()}
     work = Stage("embody", config.out, settings).open(fresh)
     if work.finished:
@@ -60,13 +60,13 @@ def run(config: EmbodyConfig, fresh: bool = False) -> None:
     names: dict[str, list[str]] = {"training": [], "held_back": []}
     total = 2 * len(config.bodies) * acts
     with StopRequest() as stop, Meter("embody", total, "files") as meter:
-        for number, body in enumerate(BODIES[name] for name in config.bodies):
-            own = training[number * acts : (number + 1) * acts]
-            for kind, files in (("training", own), ("held_back", held_back)):
+        for body in (BODIES[name] for name in config.bodies):
+            folder, training, held_back = sources[body.name]
+            for kind, files in (("training", training), ("held_back", held_back)):
                 for name in files:
                     names[kind].append(f"{body.name}-{name}")
                     if not (config.out / "features" / names[kind][-1]).exists():
-                        embody(config, models, body, name)
+                        embody(config, models, body, folder, name)
                     if stop.asked:
                         raise Stopped
                     meter.update(sum(map(len, names.values())))
@@ -77,11 +77,49 @@ def run(config: EmbodyConfig, fresh: bool = False) -> None:
     print(f"embody: {total} files in {config.out}, sha256 {sha256}")
 
 
+def look_up(config: EmbodyConfig) -> tuple[Index, dict[str, Index], dict[str, Source]]:
+    """The recorded data set's index, those of bodies' own data sets, and each body's files.
+
+    Raises:
+        UsageError: see `run`.
+    """
+    if unknown := set(config.bodies) - set(BODIES):
+        raise UsageError(f"bodies: no {', '.join(unknown)}; there are {', '.join(BODIES)}")
+    longer = {name for name in config.bodies if BODIES[name].timesteps > 1}
+    if longer != set(config.own):
+        raise UsageError(f"own: should be for the bodies with longer timesteps: {sorted(longer)}")
+    index, own = index_of(config.source), {n: index_of(each) for n, each in config.own.items()}
+    acts, sources, given = len(index["levels"]), {}, 0
+    for name in config.bodies:
+        folder, found = config.own.get(name, config.source), own.get(name, index)
+        training = found["training"][given * acts :] if found is index else found["training"]
+        given += found is index
+        sources[name] = folder, training[:acts], found["held_back"][:acts]
+        if found["levels"] != index["levels"]:
+            raise UsageError(f"{folder}: its acts are not those of {config.source}")
+        if any(len(files) < acts for files in sources[name][1:]):
+            raise UsageError(f"{folder}: too small for {len(config.bodies)} bodies")
+    return index, own, sources
+
+
+def index_of(folder: Path) -> Index:
+    """The index of a recorded data set.
+
+    Raises:
+        UsageError: there is none.
+    """
+    try:
+        index = read_json_object(folder / INDEX)
+        return {key: index[key] for key in ("levels", "actions", "sha256", "training", "held_back")}
+    except (UnreadableFile, KeyError, TypeError) as error:
+        raise UsageError(f"{folder}: no data set: record it first ({error})") from None
+
+
 @torch.inference_mode()
-def embody(config: EmbodyConfig, models: Models, body: Body, name: str) -> None:
-    """Write what a body would have recorded in place of one file."""
-    shard = Shard(config.source / "shards" / name)
-    arrays, facts = open_arrays(config.source / "features" / name)
+def embody(config: EmbodyConfig, models: Models, body: Body, folder: Path, name: str) -> None:
+    """Write what a body would have recorded in place of one file of a data set's folder."""
+    shard = Shard(folder / "shards" / name)
+    arrays, facts = open_arrays(folder / "features" / name)
     count = min(config.timesteps, len(shard))
     frames = body.sees(shard.frames(0, count))
     # The body's number of an action is the place of home's number in its order.

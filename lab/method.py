@@ -137,10 +137,11 @@ class Commands(Protocol):
 
 @runtime_checkable
 class OwnModels(Protocol):
-    """A method that plays with a V or M of its own."""
+    """A method that plays with a V or M of its own. Its agent is kept as a bundle of its run."""
 
     def models(self, models: Models) -> Models:
-        """The networks that worlds are seen through in its scores, given the bundle's."""
+        """The networks that worlds are seen through in its scores, and its C where it has one,
+        given the bundle's."""
 
 
 @runtime_checkable

@@ -21,6 +21,7 @@ import torch
 from agent import bundle
 from agent.models.actor import Models
 from lab.arena import Arena
+from lab.body import BODIES, HOME
 from lab.config import RecordConfig
 from lab.data import INDEX, digest
 from pangolin_dash.compile import host
@@ -92,6 +93,8 @@ class Players:
 def stage(config: RecordConfig) -> Stage:
     settings = to_dict(config)
     del settings["out"], settings["bundle"]
+    if config.body == HOME.name:
+        del settings["body"]  # data sets of home are as old as bodies, and keep their bytes
     settings["weights"] = {
         name: weight.sha256 for name, weight in bundle.read_manifest(config.bundle).weights.items()
     }
@@ -147,7 +150,8 @@ def record(
 ) -> None:
     """Play one part and write its files."""
     seed = seed_of(config.seed, part)
-    arena = Arena(models, known, len(known) * config.worlds, seed=seed)
+    body = BODIES[config.body]
+    arena = Arena(models, known, len(known) * config.worlds, seed=seed, body=body)
     players = Players(config, models.config.actions, len(arena.acts), seed_of(seed, 2))
     writers = [ShardWriter(known[act].name, VARIABLES) for act in arena.acts]
     columns: dict[str, list[np.ndarray]] = {}
@@ -181,4 +185,5 @@ def record(
         name = name_of(part, world)
         writer.write(config.out / "shards" / name, {"run": stage(config).fingerprint, "seed": seed})
         arrays = {key: np.stack([row[world] for row in rows]) for key, rows in columns.items()}
-        save_arrays(config.out / "features" / name, arrays, {"act": int(arena.acts[world])})
+        facts = {"act": int(arena.acts[world])} | ({"body": body.number} if body.number else {})
+        save_arrays(config.out / "features" / name, arrays, facts)

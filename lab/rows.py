@@ -33,6 +33,8 @@ FORMULA = "none to run: Dopamine's formula, compared in tests/lab/test_lab_value
 HILP, U2O, GNM = "arXiv 2402.15567", "arXiv 2408.14785", "arXiv 2210.03370"
 LDR, WITHIN = "arXiv 1810.02309", 0.98
 CROSS, IN_CONTEXT = "arXiv 2408.11812", "arXiv 2408.15980"
+THREE = ("home", "mirrored", "buttons")
+"""bodies that were made from the recorded data, and that share a C"""
 NO_CROSS = "none: the public code is a transformer of 130 million weights"
 NO_ICRT = (
     "none: ICRT's code reads a robot's cameras and arm; d3rlpy's Decision Transformer is prompted"
@@ -124,12 +126,16 @@ def adapted(family: str) -> list[Row]:
     ]
 
 
-def across_bodies(body: str) -> list[Row]:
-    """A body played by the C that three share, and by a specialist."""
-    one, many = f"bodies-{body}", "bodies-shared"
+def across_bodies(body: str, sharing: str) -> list[Row]:
+    """A body played by the C that `three` or `four` share, and by a specialist."""
+    one, many = f"bodies-{body}", {"three": "bodies-shared", "four": "bodies-four"}[sharing]
     return [
         Row(
-            *("CrossFormer", CROSS, f"{body}: score of the shared C ÷ the specialist's"),
+            *(
+                "CrossFormer",
+                CROSS,
+                f"{body}: score of the C that {sharing} share ÷ the specialist's",
+            ),
             *(in_body(many, body), in_body(one, body)),
             least=0.95,
             no_peer=NO_CROSS,
@@ -138,7 +144,7 @@ def across_bodies(body: str) -> list[Row]:
             *(
                 "CrossFormer",
                 CROSS,
-                f"{body}: likelihood of held-back actions, shared ÷ specialist",
+                f"{body}: likelihood of held-back actions, shared by {sharing} ÷ specialist",
             ),
             *(likelihood(many, f"nll {body}"), likelihood(one, f"nll {body}")),
             least=0.95,
@@ -148,7 +154,7 @@ def across_bodies(body: str) -> list[Row]:
 
 
 def left_out(to: str, what: str) -> Row:
-    """The fourth body, learnt with half of the timesteps from what three others share."""
+    """The body left out, learnt with half of the timesteps from what three others share."""
     return Row(
         *(
             "CrossFormer",
@@ -521,7 +527,20 @@ ROWS = [
         least=0.97,
         no_peer=LAYER,
     ),
-    *(row for body in ("home", "mirrored", "buttons") for row in across_bodies(body)),
+    Row(
+        *("LDR", LDR, "held-out acts: score after 20,000 timesteps of PPO each ÷ dense"),
+        *(at_end("ppo-online-ldr"), at_end("ppo-online")),
+        least=0.97,
+        no_peer=LAYER,
+    ),
+    Row(
+        *("LDR", LDR, "held-out acts: score during these 20,000 timesteps ÷ dense"),
+        *(played("ppo-online-ldr"), played("ppo-online")),
+        least=0.97,
+        no_peer=LAYER,
+    ),
+    *(row for body in THREE for row in across_bodies(body, "three")),
+    *(row for body in (*THREE, "slow") for row in across_bodies(body, "four")),
     Row(
         *(
             "CrossFormer",

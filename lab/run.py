@@ -41,6 +41,8 @@ from retro_common.provenance import provenance
 
 PLACES = ("out", "results", "data", "other", "bundle", "seed")
 """keys that are no settings: no figure depends on a place, and the seed stands beside"""
+AGENT = "bundle"
+"""folder of the agent that a method with networks of its own has made, in its run's"""
 LOG_EVERY = 20
 """timesteps of all worlds between two entries in the log"""
 RECENT = 200
@@ -97,14 +99,16 @@ class Run:
 
     def _start(self) -> None:
         """Take over those parts of another run's checkpoint, or the bundle's C and M, that this
-        method has."""
-        model = self.parts()
-        if self.config.start == "bundle":
+        method has. The agent of a run that has made one takes the place of the bundle's."""
+        model, folder = self.parts(), self.config.out / f"{self.config.start}-{self.config.seed}"
+        if (folder / AGENT).exists():
+            self.models, _ = bundle.load(folder / AGENT)
+        if self.config.start == "bundle" or (folder / AGENT).exists():
             for name, own in (("heads", self.models.controller), ("memory", self.models.memory)):
                 if name in model:
                     self.work.load_into(model[name], own.state_dict())
             return
-        path = self.config.out / f"{self.config.start}-{self.config.seed}" / CHECKPOINT
+        path = folder / CHECKPOINT
         if not path.exists():
             raise UsageError(f"start: {path} is missing: run that configuration first")
         other = torch.load(path, weights_only=True)["model"]
@@ -201,6 +205,8 @@ class Run:
             "processor_seconds": round(time.process_time() - self.began),
             **self.facts,
         }
+        if isinstance(self.method, OwnModels):
+            bundle.save(self.method.models(self.models), self.work.folder / AGENT, self.origin)
         config.results.mkdir(parents=True, exist_ok=True)
         path = config.results / f"{self.name}-{config.seed}.json"
         write_json(path, {**figures, **self.origin})

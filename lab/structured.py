@@ -21,20 +21,22 @@ def low_displacement(
     """The matrices M = sum over i of K(A, g_i) K(B, h_i)', (N, n, n).
 
     K(A, g) = [g, A g, A² g, ...] is a Krylov matrix. A and B are zero but for the numbers below
-    their diagonals (LDR-SD). M - A M B' is then g h', of rank r: an element is that of g h' and a
-    multiple of its neighbour above to the left. Rows are built one after the other from that, in
-    O(n² r) operations without the Krylov matrices.
+    their diagonals (LDR-SD). M - A M B' is then g h', of rank r, so M is the sum of A^k g h' B'^k.
+    A power moves elements down and to the right and multiplies them: the sum of 2m terms is that of
+    m terms and the same moved by m, which takes O(n² log n) operations without Krylov matrices.
 
     Args:
         below_a, below_b: (N, n - 1).
         g, h: (N, n, r).
     """
-    low = g @ h.mT
-    rows = [low[:, 0]]
-    for row in range(1, low.shape[1]):
-        moved = below_a[:, row - 1 : row] * below_b * rows[-1][:, :-1]
-        rows.append(low[:, row] + F.pad(moved, (1, 0)))
-    return torch.stack(rows, dim=1)
+    found, moves = g @ h.mT, 1
+    a, b = below_a, below_b  # below the diagonals of A^moves and B^moves, (N, n - moves)
+    while moves < found.shape[1]:
+        moved = a[:, :, None] * b[:, None] * found[:, :-moves, :-moves]
+        found = found + F.pad(moved, (moves, 0, moves, 0))
+        a, b = (each[:, moves:] * each[:, :-moves] for each in (a, b))
+        moves *= 2
+    return found
 
 
 def best_factors(

@@ -177,7 +177,8 @@ class Compress:
         return {"nll": -found.mean(), "kl": kl, "megabytes": self.megabytes()}
 
     def models(self, models: Models) -> Models:
-        return dataclasses.replace(models, memory=self.smaller()[0])
+        memory, heads = self.smaller()
+        return dataclasses.replace(models, memory=memory, controller=heads)
 
     @torch.no_grad()
     def policy(self, seen: Seen) -> torch.Tensor:

@@ -43,6 +43,8 @@ def tiny_data(tiny_record: RecordConfig) -> Path:
 @pytest.fixture(scope="session")
 def tiny_bodies(tiny_bundle: Path, tiny_data: Path) -> Path:
     folder = tiny_bundle.parent / "data-bodies"
-    config = EmbodyConfig(folder, list(BODIES), source=tiny_data, bundle=tiny_bundle, timesteps=64)
-    embody.run(config)
+    slow, sizes = tiny_bundle.parent / "slow", {"parts": 2, "held_back": 1, "timesteps": 64}
+    record.run(RecordConfig(slow, LEVELS, tiny_bundle, body="slow", **sizes))
+    own = {"own": {"slow": slow}, "source": tiny_data, "bundle": tiny_bundle, "timesteps": 64}
+    embody.run(EmbodyConfig(folder, list(BODIES), **own))
     return folder

@@ -12,7 +12,7 @@ from agent.config import AgentConfig
 from lab import embody
 from lab.arena import Arena
 from lab.body import BODIES, HOME
-from lab.config import EmbodyConfig
+from lab.config import EmbodyConfig, RecordConfig
 from lab.data import DataSet
 from lab.method import Shape
 from lab.methods.bodies import Bodies, Config, rows_of
@@ -61,16 +61,60 @@ def test_left_and_right_are_swapped_in_the_mirrored_body(tiny_bundle: Path) -> N
     assert sum(earned["mirrored"]) > 50 > 0 >= sum(earned["home"])
 
 
+def test_the_slow_body_acts_in_every_second_timestep(tiny_bundle: Path) -> None:
+    models, _ = bundle.load(tiny_bundle)
+    known = acts_of_levels("pangolin-train")[:2]
+    slow, home = (
+        Arena(models, known, 6, seed=0, restart=False, body=BODIES[name])
+        for name in ("slow", "home")
+    )
+    rng, over = np.random.default_rng(0), np.zeros(6, bool)
+    while not over.all():
+        actions = rng.integers(len(models.config.actions), size=6)
+        mine, theirs = slow.step(actions), [home.step(actions), home.step(actions)]
+        np.testing.assert_array_equal(mine.rewards, sum(each.rewards for each in theirs))
+        np.testing.assert_array_equal(mine.ends, theirs[0].ends | theirs[1].ends)
+        np.testing.assert_array_equal(mine.cuts, theirs[0].cuts | theirs[1].cuts)
+        over |= mine.ends | mine.cuts
+        np.testing.assert_array_equal(slow.frames[~over], home.frames[~over])
+    assert home.worlds.lengths.max() >= 150, "without new ground as long as at home"
+
+
+def test_a_slow_episode_that_ends_halfway_begins_again_at_its_start(
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lab.arena.PATIENCE", 3)
+    models, _ = bundle.load(tiny_bundle)
+    arena = Arena(models, acts_of_levels("pangolin-train")[:1], 1, seed=0, body=BODIES["slow"])
+    start, cuts, lengths = arena.frames.copy(), [], []
+    for step in range(4):
+        cuts += arena.step(np.zeros(1, np.int64)).cuts.tolist()
+        lengths += arena.worlds.lengths.tolist()
+        assert np.array_equal(arena.frames, start) == (step in (1, 3))
+    assert (cuts, lengths) == ([False, True, False, True], [2, 3, 2, 3])
+
+
+def test_a_slow_body_is_recorded_by_itself(tiny_bundle: Path, tiny_bodies: Path) -> None:
+    mine, several = (DataSet.open(each) for each in (tiny_bundle.parent / "slow", tiny_bodies))
+    data = several.training
+    rows = np.flatnonzero(data.bodies == BODIES["slow"].number)
+    assert (mine.training.bodies == BODIES["slow"].number).all()
+    np.testing.assert_array_equal(data.actions[rows], mine.training.actions)
+    np.testing.assert_array_equal(data.rewards[rows], mine.training.rewards)
+    np.testing.assert_allclose(data.features[rows], mine.training.features, atol=2e-3)
+    assert (several.held_back.bodies == BODIES["slow"].number).sum() == 2 * 64
+
+
 def test_bodies_have_their_own_episodes_and_share_what_is_held_back(
     tiny_data: Path, tiny_bodies: Path
 ) -> None:
     home, several = DataSet.open(tiny_data), DataSet.open(tiny_bodies)
     data = several.training
-    assert np.unique(data.bodies, return_counts=True)[1].tolist() == [2 * 64] * 4
+    assert np.unique(data.bodies, return_counts=True)[1].tolist() == [2 * 64] * 5
     held_back = several.held_back
     order = {name: BODIES[name].order(AGENT.actions) for name in BODIES}
     own = [np.flatnonzero(held_back.bodies == number) for number in range(4)]
-    for rows, name in zip(own, BODIES, strict=True):
+    for rows, name in zip(own, BODIES, strict=False):
         np.testing.assert_array_equal(held_back.rewards[rows], held_back.rewards[own[0]])
         at_home = order[name][held_back.actions[rows]]
         np.testing.assert_array_equal(at_home, held_back.actions[own[0]])
@@ -125,7 +169,7 @@ def test_a_c_learns_its_bodies_and_leaves_the_other_heads(tiny_bodies: Path) -> 
         not torch.equal(head.weight, old)
         for head, old in zip(method.net.heads, before, strict=True)
     ]
-    assert changed == [True, False, True, False]
+    assert changed == [True, False, True, False, False]
     found = method.measure(data.held_back, np.random.default_rng(0))
     assert found.keys() == {"nll home", "nll buttons"}
 
@@ -150,6 +194,11 @@ def test_wrong_bodies_are_refused(tmp_path: Path, tiny_bundle: Path, tiny_data: 
     config.source = tmp_path
     with pytest.raises(UsageError, match="no data set: record it first"):
         embody.run(config)
+    config.bodies = ["home", "slow"]
+    with pytest.raises(UsageError, match="own: should be for the bodies"):
+        embody.run(config)
+    with pytest.raises(ValueError, match="no such body: crab"):
+        RecordConfig(tmp_path / "out", body="crab")
 
 
 def test_a_score_says_how_each_body_was_played(
