@@ -44,7 +44,7 @@ class Config:
 
 class SOAR:
     def __init__(self, config: Config, shape: Shape):
-        self.config, self.actions, self.models = config, shape.actions, shape.models
+        self.config, self.actions, self.shipped = config, shape.actions, shape.models
         self.reach = reach.Reach(reach.Config(hidden=config.hidden), shape)
         self.reach.distance.requires_grad_(False)
 
@@ -75,8 +75,8 @@ class SOAR:
         if self.config.proposer == "recorded":
             self.proposer = Recorded([recorded, store], self.reach.latent, self.far)
         else:
-            assert self.models is not None
-            self.proposer = Dreams(self.models)
+            assert self.shipped is not None
+            self.proposer = Dreams(self.shipped)
         self.goals = torch.zeros(worlds, recorded.features.shape[1])
         self.places, self.words = np.zeros(worlds), [""] * worlds
         self.age, self.trying = np.zeros(worlds, np.int64), np.zeros(worlds, bool)
