@@ -126,6 +126,16 @@ def adapted(family: str) -> list[Row]:
     ]
 
 
+def last_quarter(name: str) -> Figure:
+    """The share of SOAR's tries in the last quarter that reached their goal."""
+    return success(name, -1, "last quarter")
+
+
+def quarters(name: str) -> tuple[Figure, Figure]:
+    """The same, and that of the first quarter."""
+    return last_quarter(name), success(name, 0, "first quarter")
+
+
 def across_bodies(body: str, sharing: str) -> list[Row]:
     """A body played by the C that `three` or `four` share, and by a specialist."""
     one, many = f"bodies-{body}", {"three": "bodies-shared", "four": "bodies-four"}[sharing]
@@ -467,29 +477,26 @@ ROWS = [
         alone=True,
         no_peer=NO_GNM,
     ),
-    Row(
-        *("SOAR", SOAR, "held-out acts: success on commanded goals, last ÷ first quarter"),
-        *(success("soar", -1, "last quarter"), success("soar", 0, "first quarter")),
-        least=1.5,
-        no_peer=NO_SOAR,
-    ),
-    Row(
-        *("SOAR", SOAR, "held-out acts: success in the last quarter ÷ the same without learning"),
-        *(success("soar", -1, "last quarter"), success("soar-still", -1, "last quarter")),
-        least=1.0,
-        no_peer=NO_SOAR,
-    ),
-    Row(
-        *("SOAR", SOAR, "held-out acts: success on goals from M's dreams, last ÷ first quarter"),
-        *(success("soar-dreams", -1, "last quarter"), success("soar-dreams", 0, "first quarter")),
-        least=1.5,
-        no_peer=NO_SOAR,
-    ),
-    Row(
-        *("SOAR", SOAR, "held-out acts: last quarter, goals from M's dreams ÷ recorded goals"),
-        *(success("soar-dreams", -1, "last quarter"), success("soar", -1, "last quarter")),
-        least=1.0,
-        no_peer=NO_SOAR,
+    *(
+        Row(*("SOAR", SOAR, f"held-out acts: {target}"), *figures, least=least, no_peer=NO_SOAR)
+        for target, figures, least in (
+            ("success on commanded goals, last ÷ first quarter", quarters("soar"), 1.5),
+            (
+                "success in the last quarter ÷ the same without learning",
+                (last_quarter("soar"), last_quarter("soar-still")),
+                1.0,
+            ),
+            (
+                "success on goals from M's dreams, last ÷ first quarter",
+                quarters("soar-dreams"),
+                1.5,
+            ),
+            (
+                "last quarter, goals from M's dreams ÷ recorded goals",
+                (last_quarter("soar-dreams"), last_quarter("soar")),
+                1.0,
+            ),
+        )
     ),
     Row(
         *("LDR", LDR, "bytes of the bundle ÷ those of the dense one"),

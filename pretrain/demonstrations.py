@@ -16,7 +16,6 @@ import torch
 from agent.learning.ppo import MAX_GRAD_NORM
 from pangolin_dash.levels.generator import Act
 from pangolin_dash.simulator import FINISHED, Worlds
-from pretrain.data.acts import Trace
 from pretrain.data.starts import FAR
 from pretrain.teacher import Teacher, features_of
 
@@ -35,23 +34,22 @@ TRY = 100
 
 
 class Demonstrations:
-    """The places along all routes, in the acts' order, and the movies' actions there."""
+    """The movies' actions at the places along all routes, and what is seen there."""
 
-    def __init__(self, acts: Sequence[Act], traces: Sequence[Trace | None], teacher: Teacher):
+    def __init__(self, acts: Sequence[Act], places: np.ndarray, pads: np.ndarray, teacher: Teacher):
         """
         Args:
-            traces: one for each act.
+            places: beginnings of episodes, uint8 (P, bytes), see `pretrain.data.starts.Starts`.
+            pads: what the movies press there, pad bits uint8 (P,).
             teacher: for its actions; what a movie presses beside these is not shown.
         """
-        self.worlds = Worlds(acts, WORLDS)
-        found = [trace for trace in traces if trace is not None]
-        self.places = np.concatenate([trace.states for trace in found]) if found else np.empty(0)
+        self.worlds, self.places = Worlds(acts, WORLDS), places
         numbers = {int(pad): number for number, pad in enumerate(teacher.pads)}
-        pads = [int(pad) for trace in found for pad in trace.pads]
-        self.actions = torch.tensor([numbers.get(pad, -1) for pad in pads], dtype=torch.int64)
+        actions = [numbers.get(int(pad), -1) for pad in pads]
+        self.actions = torch.tensor(actions, dtype=torch.int64)
         size = self.worlds.observation_size
-        self.observations = torch.empty(len(self.places), size, dtype=torch.float16)
-        for first in range(0, len(self.places), WORLDS):
+        self.observations = torch.empty(len(places), size, dtype=torch.float16)
+        for first in range(0, len(places), WORLDS):
             count = self._go_to(first)
             observed = torch.from_numpy(self.worlds.observe()[:count])
             self.observations[first : first + count] = observed.half()
@@ -61,7 +59,6 @@ class Demonstrations:
         part = self.places[first : first + WORLDS]
         for world, state in enumerate(part):
             self.worlds.restore(world, state)
-            self.worlds.begin(world)
         return len(part)
 
     def try_all(self, teacher: Teacher, generator: torch.Generator) -> np.ndarray:

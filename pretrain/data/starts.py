@@ -36,6 +36,8 @@ class Starts:
     Attributes:
         act: int64 (N,), the act that each world plays.
         whole: bool (N,), whether its episode began at the act's start.
+        places: the beginnings of episodes at the places along the routes, in the acts' order, uint8
+            (P, bytes).
         failures: float64 (P,), of each place along the routes, in the acts' order: the share of its
             recent episodes that got nowhere.
     """
@@ -65,7 +67,7 @@ class Starts:
                 worlds.begin(0)
                 places.append(worlds.slots[0].copy())
                 acts.append(act)
-        self._places, self._place_acts = np.array(places), np.array(acts, np.int64)
+        self.places, self._place_acts = np.array(places), np.array(acts, np.int64)
         self.failures = np.full(len(places), 0.5)
         self._archive = np.empty((ARCHIVE, worlds.slots.shape[1]), np.uint8)
         self._archive_acts = np.zeros(ARCHIVE, np.int64)
@@ -89,10 +91,10 @@ class Starts:
         if pick < SHARE / 2 and self._archived:
             at = rng.integers(min(self._archived, ARCHIVE))
             act, state = self._archive_acts[at], self._archive[at]
-        elif pick < SHARE and len(self._places):
+        elif pick < SHARE and len(self.places):
             chances = (self.failures + LEAST).cumsum()
             place = int(np.searchsorted(chances, rng.random() * chances[-1], side="right"))
-            act, state = self._place_acts[place], self._places[place]
+            act, state = self._place_acts[place], self.places[place]
         else:
             whole = True
             act = rng.integers(len(self._first))

@@ -8,7 +8,6 @@ nothing, and pays where the route goes there. From where it gets nowhere it also
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,15 +69,12 @@ class Course:
     starts: Starts
     shipped: int
     """how many of the acts are those of the level set: the first ones"""
+    pads: np.ndarray
+    """what the movies press at the places of `starts`, pad bits uint8 (P,)"""
 
     @classmethod
-    def open(
-        cls,
-        config: PretrainConfig,
-        known: list[data.Known],
-        traces: Sequence[data.Trace | None],
-        seed: int,
-    ) -> Course:
+    def open(cls, config: PretrainConfig, known: list[data.Known], seed: int) -> Course:
+        traces = data.traces(known)
         worlds = Worlds(
             [each.act for each in known],
             config.teacher.worlds,
@@ -88,7 +84,8 @@ class Course:
         )
         along = [trace and trace.states for trace in traces]
         starts = Starts(worlds, along, np.random.default_rng(seed))
-        return cls(worlds, starts, len(data.acts_of_levels(config.levels)))
+        pads = np.concatenate([np.empty(0, np.uint8), *(each.pads for each in traces if each)])
+        return cls(worlds, starts, len(data.acts_of_levels(config.levels)), pads)
 
     def __post_init__(self) -> None:
         # (finished, score) of whole episodes, by group.
@@ -167,9 +164,9 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
         optimizer=ppo.optimizer,
     ) as loop:
         seed = seed_of(config.seed, Seeds.TEACHER, 2, loop.first)
-        traces = data.traces(known)
-        course = Course.open(config, known, traces, seed)
-        shown = Demonstrations([each.act for each in known], traces, teacher)
+        course = Course.open(config, known, seed)
+        acts = [each.act for each in known]
+        shown = Demonstrations(acts, course.starts.places, course.pads, teacher)
         generator = torch.Generator().manual_seed(seed)
         rng = np.random.default_rng(seed)
         for before in loop:

@@ -36,7 +36,7 @@ def known() -> list[data.Known]:
 def course(known: list[data.Known], worlds: int = 32) -> stage.Course:
     training = TeacherTraining(worlds=worlds)
     config = PretrainConfig(Path("unused"), "pangolin-train", teacher=training)
-    return stage.Course.open(config, known, data.traces(known), seed=1)
+    return stage.Course.open(config, known, seed=1)
 
 
 def test_acts_are_the_training_levels_and_never_held_out_ones(known: list[data.Known]) -> None:
@@ -129,10 +129,10 @@ def test_places_are_drawn_by_their_failures(known: list[data.Known]) -> None:
 
 def test_what_pays(known: list[data.Known]) -> None:
     """Along its movie an episode earns ground, route and bonus; going back costs nothing."""
-    ((route, along, _),) = data.traces(known[:1])
+    ((route, along, pads),) = data.traces(known[:1])
     worlds = Worlds([known[0].act], 1, routes=[route], sticky=0)
     starts = Starts(worlds, [along], np.random.default_rng(0))
-    course_ = stage.Course(worlds, starts, 1)
+    course_ = stage.Course(worlds, starts, 1, pads)
     worlds.load(0, 0)
     starts.whole[0] = True
     total, least = 0.0, 0.0
@@ -149,12 +149,13 @@ def test_what_pays(known: list[data.Known]) -> None:
 
 def test_who_gets_nowhere_is_shown_the_movie(known: list[data.Known]) -> None:
     known = known[:2]
-    traces = data.traces(known)
+    course_ = course(known)
     torch.manual_seed(0)
-    teacher = Teacher(Worlds([known[0].act], 1).observation_size, ("", "RIGHT", "RIGHT B"))
+    teacher = Teacher(course_.worlds.observation_size, ("", "RIGHT", "RIGHT B"))
     with torch.no_grad():
         teacher.policy.bias[0] = 20  # certain of standing still
-    shown = Demonstrations([each.act for each in known], traces, teacher)
+    acts = [each.act for each in known]
+    shown = Demonstrations(acts, course_.starts.places, course_.pads, teacher)
     assert shown.actions[shown.actions >= 0].bincount().sum() > 50
     generator, rng = torch.Generator().manual_seed(0), np.random.default_rng(0)
     failures = shown.try_all(teacher, generator)
