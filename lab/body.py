@@ -1,7 +1,8 @@
-"""Bodies: other ways to see and to steer the same game.
+"""Bodies: other ways to see and to steer the same game, and another game.
 
 A body shows frames of its own, has a button map of its own, or acts less often; acts, physics and
-rewards are the game's. An agent knows a body's actions by their numbers alone.
+rewards are the game's. One body is a ship in another game, which only the emulator plays. An agent
+knows a body's actions by their numbers alone.
 """
 
 from __future__ import annotations
@@ -24,6 +25,11 @@ class Body:
     """its button map is another: the list of actions begins in its middle"""
     timesteps: int = 1
     """timesteps of the game, of 4 frames each, in one of its own"""
+    level: str = ""
+    """GAME/STATE of the other game that it plays, on the emulator"""
+    combinations: tuple[str, ...] = ()
+    """the button combinations that it chooses from in that game; no more than there are at home,
+    for M reads their numbers as home's"""
 
     def sees(self, frames: np.ndarray) -> np.ndarray:
         """Frames (..., 64, 64, 3) as this body shows them."""
@@ -33,9 +39,10 @@ class Body:
         """The number of what each of the body's actions does at home, int64 (A,); a permutation.
 
         Args:
-            actions: the button combinations at home, such as `RIGHT B`.
+            actions: the button combinations at home, such as `RIGHT B`. Those of another game are
+                in an order of their own, and stay in it.
         """
-        order = np.arange(len(actions))
+        order = np.arange(len(self.combinations or actions))
         if self.moved:
             order = np.roll(order, -(len(actions) // 2))
         if self.mirrored:
@@ -55,5 +62,11 @@ BODIES = {
         Body(2, "buttons", moved=True),
         Body(3, "both", mirrored=True, moved=True),
         Body(4, "slow", timesteps=2),
+        Body(
+            5,
+            "airstriker",
+            level="Airstriker-Genesis-v0/Level1",
+            combinations=("", "LEFT", "RIGHT", "B", "LEFT B", "RIGHT B"),
+        ),
     )
 }

@@ -85,7 +85,7 @@ class Data:
         cuts: bool (N,), what follows is not known.
         acts, bodies: int64 (N,).
         places: float32 (N, 2), x and y of the player's centre in pixels of the game's screen, by
-            the game's memory; not known while playing.
+            the game's memory; not known while playing, nor in another game.
         frames: gives the frames (B, 64, 64, 3) of indices (B,); None if they are not kept.
         count: how many timesteps are known, from the front.
     """
@@ -316,8 +316,10 @@ def _read(folder: Path, names: list[str]) -> Data:
     data = Data(sum(map(len, shards.shards)), *sizes)
     for (arrays, facts), shard in zip(files, shards.shards, strict=True):
         rows = slice(data.count, data.count + len(shard))
-        for name in ("features", "memory", "shaped", "cuts"):
+        for name in ("features", "shaped", "cuts"):
             getattr(data, name)[rows] = arrays[name]
+        if arrays["memory"].size:  # not of another game's
+            data.memory[rows] = arrays["memory"]
         data.actions[rows], data.rewards[rows] = shard.actions, shard.rewards
         data.ends[rows] = shard.ends & ~arrays["cuts"]
         data.acts[rows], data.bodies[rows] = facts["act"], facts.get("body", 0)
@@ -329,7 +331,9 @@ def _read(folder: Path, names: list[str]) -> Data:
 
 
 def _places(shard: Shard) -> np.ndarray:
-    """The player's places on the screen, (T, 2); see `Data.places`."""
+    """The player's places on the screen, (T, 2); see `Data.places`. NaN in another game."""
+    if "screen_x" not in shard.variable_names:
+        return np.full((len(shard), 2), np.nan, np.float32)
     known = dict(zip(shard.variable_names, shard.variables.T, strict=True))
     x, y = (known[axis] - known[f"screen_{axis}"] for axis in "xy")
     return np.stack([x, y - PLAYER_CENTRE], axis=1)

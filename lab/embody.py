@@ -2,8 +2,8 @@
 
 Every body gets episodes of its own, the next part of the recorded ones, as if it had played them:
 its frames, its numbers of the actions, and what the bundle's frozen V and M make of these. The
-timesteps that are held back are the same for all. A body whose timesteps are longer than home's
-has played and recorded by itself; of these files as much is taken.
+timesteps that are held back are the same for all. A body whose timesteps are longer than home's,
+or that plays another game, has played and recorded by itself; of these files as much is taken.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def run(config: EmbodyConfig, fresh: bool = False) -> None:
                 for name in files:
                     names[kind].append(f"{body.name}-{name}")
                     if not (config.out / "features" / names[kind][-1]).exists():
-                        embody(config, models, body, folder, name)
+                        embody(config, models, body, folder, name, acts)
                     if stop.asked:
                         raise Stopped
                     meter.update(sum(map(len, names.values())))
@@ -85,9 +85,12 @@ def look_up(config: EmbodyConfig) -> tuple[Index, dict[str, Index], dict[str, So
     """
     if unknown := set(config.bodies) - set(BODIES):
         raise UsageError(f"bodies: no {', '.join(unknown)}; there are {', '.join(BODIES)}")
-    longer = {name for name in config.bodies if BODIES[name].timesteps > 1}
-    if longer != set(config.own):
-        raise UsageError(f"own: should be for the bodies with longer timesteps: {sorted(longer)}")
+    alone = {name for name in config.bodies if BODIES[name].timesteps > 1 or BODIES[name].level}
+    if alone != set(config.own):
+        raise UsageError(
+            "own: should be for the bodies with longer timesteps or another game:"
+            f" {', '.join(sorted(alone)) or 'none'}"
+        )
     index, own = index_of(config.source), {n: index_of(each) for n, each in config.own.items()}
     acts, sources, given = len(index["levels"]), {}, 0
     for name in config.bodies:
@@ -95,8 +98,9 @@ def look_up(config: EmbodyConfig) -> tuple[Index, dict[str, Index], dict[str, So
         training = found["training"][given * acts :] if found is index else found["training"]
         given += found is index
         sources[name] = folder, training[:acts], found["held_back"][:acts]
-        if found["levels"] != index["levels"]:
-            raise UsageError(f"{folder}: its acts are not those of {config.source}")
+        level = BODIES[name].level
+        if found["levels"] != ([level] if level else index["levels"]):
+            raise UsageError(f"{folder}: its acts are not {level or f'those of {config.source}'}")
         if any(len(files) < acts for files in sources[name][1:]):
             raise UsageError(f"{folder}: too small for {len(config.bodies)} bodies")
     return index, own, sources
@@ -116,8 +120,14 @@ def index_of(folder: Path) -> Index:
 
 
 @torch.inference_mode()
-def embody(config: EmbodyConfig, models: Models, body: Body, folder: Path, name: str) -> None:
-    """Write what a body would have recorded in place of one file of a data set's folder."""
+def embody(
+    config: EmbodyConfig, models: Models, body: Body, folder: Path, name: str, acts: int
+) -> None:
+    """Write what a body would have recorded in place of one file of a data set's folder.
+
+    Args:
+        acts: how many there are; another game's level gets the number behind them.
+    """
     shard = Shard(folder / "shards" / name)
     arrays, facts = open_arrays(folder / "features" / name)
     count = min(config.timesteps, len(shard))
@@ -138,7 +148,7 @@ def embody(config: EmbodyConfig, models: Models, body: Body, folder: Path, name:
         writer.add(frames[t], int(actions[t]), *known)
     file = f"{body.name}-{name}"
     writer.write(config.out / "shards" / file, {})
-    facts = {"act": facts["act"], "body": body.number}
+    facts = {"act": acts if body.level else facts["act"], "body": body.number}
     save_arrays(config.out / "features" / file, columns, facts)
 
 

@@ -1,10 +1,13 @@
-"""Record a data set natively: `python -m lab record --config FILE`.
+"""Record a data set: `python -m lab record --config FILE`.
 
 Every episode begins at an act's start and is played by one behaviour, with sticky actions:
 
 - `controller`: the bundle's C, actions sampled;
 - `noisy`: the same, but in bursts of a few timesteps at random; how often, each episode draws;
-- `random`, `hold-right`: see `pretrain.data.behaviours`.
+- `random`, `hold-right`: see `pretrain.data.behaviours`;
+- `firing`: moves as random play does, and presses B in half of the timesteps.
+
+Pangolin Dash is played natively; a body of another game plays on the emulator, and C cannot play it.
 
 A part is a rollout shard for each world (`pretrain.data.shards`) and beside it a file of what the
 laboratory learns from: the features z and h, the observation of the game's memory (for critics that
@@ -13,6 +16,7 @@ may see it) and the shaped rewards.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -26,18 +30,37 @@ from lab.config import RecordConfig
 from lab.data import INDEX, digest
 from pangolin_dash.compile import host
 from pretrain.data import acts
-from pretrain.data.behaviours import HoldRight, PersistentRandom
+from pretrain.data.behaviours import Behaviour, HoldRight, PersistentRandom
 from pretrain.data.shards import ShardWriter, save_arrays
 from pretrain.meter import Meter, StopRequest
 from pretrain.stage import Stage, Stopped, seed_of
 from retro_common.config import to_dict
 from retro_common.errors import UsageError
 from retro_common.files import write_json
+from retro_contest import levels
 
-BEHAVIOURS = ("controller", "noisy", "random", "hold-right")
+BEHAVIOURS = ("controller", "noisy", "random", "hold-right", "firing")
+SCRIPTED = BEHAVIOURS[2:]
+"""those that need no C"""
 MOST_NOISE, BURST = 0.2, 4
 """highest chance per timestep that a burst of random actions begins, and its mean length"""
 VARIABLES = tuple(sorted(host.VARIABLES.names))
+
+
+class Firing:
+    """Random play that presses B in half of the timesteps, with whatever else it presses."""
+
+    def __init__(self, actions: Sequence[str], rng: np.random.Generator):
+        firing = {name: f"{name} B".strip() for name in actions}
+        self._pairs = [
+            (actions.index(name), actions.index(with_b))
+            for name, with_b in firing.items()
+            if with_b in actions
+        ]
+        self._moves, self._rng = PersistentRandom(len(self._pairs), rng), rng
+
+    def act(self, frame: np.ndarray, reward: float) -> int:
+        return self._pairs[self._moves.act(frame, reward)][int(self._rng.integers(2))]
 
 
 class Players:
@@ -46,7 +69,8 @@ class Players:
     def __init__(self, config: RecordConfig, actions: Sequence[str], worlds: int, seed: int):
         """
         Raises:
-            UsageError: there is no such behaviour, or the agent lacks an action for it.
+            UsageError: there is no such behaviour, an action for it is missing, or C does not know
+                the body's game.
         """
         unknown = set(config.behaviours) - set(BEHAVIOURS)
         weights = np.array([config.behaviours.get(name, 0.0) for name in BEHAVIOURS])
@@ -54,26 +78,31 @@ class Players:
             raise UsageError(f"behaviours: choose from {', '.join(BEHAVIOURS)}, with a weight > 0")
         if not {"RIGHT", "RIGHT B"} <= set(actions):
             raise UsageError("behaviours: hold-right needs the actions 'RIGHT' and 'RIGHT B'")
+        if BODIES[config.body].level and weights[: -len(SCRIPTED)].any():
+            known = ", ".join(SCRIPTED)
+            raise UsageError(f"behaviours: C does not know the body's game; choose from {known}")
         self.shares, self.actions = weights / weights.sum(), list(actions)
         self.rng = np.random.default_rng(seed)
         self.names = np.zeros(worlds, np.uint8)
         """the behaviour of each world, its place in `BEHAVIOURS`"""
-        self._scripts: list[PersistentRandom | HoldRight] = [self._begin(w) for w in range(worlds)]
+        self._scripts: list[Behaviour] = [self._begin(w) for w in range(worlds)]
         self._noise, self._burst = self.rng.uniform(0, MOST_NOISE, worlds), np.zeros(worlds, int)
 
-    def _begin(self, world: int) -> PersistentRandom | HoldRight:
+    def _begin(self, world: int) -> Behaviour:
         name = self.rng.choice(len(BEHAVIOURS), p=self.shares)
         self.names[world] = name
         if BEHAVIOURS[name] == "hold-right":
             walk, jump = self.actions.index("RIGHT"), self.actions.index("RIGHT B")
             return HoldRight(walk, jump, self.rng)
+        if BEHAVIOURS[name] == "firing":
+            return Firing(self.actions, self.rng)
         return PersistentRandom(len(self.actions), self.rng)
 
     def act(self, chosen: np.ndarray, frames: np.ndarray) -> np.ndarray:
         """Actions (N,), given those that C has chosen."""
         actions = chosen.copy()
         for world, name in enumerate(self.names):
-            scripted = BEHAVIOURS[name] in ("random", "hold-right")
+            scripted = BEHAVIOURS[name] in SCRIPTED
             if BEHAVIOURS[name] == "noisy":
                 if not self._burst[world] and self.rng.random() < self._noise[world]:
                     self._burst[world] = self.rng.geometric(1 / BURST)
@@ -105,7 +134,7 @@ def run(config: RecordConfig, fresh: bool = False) -> None:
     """Record the parts that are missing, and write the index.
 
     Raises:
-        UsageError: a level is no act of Pangolin Dash; gcc is not installed; the folder holds
+        UsageError: a level is not of the body's game; gcc is not installed; the folder holds
             another data set.
         Stopped: asked to stop; whole parts stay.
     """
@@ -115,8 +144,12 @@ def run(config: RecordConfig, fresh: bool = False) -> None:
         return
     torch.set_num_threads(1)
     models, _ = bundle.load(config.bundle)
-    known = acts.acts_of_levels(config.levels)
-    worlds = len(known) * config.worlds
+    level = BODIES[config.body].level
+    known = acts.acts_of_levels(config.levels) if not level else []
+    if level and [each.name for each in levels.find(config.levels)] != [level]:
+        raise UsageError(f"levels: the body {config.body} plays {level} alone")
+    played = [level] if level else [each.name for each in known]
+    worlds = len(played) * config.worlds
     total = config.parts * worlds * config.timesteps
     with StopRequest() as stop, Meter("record", total, "timesteps") as meter:
         for part in range(config.parts):
@@ -125,8 +158,8 @@ def run(config: RecordConfig, fresh: bool = False) -> None:
             meter.update((part + 1) * worlds * config.timesteps)
     names = [name_of(part, w) for part in range(config.parts) for w in range(worlds)]
     index = {
-        "levels": [each.name for each in known],
-        "actions": list(models.config.actions),
+        "levels": played,
+        "actions": list(BODIES[config.body].combinations or models.config.actions),
         "training": names[: (config.parts - config.held_back) * worlds],
         "held_back": names[(config.parts - config.held_back) * worlds :],
         "sha256": digest(config.out, names),
@@ -151,34 +184,41 @@ def record(
     """Play one part and write its files."""
     seed = seed_of(config.seed, part)
     body = BODIES[config.body]
-    arena = Arena(models, known, len(known) * config.worlds, seed=seed, body=body)
-    players = Players(config, models.config.actions, len(arena.acts), seed_of(seed, 2))
-    writers = [ShardWriter(known[act].name, VARIABLES) for act in arena.acts]
+    worlds = config.worlds * (1 if body.level else len(known))
+    arena = Arena(models, known, worlds, seed=seed, body=body)
+    players = Players(
+        config, body.combinations or models.config.actions, worlds, seed_of(seed, 2)
+    )
+    # Of another game no variables are kept: they are for measures that only this one has.
+    names = () if body.level else VARIABLES
+    writers = [ShardWriter(arena.levels[act], names) for act in arena.acts]
     columns: dict[str, list[np.ndarray]] = {}
-    start = np.ones(len(arena.acts), bool)
-    for t in range(config.timesteps):
-        if stop.asked:
-            raise Stopped
-        meter.update((part * config.timesteps + t) * len(arena.acts))
-        chosen = arena.actor.act(arena.features).actions.numpy()
-        actions = players.act(chosen, arena.frames)
-        before = {
-            "features": arena.seen.features.numpy().astype(np.float16),
-            "memory": arena.worlds.observe().astype(np.float16),
-        }
-        frames, variables = arena.frames.copy(), arena.worlds.state["variables"].copy()
-        outcome = arena.step(actions)
-        after = {"shaped": outcome.shaped, "cuts": outcome.cuts}
-        for name, value in {**before, **after}.items():
-            columns.setdefault(name, []).append(value)
-        ended = outcome.ends | outcome.cuts
-        for world, writer in enumerate(writers):
-            values = {name: variables[name][world] for name in VARIABLES}
-            reward, action = float(outcome.rewards[world]), int(actions[world])
-            over = bool(ended[world])
-            writer.add(frames[world], action, reward, bool(start[world]), over, values)
-        players.after_step(ended)
-        start = ended
+    start = np.ones(worlds, bool)
+    with contextlib.closing(arena):
+        for t in range(config.timesteps):
+            if stop.asked:
+                raise Stopped
+            meter.update((part * config.timesteps + t) * worlds)
+            chosen = arena.actor.act(arena.features).actions.numpy()
+            actions = players.act(chosen, arena.frames)
+            before = {
+                "features": arena.seen.features.numpy().astype(np.float16),
+                "memory": arena.worlds.observe().astype(np.float16),
+            }
+            frames = arena.frames.copy()
+            variables = {name: arena.worlds.state["variables"][name].copy() for name in names}
+            outcome = arena.step(actions)
+            after = {"shaped": outcome.shaped, "cuts": outcome.cuts}
+            for name, value in {**before, **after}.items():
+                columns.setdefault(name, []).append(value)
+            ended = outcome.ends | outcome.cuts
+            for world, writer in enumerate(writers):
+                values = {name: variables[name][world] for name in names}
+                reward, action = float(outcome.rewards[world]), int(actions[world])
+                over = bool(ended[world])
+                writer.add(frames[world], action, reward, bool(start[world]), over, values)
+            players.after_step(ended)
+            start = ended
     for folder in ("shards", "features"):
         (config.out / folder).mkdir(exist_ok=True)
     for world, writer in enumerate(writers):

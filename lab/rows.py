@@ -137,8 +137,8 @@ def quarters(name: str) -> tuple[Figure, Figure]:
 
 
 def across_bodies(body: str, sharing: str) -> list[Row]:
-    """A body played by the C that `three` or `four` share, and by a specialist."""
-    one, many = f"bodies-{body}", {"three": "bodies-shared", "four": "bodies-four"}[sharing]
+    """A body played by the C that `three` or `five` share, and by a specialist."""
+    one, many = f"bodies-{body}", {"three": "bodies-shared", "five": "bodies-five"}[sharing]
     return [
         Row(
             *(
@@ -547,7 +547,7 @@ ROWS = [
         no_peer=LAYER,
     ),
     *(row for body in THREE for row in across_bodies(body, "three")),
-    *(row for body in (*THREE, "slow") for row in across_bodies(body, "four")),
+    *(row for body in (*THREE, "slow", "airstriker") for row in across_bodies(body, "five")),
     Row(
         *(
             "CrossFormer",

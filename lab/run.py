@@ -171,14 +171,14 @@ class Run:
             models = method.models(models)
         bodies = method.bodies if isinstance(method, OwnBodies) else [HOME]
         plays = (models, known, method.policy, config.episodes, seed_of(config.seed, 3))
-        found = np.stack([scores(*plays, body=body).mean(axis=1) for body in bodies])
-        acts = [round(float(x), 1) for x in found.mean(axis=0)]
-        entry: dict[str, Any] = {"score": round(float(found.mean()), 1), "acts": acts}
+        found = {body: scores(*plays, body=body).mean(axis=1) for body in bodies}
+        # Another game has points of its own, and counts where it is all that was played.
+        counted = [each for body, each in found.items() if not body.level] or list(found.values())
+        acts = [round(float(x), 1) for x in np.mean(counted, axis=0)]
+        entry: dict[str, Any] = {"score": round(float(np.mean(counted)), 1), "acts": acts}
         if isinstance(method, OwnBodies):
-            means = found.mean(axis=1)
-            entry["bodies"] = {
-                b.name: round(float(x), 1) for b, x in zip(bodies, means, strict=True)
-            }
+            means = {body.name: round(float(each.mean()), 1) for body, each in found.items()}
+            entry["bodies"] = means
         return entry
 
     def finish(self) -> None:

@@ -46,12 +46,19 @@ class Net(nn.Module):
         super().__init__()
         hidden = shape.agent.controller.hidden
         self.trunk = nn.Sequential(nn.Linear(shape.features, hidden), nn.Tanh())
-        self.heads = nn.ModuleList(nn.Linear(hidden, shape.actions) for _ in BODIES)
+        sizes = [len(body.combinations) or shape.actions for body in BODIES.values()]
+        self.heads = nn.ModuleList(nn.Linear(hidden, size) for size in sizes)
+        self.actions = max(sizes)
 
     def forward(self, features: torch.Tensor, bodies: torch.Tensor) -> torch.Tensor:
-        """Log-probabilities (B, A) for features (B, F) of bodies int64 (B,)."""
+        """Log-probabilities (B, A) for features (B, F) of bodies int64 (B,); A are the actions of
+        the body with the most, and those that a body lacks have probability 0."""
         hidden = self.trunk(features)
-        logits = torch.stack([head(hidden) for head in self.heads])
+        found = [head(hidden) for head in self.heads]
+        lacking = float("-inf")
+        logits = torch.stack(
+            [F.pad(each, (0, self.actions - each.shape[1]), value=lacking) for each in found]
+        )
         return logits[bodies, torch.arange(len(bodies))].log_softmax(1)
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from agent.config import AgentConfig
 from tests.tiny import tiny_agent
 
 LEVELS = "PangolinDash-Genesis-v0/FernHollow.Act1,PangolinDash-Genesis-v0/AmberDunes.Act1"
@@ -12,3 +13,5 @@ AGENT = dataclasses.replace(
     memory=dataclasses.replace(_TINY.memory, hidden=2),
 )
 """as tiny as other tests' agent, with units for the player"""
+EIGHT = dataclasses.replace(AGENT, actions=AgentConfig().actions)
+"""the same with all actions, of which a body of another game needs six"""

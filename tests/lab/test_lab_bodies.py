@@ -1,15 +1,16 @@
 """Bodies: the same game seen and steered otherwise; and one C for several."""
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from lab_kit import AGENT
+from lab_kit import EIGHT, LEVELS
 
 from agent import bundle
 from agent.config import AgentConfig
-from lab import embody
+from lab import embody, record
 from lab.arena import Arena
 from lab.body import BODIES, HOME
 from lab.config import EmbodyConfig, RecordConfig
@@ -25,7 +26,8 @@ ACTIONS = AgentConfig().actions
 
 def test_a_bodys_order_is_a_permutation_of_the_actions() -> None:
     for body in BODIES.values():
-        assert sorted(body.order(ACTIONS)) == list(range(8))
+        count = len(body.combinations) or 8
+        assert sorted(body.order(ACTIONS)) == list(range(count))
     by_name = {name: [ACTIONS[i] for i in BODIES[name].order(ACTIONS)] for name in BODIES}
     assert by_name["home"] == list(ACTIONS)
     pairs = dict(zip(ACTIONS, by_name["mirrored"], strict=True))
@@ -36,8 +38,8 @@ def test_a_bodys_order_is_a_permutation_of_the_actions() -> None:
 
 
 @pytest.mark.parametrize("name", ["mirrored", "buttons", "both"])
-def test_a_body_plays_the_same_game(name: str, tiny_bundle: Path) -> None:
-    models, _ = bundle.load(tiny_bundle)
+def test_a_body_plays_the_same_game(name: str, body_bundle: Path) -> None:
+    models, _ = bundle.load(body_bundle)
     known, body = acts_of_levels("pangolin-train")[:2], BODIES[name]
     home, other = (Arena(models, known, 2, seed=0, body=each) for each in (HOME, body))
     order, rng = body.order(models.config.actions), np.random.default_rng(0)
@@ -51,8 +53,8 @@ def test_a_body_plays_the_same_game(name: str, tiny_bundle: Path) -> None:
     assert other.seen.bodies is not None and set(other.seen.bodies.tolist()) == {body.number}
 
 
-def test_left_and_right_are_swapped_in_the_mirrored_body(tiny_bundle: Path) -> None:
-    models, _ = bundle.load(tiny_bundle)
+def test_left_and_right_are_swapped_in_the_mirrored_body(body_bundle: Path) -> None:
+    models, _ = bundle.load(body_bundle)
     models.config.actions = ("", "LEFT", "RIGHT")
     earned = {}
     for name in ("home", "mirrored"):
@@ -61,8 +63,8 @@ def test_left_and_right_are_swapped_in_the_mirrored_body(tiny_bundle: Path) -> N
     assert sum(earned["mirrored"]) > 50 > 0 >= sum(earned["home"])
 
 
-def test_the_slow_body_acts_in_every_second_timestep(tiny_bundle: Path) -> None:
-    models, _ = bundle.load(tiny_bundle)
+def test_the_slow_body_acts_in_every_second_timestep(body_bundle: Path) -> None:
+    models, _ = bundle.load(body_bundle)
     known = acts_of_levels("pangolin-train")[:2]
     slow, home = (
         Arena(models, known, 6, seed=0, restart=False, body=BODIES[name])
@@ -81,10 +83,10 @@ def test_the_slow_body_acts_in_every_second_timestep(tiny_bundle: Path) -> None:
 
 
 def test_a_slow_episode_that_ends_halfway_begins_again_at_its_start(
-    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+    body_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lab.arena.PATIENCE", 3)
-    models, _ = bundle.load(tiny_bundle)
+    models, _ = bundle.load(body_bundle)
     arena = Arena(models, acts_of_levels("pangolin-train")[:1], 1, seed=0, body=BODIES["slow"])
     start, cuts, lengths = arena.frames.copy(), [], []
     for step in range(4):
@@ -94,8 +96,8 @@ def test_a_slow_episode_that_ends_halfway_begins_again_at_its_start(
     assert (cuts, lengths) == ([False, True, False, True], [2, 3, 2, 3])
 
 
-def test_a_slow_body_is_recorded_by_itself(tiny_bundle: Path, tiny_bodies: Path) -> None:
-    mine, several = (DataSet.open(each) for each in (tiny_bundle.parent / "slow", tiny_bodies))
+def test_a_slow_body_is_recorded_by_itself(body_bundle: Path, tiny_bodies: Path) -> None:
+    mine, several = (DataSet.open(each) for each in (body_bundle.parent / "slow", tiny_bodies))
     data = several.training
     rows = np.flatnonzero(data.bodies == BODIES["slow"].number)
     assert (mine.training.bodies == BODIES["slow"].number).all()
@@ -105,14 +107,73 @@ def test_a_slow_body_is_recorded_by_itself(tiny_bundle: Path, tiny_bodies: Path)
     assert (several.held_back.bodies == BODIES["slow"].number).sum() == 2 * 64
 
 
+def test_a_body_of_another_game_plays_on_the_emulator(body_bundle: Path) -> None:
+    models, _ = bundle.load(body_bundle)
+    ship = BODIES["airstriker"]
+    fires = ship.combinations.index("B")
+    with contextlib.closing(Arena(models, [], 2, seed=0, body=ship)) as arena:
+        assert arena.levels == ["Airstriker-Genesis-v0/Level1"]
+        assert arena.acts.tolist() == [0, 0]
+        rewards, ended, changed = np.zeros(2), np.zeros(2, bool), 0
+        for step in range(900):  # fire and let go, without a move: soon shot down
+            before = arena.frames.copy()
+            outcome = arena.step(np.full(2, fires * (step % 2)))
+            changed += bool((arena.frames != before).any())
+            rewards += outcome.rewards
+            ended |= outcome.ends
+            if ended.all():
+                break
+        assert ended.all() and rewards.sum() > 0 and changed > step / 2
+        assert (arena.actor.state.h[outcome.ends] == 0).all(), "M begins anew"
+    models.config.actions = models.config.actions[:5]
+    with pytest.raises(UsageError, match="M knows fewer than 6 actions"):
+        Arena(models, [], 1, seed=0, body=ship)
+
+
+def test_a_ships_data_stands_beside_the_games(tiny_bodies: Path) -> None:
+    several = DataSet.open(tiny_bodies)
+    for data in (several.training, several.held_back):
+        rows = np.flatnonzero(data.bodies == BODIES["airstriker"].number)
+        assert len(rows) == 2 * 64 and set(data.acts[rows]) == {2}, "behind the two acts"
+        assert data.actions[rows].max() < 6
+        assert not data.memory[rows].any() and np.isnan(data.places[rows]).all()
+        assert data.memory[data.bodies == 0].any()
+        assert data.frames is not None
+        frames = data.frames(rows)
+        assert len(np.unique(frames.reshape(len(rows), -1), axis=0)) > 100
+
+
+def test_a_ship_is_recorded_without_c(tmp_path: Path, body_bundle: Path) -> None:
+    config = RecordConfig(tmp_path, "airstriker", body_bundle, body="airstriker")
+    with pytest.raises(UsageError, match="C does not know the body's game"):
+        record.run(config)
+    config.out, config.levels, config.behaviours = tmp_path / "other", LEVELS, {"firing": 1}
+    with pytest.raises(UsageError, match="the body airstriker plays Airstriker"):
+        record.run(config)
+
+
+def test_actions_that_a_body_lacks_are_never_chosen(tiny_bodies: Path) -> None:
+    data = DataSet.open(tiny_bodies)
+    method = bodies(Config(["home", "airstriker"]), data)
+    batch = method.draw(data.training, np.random.default_rng(0), 64)
+    assert batch.seen.bodies is not None
+    probabilities = method.policy(batch.seen).exp()
+    torch.testing.assert_close(probabilities.sum(1), torch.ones(len(probabilities)))
+    ship = batch.seen.bodies == BODIES["airstriker"].number
+    assert (probabilities[ship][:, 6:] == 0).all() and (probabilities[~ship] > 0).all()
+    method.loss(batch)[0].backward()
+    gradients = [weight.grad for weight in method.net.parameters()]
+    assert all(each is None or torch.isfinite(each).all() for each in gradients)
+
+
 def test_bodies_have_their_own_episodes_and_share_what_is_held_back(
-    tiny_data: Path, tiny_bodies: Path
+    body_data: Path, tiny_bodies: Path
 ) -> None:
-    home, several = DataSet.open(tiny_data), DataSet.open(tiny_bodies)
+    home, several = DataSet.open(body_data), DataSet.open(tiny_bodies)
     data = several.training
-    assert np.unique(data.bodies, return_counts=True)[1].tolist() == [2 * 64] * 5
+    assert np.unique(data.bodies, return_counts=True)[1].tolist() == [2 * 64] * 6
     held_back = several.held_back
-    order = {name: BODIES[name].order(AGENT.actions) for name in BODIES}
+    order = {name: BODIES[name].order(EIGHT.actions) for name in BODIES}
     own = [np.flatnonzero(held_back.bodies == number) for number in range(4)]
     for rows, name in zip(own, BODIES, strict=False):
         np.testing.assert_array_equal(held_back.rewards[rows], held_back.rewards[own[0]])
@@ -121,7 +182,7 @@ def test_bodies_have_their_own_episodes_and_share_what_is_held_back(
     assert held_back.frames is not None
     frames, flipped = held_back.frames(own[0][:50]), held_back.frames(own[1][:50])
     np.testing.assert_array_equal(flipped, frames[:, :, ::-1])
-    latent = AGENT.vision.latent
+    latent = EIGHT.vision.latent
     assert (held_back.features[own[1], :latent] != held_back.features[own[0], :latent]).any()
     np.testing.assert_array_equal(
         held_back.features[own[2], :latent], held_back.features[own[0], :latent]
@@ -134,20 +195,20 @@ def test_bodies_have_their_own_episodes_and_share_what_is_held_back(
     assert (first != data.rewards[data.bodies == 1]).any(), "every body has its own episodes"
 
 
-def test_v_sees_the_flipped_frames_of_a_mirrored_body(tiny_bundle: Path, tiny_bodies: Path) -> None:
-    models, _ = bundle.load(tiny_bundle)
+def test_v_sees_the_flipped_frames_of_a_mirrored_body(body_bundle: Path, tiny_bodies: Path) -> None:
+    models, _ = bundle.load(body_bundle)
     data = DataSet.open(tiny_bodies).training
     rows = np.flatnonzero(data.bodies == 3)[:64]
     assert data.frames is not None
     with torch.inference_mode():
         z = embody.latents(models, data.frames(rows)).numpy()
-    np.testing.assert_allclose(data.features[rows, : AGENT.vision.latent], z, atol=2e-3)
+    np.testing.assert_allclose(data.features[rows, : EIGHT.vision.latent], z, atol=2e-3)
 
 
 def bodies(config: Config, data: DataSet) -> Bodies:
     torch.manual_seed(0)
     shape = data.training.features.shape[1], data.training.memory.shape[1]
-    return Bodies(config, Shape(*shape, 2, AGENT))
+    return Bodies(config, Shape(*shape, 2, EIGHT))
 
 
 def test_a_c_learns_its_bodies_and_leaves_the_other_heads(tiny_bodies: Path) -> None:
@@ -169,7 +230,7 @@ def test_a_c_learns_its_bodies_and_leaves_the_other_heads(tiny_bodies: Path) -> 
         not torch.equal(head.weight, old)
         for head, old in zip(method.net.heads, before, strict=True)
     ]
-    assert changed == [True, False, True, False, False]
+    assert changed == [True, False, True, False, False, False]
     found = method.measure(data.held_back, np.random.default_rng(0))
     assert found.keys() == {"nll home", "nll buttons"}
 
@@ -182,13 +243,13 @@ def test_a_share_is_the_first_timesteps_of_every_act(tiny_bodies: Path) -> None:
     assert rows[0] == np.flatnonzero(data.bodies == 1)[0]
 
 
-def test_wrong_bodies_are_refused(tmp_path: Path, tiny_bundle: Path, tiny_data: Path) -> None:
+def test_wrong_bodies_are_refused(tmp_path: Path, body_bundle: Path, body_data: Path) -> None:
     with pytest.raises(ValueError, match="no such body: crab"):
         Config(["crab"])
-    config = EmbodyConfig(tmp_path / "out", ["crab"], source=tiny_data, bundle=tiny_bundle)
+    config = EmbodyConfig(tmp_path / "out", ["crab"], source=body_data, bundle=body_bundle)
     with pytest.raises(UsageError, match="bodies: no crab"):
         embody.run(config)
-    config.bodies, config.source = ["home"] * 5, tiny_data
+    config.bodies, config.source = ["home"] * 5, body_data
     with pytest.raises(UsageError, match="too small for 5 bodies"):
         embody.run(config)
     config.source = tmp_path
@@ -202,20 +263,22 @@ def test_wrong_bodies_are_refused(tmp_path: Path, tiny_bundle: Path, tiny_data: 
 
 
 def test_a_score_says_how_each_body_was_played(
-    tmp_path: Path, tiny_bundle: Path, tiny_bodies: Path
+    tmp_path: Path, body_bundle: Path, tiny_bodies: Path
 ) -> None:
     from lab.config import LabConfig
     from lab.methods import bodies as module
 
     config = LabConfig(
         method="bodies",
-        settings={"bodies": ["home", "mirrored"]},
+        settings={"bodies": ["home", "mirrored", "airstriker"]},
         out=tmp_path,
         data=tiny_bodies,
-        bundle=tiny_bundle,
+        bundle=body_bundle,
         episodes=1,
     )
     job = Run(module, "bodies", config, False)
     found = job.score(job.known, job.data)
-    assert found["bodies"].keys() == {"home", "mirrored"} and len(found["acts"]) == 2
-    assert found["score"] == pytest.approx(np.mean(list(found["bodies"].values())), abs=0.1)
+    assert found["bodies"].keys() == {"home", "mirrored", "airstriker"}
+    assert len(found["acts"]) == 2
+    own = [found["bodies"][name] for name in ("home", "mirrored")]
+    assert found["score"] == pytest.approx(np.mean(own), abs=0.1)

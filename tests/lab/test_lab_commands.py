@@ -132,9 +132,15 @@ def few_timesteps_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_configuration_runs_and_writes_its_figures(
-    name: str, tmp_path: Path, tiny_bundle: Path, tiny_data: Path, tiny_bodies: Path
+    name: str,
+    tmp_path: Path,
+    tiny_bundle: Path,
+    tiny_data: Path,
+    body_bundle: Path,
+    tiny_bodies: Path,
 ) -> None:
-    tiny_data = tiny_bodies if method_of(name) == "bodies" else tiny_data
+    if method_of(name) == "bodies":
+        tiny_bundle, tiny_data = body_bundle, tiny_bodies
     committed = load(LabConfig, CONFIGS / f"{name}.yaml")
     start = committed.start
     if start not in ("", "bundle"):
