@@ -125,6 +125,13 @@ class Controller(nn.Module):
             return log_probs, log_probs.new_zeros(len(log_probs))
         return log_probs, self.value(inputs).float().squeeze(1)
 
+    @torch.no_grad()
+    def sharpen(self, temperature: float) -> None:
+        """Divide the policy's logits by a temperature: below 1 the likelier actions become likelier
+        still. The weights are changed."""
+        for weight in self.policy[-1].parameters():
+            weight.div_(temperature)
+
     def _encode(self, frames: torch.Tensor) -> torch.Tensor:
         """Features (B, hidden) of frames, from C's own encoder."""
         bfloat16 = computes_in_bfloat16(self.precision, frames.device)

@@ -2,7 +2,7 @@
 
 With a teacher C first learns on-policy distillation (arXiv 1511.06295, 2306.13649): C plays, the
 teacher says for each state that C comes to how likely it would choose each action, and C minimises
-KL(teacher || C). Then PPO goes on with the same loss as an anchor (kickstarting, arXiv 1803.03835).
+KL(teacher || C). Then its policy is sharpened, and PPO goes on.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import numpy as np
 import torch
 
 from agent import bundle
-from agent.learning.ppo import PPO, Rollout, UpdateOptions
+from agent.learning.ppo import PPO, Rollout
 from agent.models.actor import Models
 from pretrain.config import PretrainConfig
 from pretrain.data import acts
-from pretrain.imitation import SHARE, Imitation
+from pretrain.imitation import SHARE, TEMPERATURE, Imitation
 from pretrain.loop import Loop
 from pretrain.native import NativeSampler
 from pretrain.sampler import Sampler
@@ -136,12 +136,12 @@ def run(config: PretrainConfig, fresh: bool = False, cluster: str = "") -> None:
                 (recent[level] if level < len(recent) else generated).append(reward)
             torch.set_num_threads(threads)
             share = min(1.0, timesteps / settings.timesteps)
-            # Without a teacher there are no labels that it could weigh.
-            pull = (1 - share) / (1 - SHARE)
             if imitation is not None and share <= SHARE:
                 metrics = imitation.update(rollout, share / SHARE)
+                if (timesteps + loop.stride) / settings.timesteps > SHARE:
+                    models.controller.sharpen(TEMPERATURE)
             else:
-                metrics = ppo.update(rollout, share, UpdateOptions(anchor_weight=pull))
+                metrics = ppo.update(rollout, share)
             carried["timesteps_per_level"] = sampler.timesteps_per_level()
 
             scalars = {f"losses/{name}": value for name, value in metrics.items()}
