@@ -7,7 +7,7 @@ Every episode begins at an act's start and is played by one behaviour, with stic
 - `random`, `hold-right`: see `pretrain.data.behaviours`;
 - `firing`: moves as random play does, and presses B in half of the timesteps.
 
-Pangolin Dash is played natively; a body of another game plays on the emulator, and C cannot play it.
+Pangolin Dash is played natively; a body of another game plays on the emulator, without C.
 
 A part is a rollout shard for each world (`pretrain.data.shards`) and beside it a file of what the
 laboratory learns from: the features z and h, the observation of the game's memory (for critics that
@@ -186,9 +186,7 @@ def record(
     body = BODIES[config.body]
     worlds = config.worlds * (1 if body.level else len(known))
     arena = Arena(models, known, worlds, seed=seed, body=body)
-    players = Players(
-        config, body.combinations or models.config.actions, worlds, seed_of(seed, 2)
-    )
+    players = Players(config, body.combinations or models.config.actions, worlds, seed_of(seed, 2))
     # Of another game no variables are kept: they are for measures that only this one has.
     names = () if body.level else VARIABLES
     writers = [ShardWriter(arena.levels[act], names) for act in arena.acts]

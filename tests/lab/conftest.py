@@ -13,7 +13,6 @@ from lab import embody, record
 from lab.body import BODIES
 from lab.config import EmbodyConfig, RecordConfig
 
-
 RECORDED = {"parts": 3, "held_back": 1, "worlds": 2, "timesteps": 96}
 
 
