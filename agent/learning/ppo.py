@@ -77,7 +77,7 @@ class Rollout:
         self.log_probs = torch.zeros(length, envs)
         self.values = torch.zeros(length, envs)
         self.labels: torch.Tensor | None = None
-        """a teacher's log-probabilities (T, N, A), see `pretrain.imitation`; or None"""
+        """a teacher's log-probabilities (T, N, A), see `UpdateOptions.anchor_weight`; or None"""
         self.rewards = torch.zeros(length, envs)
         self.ends = torch.zeros(length, envs)
         self.last_values = torch.zeros(envs)
@@ -141,7 +141,7 @@ class UpdateOptions:
 
     anchor: Controller | None = None
     """a policy to stay near: the loss gets `anchor_weight` * KL(anchor || policy), as in
-    kickstarting (arXiv 1803.03835)"""
+    kickstarting (arXiv 1803.03835). A rollout's `labels` take its place"""
     anchor_weight: float = 0.0
     critic_only: bool = False
     """train only the value head"""
@@ -221,7 +221,7 @@ class PPO:
             order = torch.randperm(count, generator=self.generator)
             for batch in order.chunk(minibatches):
                 features = rollout.features(batch, self.device)
-                anchor = self._anchor(features, options)
+                anchor = self._anchor(rollout, batch, features, options)
                 targets = (x[batch].to(self.device) for x in flat)
                 for name, value in self._gradient_step(options, features, anchor, *targets).items():
                     totals.setdefault(name, []).append(value)
@@ -237,11 +237,15 @@ class PPO:
         return means
 
     @torch.no_grad()
-    def _anchor(self, features: Features, options: UpdateOptions) -> torch.Tensor | None:
+    def _anchor(
+        self, rollout: Rollout, batch: torch.Tensor, features: Features, options: UpdateOptions
+    ) -> torch.Tensor | None:
         """Log-probabilities (B, A) that the policy is to stay near; None without such."""
-        if options.anchor is None or options.anchor_weight <= 0:
+        if options.anchor_weight <= 0:
             return None
-        return options.anchor(features)[0]
+        if rollout.labels is not None:
+            return rollout.labels.flatten(0, 1)[batch].to(self.device)
+        return None if options.anchor is None else options.anchor(features)[0]
 
     def _gradient_step(
         self,

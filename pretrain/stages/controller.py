@@ -2,7 +2,8 @@
 
 With a teacher C first learns on-policy distillation (arXiv 1511.06295, 2306.13649): C plays, the
 teacher says for each state that C comes to how likely it would choose each action, and C minimises
-KL(teacher || C). Then its policy is sharpened, and PPO goes on.
+KL(teacher || C). Then PPO goes on with the same loss as an anchor (kickstarting, arXiv 1803.03835).
+At the end the policy is sharpened.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 import torch
 
 from agent import bundle
-from agent.learning.ppo import PPO, Rollout
+from agent.learning.ppo import PPO, Rollout, UpdateOptions
 from agent.models.actor import Models
 from pretrain.config import PretrainConfig
 from pretrain.data import acts
@@ -136,12 +137,12 @@ def run(config: PretrainConfig, fresh: bool = False, cluster: str = "") -> None:
                 (recent[level] if level < len(recent) else generated).append(reward)
             torch.set_num_threads(threads)
             share = min(1.0, timesteps / settings.timesteps)
+            # Without a teacher there are no labels that it could weigh.
+            pull = (1 - share) / (1 - SHARE)
             if imitation is not None and share <= SHARE:
                 metrics = imitation.update(rollout, share / SHARE)
-                if (timesteps + loop.stride) / settings.timesteps > SHARE:
-                    models.controller.sharpen(TEMPERATURE)
             else:
-                metrics = ppo.update(rollout, share)
+                metrics = ppo.update(rollout, share, UpdateOptions(anchor_weight=pull))
             carried["timesteps_per_level"] = sampler.timesteps_per_level()
 
             scalars = {f"losses/{name}": value for name, value in metrics.items()}
@@ -158,6 +159,8 @@ def run(config: PretrainConfig, fresh: bool = False, cluster: str = "") -> None:
                 scalars["charts/generated_reward"] = float(np.mean(generated))
                 note += f", in generated acts {scalars['charts/generated_reward']:.0f}"
             loop.log(scalars, f"{note}, entropy {metrics['entropy']:.2f}", timesteps)
+    if teacher is not None:
+        models.controller.sharpen(TEMPERATURE)
     origin = bundle_origin(config, loop.done, [level.name for level in training_levels], teacher)
     bundle.save(models, config.out / "bundle", origin)
     # Without an episode since the work went on there is no mean, which is not a failure.

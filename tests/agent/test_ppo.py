@@ -202,6 +202,21 @@ def test_proprioception_is_the_last_rewards_and_actions() -> None:
     assert own.features()[0].abs().sum() == 0 and own.features()[1].abs().sum() > 0
 
 
+def test_labels_hold_the_policy_as_an_anchor_does() -> None:
+    torch.manual_seed(0)
+    controller = Controller(CONFIG)
+    features = (rollout := filled_rollout(controller)).features(torch.arange(128), CPU)
+    teacher = Controller(CONFIG)
+    with torch.no_grad():
+        rollout.labels = (5 * teacher(features)[0]).log_softmax(1).view(32, 4, -1)
+    rollout.rewards.zero_()
+    ppo = PPO(controller, PPOConfig(epochs=60, learning_rate=3e-3, clip=10.0), 0, CPU)
+    before = ppo.update(rollout, 1.0, UpdateOptions(anchor_weight=100.0))["anchor"]
+    ppo.update(rollout, 0.0, UpdateOptions(anchor_weight=100.0))
+    after = ppo.update(rollout, 1.0, UpdateOptions(anchor_weight=100.0))["anchor"]
+    assert after < 0.3 * before
+
+
 def test_a_sharpened_policy_prefers_what_it_preferred() -> None:
     torch.manual_seed(0)
     controller = Controller(CONFIG)
