@@ -87,9 +87,7 @@ class Arena:
         self.restart, self.body = restart, body
         actions = body.combinations or models.config.actions
         if len(actions) > len(models.config.actions):
-            raise UsageError(
-                f"bundle: M knows fewer than {len(actions)} actions"
-            )
+            raise UsageError(f"bundle: M knows fewer than {len(actions)} actions")
         self.levels = [body.level] if body.level else [each.name for each in known]
         self.acts = np.arange(worlds) % len(self.levels)
         self.worlds: Worlds | EmulatedWorlds
