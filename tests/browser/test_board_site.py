@@ -81,7 +81,8 @@ TABLE = "pangolin-test-20000-table"
 def test_it_sorts_and_filters(browser: Browser, site: Path) -> None:
     with opened(browser, site / "index.html") as page:
         before = names(page, TABLE)
-        assert "(open track)" in before[0] and "world-model" in before and len(before) > 12
+        # The open track's agent leads, as an entry or as the reference that holds the same runs.
+        assert "open" in before[0] and "world-model" in before and len(before) > 12
         button = page.locator(f"#{TABLE} thead button", has_text="score").first
         button.click()
         button.click()
