@@ -130,7 +130,14 @@ def play(
         Scores, float64, how the episodes ended, uint8, and the furthest x, pixels, int16, each
         (acts, episodes).
     """
-    worlds = Worlds(acts, len(acts) * episodes, seed=seed, patience=patience, frames=player.frames)
+    worlds = Worlds(
+        acts,
+        len(acts) * episodes,
+        seed=seed,
+        patience=patience,
+        frames=player.frames,
+        on_screen=True,
+    )
     for world in range(worlds.count):
         worlds.load(world, world // episodes)
     furthest = worlds.state["variables"]["x"].copy()

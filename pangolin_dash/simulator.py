@@ -85,6 +85,7 @@ class Worlds:
         time_limit: int = 4500,
         patience: int = 0,
         frames: bool = False,
+        on_screen: bool = False,
     ) -> None:
         """
         Args:
@@ -96,6 +97,8 @@ class Worlds:
             time_limit: timesteps of an episode; 0 for any number.
             patience: timesteps without new ground after which an episode ends; 0 for any number.
             frames: keep what `draw` and `draw_small` need.
+            on_screen: observations tell only what a frame shows, or the player knows otherwise: for
+                the teacher of somebody that sees frames.
 
         Raises:
             UsageError: gcc is not installed.
@@ -131,11 +134,12 @@ class Worlds:
             sticky=min(round(sticky * 2**32), 2**32 - 1),
             time_limit=time_limit,
             patience=patience,
+            on_screen=on_screen,
             clocks=self._clocks.ctypes.data,
             view=view_at,
             **arrays,
         )
-        self.observation_size: int = self._library.observation_size()
+        self.observation_size: int = self._library.observation_size(on_screen)
         """numbers in an observation, O"""
         self.load(0, 0)
         self.slots[:] = self.starts[:] = self.slots[0]
@@ -216,7 +220,8 @@ class Worlds:
         return out.ctypes.data
 
     def observe(self, out: np.ndarray | None = None) -> np.ndarray:
-        """What a player who reads the memory knows of every world, float32 (N, O).
+        """What a player who reads the memory knows of every world, float32 (N, O); with
+        `on_screen`, of what is on the screen.
 
         Args:
             out: where to write it.

@@ -43,7 +43,7 @@ class Demonstrations:
             pads: what the movies press there, pad bits uint8 (P,).
             teacher: for its actions; what a movie presses beside these is not shown.
         """
-        self.worlds, self.places = Worlds(acts, WORLDS), places
+        self.worlds, self.places = Worlds(acts, WORLDS, on_screen=True), places
         numbers = {int(pad): number for number, pad in enumerate(teacher.pads)}
         actions = [numbers.get(int(pad), -1) for pad in pads]
         self.actions = torch.tensor(actions, dtype=torch.int64)

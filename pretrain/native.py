@@ -60,6 +60,7 @@ class NativeSampler(ExitStack):
             seed=seed_of(seed, 0),
             patience=PATIENCE,
             frames=True,
+            on_screen=True,
         )
         teacher.check(self.worlds, config.actions)
         self.teacher = teacher

@@ -95,6 +95,7 @@ class Batch(ctypes.Structure):
         *((name, ctypes.c_void_p) for name in ("random", "rewards", "ground", "along")),
         *((name, ctypes.c_void_p) for name in ("scores", "lengths", "over", "repeated")),
         *((name, ctypes.c_uint32) for name in ("count", "sticky", "time_limit", "patience")),
+        ("on_screen", ctypes.c_uint32),
         ("clocks", ctypes.c_void_p),
         ("view", ctypes.c_uint64),
     )
@@ -118,6 +119,7 @@ def library(frames: bool) -> ctypes.CDLL:
     loaded.slot_levers.argtypes = (batch, number)
     loaded.slot_levers.restype = ctypes.c_uint8
     address = ctypes.c_void_p
+    loaded.observation_size.argtypes = (ctypes.c_uint8,)
     loaded.batch_step.argtypes = (batch, address, address, ctypes.c_uint8, address)
     loaded.batch_observe.argtypes = (batch, address)
     if frames:

@@ -162,7 +162,7 @@ static void step(const struct Batch *b, u32 i, u8 pad, const u8 *repeats)
 static void observe_one(const struct Batch *b, u32 i, float *out)
 {
     const struct Slot *slot = enter(b, i);
-    observe(slot, b->time_limit, out);
+    observe(slot, b->time_limit, b->on_screen != 0, out);
 }
 
 /* One timestep in every world.
@@ -172,7 +172,7 @@ static void observe_one(const struct Batch *b, u32 i, float *out)
    out: where the observations go, or NULL; at once, while the world lies in the cache. */
 void batch_step(const struct Batch *b, const u8 *pads, const u8 *repeats, u8 restart, float *out)
 {
-    u32 i, size = observation_size();
+    u32 i, size = observation_size(b->on_screen != 0);
     for (i = 0; i < b->count; i++) {
         step(b, i, pads[i], repeats);
         if (restart && b->over[i]) {
@@ -189,7 +189,7 @@ void batch_step(const struct Batch *b, const u8 *pads, const u8 *repeats, u8 res
 
 void batch_observe(const struct Batch *b, float *out)
 {
-    u32 i, size = observation_size();
+    u32 i, size = observation_size(b->on_screen != 0);
     for (i = 0; i < b->count; i++)
         observe_one(b, i, out + (u64)size * i);
 }

@@ -57,6 +57,7 @@ struct Batch {
     u32 count;
     u32 sticky; /* probability that the last pad is held for a frame longer, in 1/2^32 */
     u32 time_limit, patience; /* timesteps */
+    u32 on_screen;            /* whether observations tell only what a frame shows */
     /* with frames */
     const u16 *clocks; /* for each level: the animations' clock at its start */
     u64 view;          /* where in a slot's row its View begins; `stride` without frames */
@@ -68,8 +69,8 @@ u8 guide_follow(const struct Route *route, struct Slot *slot);
 u8 levers_pulled(const struct Route *route);
 
 /* observe.c */
-u32 observation_size(void);
-void observe(const struct Slot *slot, u32 time_limit, float *out);
+u32 observation_size(u8 on_screen);
+void observe(const struct Slot *slot, u32 time_limit, u8 on_screen, float *out);
 
 /* view.c: with frames, the pictures follow the worlds */
 #ifdef FRAMES

@@ -2,7 +2,10 @@
 
    In this order: the player and the episode (OWN), the blocks around (TILES, EXTRAS), the floor to both
    sides (PROFILE, EDGES), the nearest objects of each type (OBJECTS, RINGS). Places are relative to the
-   player. */
+   player.
+
+   Who is to teach somebody that sees frames only must not act on what no frame shows: it then tells
+   only what lies on the screen, and neither the height in the level nor the time. */
 #include "host.h"
 
 #define P world.player
@@ -28,6 +31,30 @@
 static const u8 SLOTS[TYPES] = {0, 2, 1, 3, 3, 2, 4, 4, 1, 3};
 static const u8 MORE[TYPES] = {0, 2, 2, 0, 3, 6, 8, 4, 1, 6};
 
+/* What may be told of: pixels of the level, and blocks whose middle lies there. */
+static _Thread_local struct {
+    s16 left, right, top, bottom;
+    s16 first_column, end_column, first_row, end_row;
+} sight;
+
+static void look(u8 on_screen)
+{
+    sight.left = on_screen ? world.cam_x : -0x4000;
+    sight.right = on_screen ? world.cam_x + SCREEN_W : 0x4000;
+    sight.top = on_screen ? world.cam_y : -0x4000;
+    sight.bottom = on_screen ? world.cam_y + SCREEN_H : 0x4000;
+    sight.first_column = (sight.left + 7) >> 4;
+    sight.end_column = (sight.right + 7) >> 4;
+    sight.first_row = (sight.top + 7) >> 4;
+    sight.end_row = (sight.bottom + 7) >> 4;
+}
+
+/* Whether something of about the size of a block is seen, if only in part. */
+static u8 seen(s16 x, s16 y)
+{
+    return x >= sight.left - 8 && x < sight.right + 8 && y > sight.top && y < sight.bottom + 16;
+}
+
 static float bound(float v, float limit)
 {
     return v > limit ? limit : v < -limit ? -limit : v;
@@ -38,16 +65,16 @@ static float px(s32 distance)
     return bound((float)distance / 64, 4);
 }
 
-u32 observation_size(void)
+u32 observation_size(u8 on_screen)
 {
-    u32 type, size = OWN + TILE_COLUMNS * TILE_ROWS + EXTRA_COLUMNS * EXTRA_ROWS
+    u32 type, size = OWN - on_screen + TILE_COLUMNS * TILE_ROWS + EXTRA_COLUMNS * EXTRA_ROWS
                    + 2 * PROFILE_COLUMNS + EDGES + 3 * RING_SLOTS;
     for (type = 0; type < TYPES; type++)
         size += SLOTS[type] * (3 + MORE[type]);
     return size;
 }
 
-static float *own(const struct Slot *slot, u32 time_limit, float *o)
+static float *own(const struct Slot *slot, u32 time_limit, u8 on_screen, float *o)
 {
     static const float COS[5] = {0.719f, 0.891f, 1, 0.891f, 0.719f};
     static const float SIN[5] = {0.719f, 0.4375f, 0, -0.4375f, -0.719f};
@@ -81,9 +108,14 @@ static float *own(const struct Slot *slot, u32 time_limit, float *o)
     *o++ = P.on_ground ? special : 0;
     *o++ = world.rings != 0;
     *o++ = bound((float)world.rings / 20, 1);
-    *o++ = bound((float)P.y / 65536 / 512, 2);
-    *o++ = bound((float)slot->idle / 100, 2);
-    *o++ = time_limit ? 1 - bound((float)slot->length / (float)time_limit, 1) : 1;
+    if (on_screen) {
+        *o++ = (float)(INT(P.x) - world.cam_x) / SCREEN_W;
+        *o++ = bound((float)(INT(P.y) - world.cam_y) / SCREEN_H, 2);
+    } else {
+        *o++ = bound((float)P.y / 65536 / 512, 2);
+        *o++ = bound((float)slot->idle / 100, 2);
+        *o++ = time_limit ? 1 - bound((float)slot->length / (float)time_limit, 1) : 1;
+    }
     for (i = 0; i < ZONES; i++)
         *o++ = world.zone == i;
     return o;
@@ -127,14 +159,21 @@ static const u8 *blocks_of(s16 column)
     return &world.map[column << 5];
 }
 
-/* A value for each block of a part of the map; nothing above and below it. */
+/* A value for each block of a part of the map; nothing above and below it, and out of sight. */
 static inline __attribute__((always_inline)) float *part(const float *values, float beside, s16 column, s16 columns, s16 row, s16 rows,
                    float *o)
 {
-    s16 i, first = row < 0 ? -row : 0, last = row + rows > MAP_ROWS ? MAP_ROWS - row : rows;
+    s16 top = sight.first_row > 0 ? sight.first_row : 0, i;
+    s16 end = sight.end_row < MAP_ROWS ? sight.end_row : MAP_ROWS;
+    s16 first = row < top ? top - row : 0, last = row + rows > end ? end - row : rows;
     for (; columns--; column++, o += rows) {
         const u8 *blocks = blocks_of(column);
-        if (blocks && row >= 0 && row + rows <= MAP_ROWS) {
+        if (column < sight.first_column || column >= sight.end_column) {
+            for (i = 0; i < rows; i++)
+                o[i] = 0;
+            continue;
+        }
+        if (blocks && !first && last == rows) {
             for (i = 0; i < rows; i++)
                 o[i] = values[blocks[row + i]];
             continue;
@@ -152,16 +191,22 @@ static float *tiles(float *o)
     return part(extra, 0, x - EXTRA_LEFT, EXTRA_COLUMNS, y - EXTRA_ABOVE, EXTRA_ROWS, o);
 }
 
-/* For each column how deep the first floor from 6 blocks above the feet on lies, and whether there is
-   none, or liquid before it. */
+/* For each column in sight how deep the first floor from 6 blocks above the feet on lies, and whether
+   none is seen, or liquid before it. */
 static float *profile(float *o)
 {
     s16 column, row, x = INT(P.x) >> 4, y = (INT(P.y) - 1) >> 4;
+    s16 top = sight.first_row > 0 ? sight.first_row : 0;
+    s16 end = sight.end_row < MAP_ROWS ? sight.end_row : MAP_ROWS;
     for (column = x - PROFILE_LEFT; column < x - PROFILE_LEFT + PROFILE_COLUMNS; column++) {
         const u8 *blocks = blocks_of(column);
         u8 flags = 0, inside = 1;
-        row = y < 6 ? 0 : y - 6;
-        for (; blocks && row < MAP_ROWS; row++) {
+        if (column < sight.first_column || column >= sight.end_column) {
+            *o++ = 0, *o++ = 0;
+            continue;
+        }
+        row = y - 6 < top ? top : y - 6;
+        for (; blocks && row < end; row++) {
             flags = block_flags[blocks[row]];
             if (flags & B_LIQUID)
                 break;
@@ -171,7 +216,7 @@ static float *profile(float *o)
                 break;
         }
         *o++ = px((row << 4) - INT(P.y));
-        *o++ = row >= MAP_ROWS || flags & B_LIQUID;
+        *o++ = row >= end || flags & B_LIQUID;
     }
     return o;
 }
@@ -184,7 +229,7 @@ static float *edge(float *o, s16 floor, s16 direction)
     float kind = 0;
     for (distance = 4; distance < 160; distance += distance < 48 ? 4 : 8) {
         s16 x = INT(P.x) + direction * distance;
-        if (x < 0 || x >= (s16)(levels[world.level].columns << 4))
+        if (x < 0 || x < sight.left || x >= sight.right || x >= (s16)(levels[world.level].columns << 4))
             break;
         next = floor_at(x, floor, floor - 3, &block);
         if (next == NO_FLOOR || next > floor + 12) {
@@ -206,7 +251,8 @@ static float *edges(float *o)
 {
     s16 x = INT(P.x), y = INT(P.y), below, floor = NO_FLOOR;
     u8 block;
-    for (below = y; below < LEVEL_HEIGHT && floor == NO_FLOOR; below += 16)
+    s16 bottom = sight.bottom < LEVEL_HEIGHT ? sight.bottom : LEVEL_HEIGHT;
+    for (below = y; below < bottom && floor == NO_FLOOR; below += 16)
         floor = floor_at(x, below, y - 3, &block);
     if (P.on_ground && P.ride >= 0)
         floor = NO_FLOOR;
@@ -225,7 +271,7 @@ static s16 swing(s16 range, s32 phase)
     return (s16)(range * sine[(u8)phase]) >> 7;
 }
 
-static float *more(u8 type, s16 index, float *o)
+static float *more(u8 type, s16 index, u8 on_screen, float *o)
 {
     const struct Object *t = &world.objects[index];
     const struct ObjectDef *d = &levels[world.level].objects[index];
@@ -273,15 +319,20 @@ static float *more(u8 type, s16 index, float *o)
         *o++ = timed ? phase < 112 : t->state / 2.0f;
         *o++ = (float)t->timer / 64 * !timed;
         *o++ = kind == HAZARD_SPOUT ? (float)t->param / 64 : 0;
-        *o++ = kind == HAZARD_TELEPORT ? px((d->a - INT(P.x)) / 4) : (float)t->speed / 8;
-        *o++ = kind == HAZARD_TELEPORT ? px(d->b - INT(P.y)) : 0;
+        if (kind != HAZARD_TELEPORT) {
+            *o++ = (float)t->speed / 8, *o++ = 0;
+        } else if (on_screen) {
+            *o++ = 0, *o++ = 0; /* no frame shows where it leads to */
+        } else {
+            *o++ = px((d->a - INT(P.x)) / 4), *o++ = px(d->b - INT(P.y));
+        }
     }
     }
     return o;
 }
 
 /* The nearest objects of each type; those behind the player count as twice as far. */
-static float *objects(float *o)
+static float *objects(u8 on_screen, float *o)
 {
     s16 nearest[TYPES][MOST], keys[TYPES][MOST];
     u8 counts[TYPES] = {0};
@@ -292,7 +343,7 @@ static float *objects(float *o)
         if (levels[world.level].objects[i].x >= world.cam_x + SCREEN_W + 200)
             break;
         type = t->type;
-        if (!SLOTS[type])
+        if (!SLOTS[type] || !seen(t->x, t->y))
             continue;
         k = counts[type];
         if (k == SLOTS[type]) {
@@ -316,7 +367,7 @@ static float *objects(float *o)
                 *o++ = 1;
                 *o++ = px(t->x - x);
                 *o++ = px(t->y - INT(P.y));
-                o = more((u8)type, nearest[type][i], o);
+                o = more((u8)type, nearest[type][i], on_screen, o);
             } else {
                 for (rest = 0; rest < 3 + MORE[type]; rest++)
                     *o++ = 0;
@@ -335,6 +386,8 @@ static float *rings(float *o)
             continue;
         if (level->rings[i].x > x + 256)
             break;
+        if (!seen(level->rings[i].x, level->rings[i].y))
+            continue;
         *o++ = 1;
         *o++ = px(level->rings[i].x - x);
         *o++ = px(level->rings[i].y - INT(P.y));
@@ -345,12 +398,13 @@ static float *rings(float *o)
     return o;
 }
 
-void observe(const struct Slot *slot, u32 time_limit, float *out)
+void observe(const struct Slot *slot, u32 time_limit, u8 on_screen, float *out)
 {
-    float *o = own(slot, time_limit, out);
+    float *o = own(slot, time_limit, on_screen, out);
+    look(on_screen);
     o = tiles(o);
     o = profile(o);
     o = edges(o);
-    o = objects(o);
+    o = objects(on_screen, o);
     rings(o);
 }

@@ -81,6 +81,7 @@ class Course:
             routes=[trace and trace.route for trace in traces],
             seed=seed,
             patience=PATIENCE,
+            on_screen=True,
         )
         along = [trace and trace.states for trace in traces]
         starts = Starts(worlds, along, np.random.default_rng(seed))
@@ -149,7 +150,7 @@ def run(config: PretrainConfig, fresh: bool = False) -> None:
     known = known_acts(config)
     torch.manual_seed(seed_of(config.seed, Seeds.TEACHER))
     torch.set_num_threads(1)
-    size = Worlds([known[0].act], 1).observation_size
+    size = Worlds([known[0].act], 1, on_screen=True).observation_size
     teacher = Teacher(size, config.agent.actions)
     stride = LENGTH * settings.worlds
     training = PPOConfig(**{**vars(TRAINING), "minibatches": max(1, stride // MINIBATCH)})
