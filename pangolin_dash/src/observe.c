@@ -231,6 +231,8 @@ static float *edge(float *o, s16 floor, s16 direction)
         s16 x = INT(P.x) + direction * distance;
         if (x < 0 || x < sight.left || x >= sight.right || x >= (s16)(levels[world.level].columns << 4))
             break;
+        if (floor < sight.top + 16 || floor >= sight.bottom - 16)
+            break;
         next = floor_at(x, floor, floor - 3, &block);
         if (next == NO_FLOOR || next > floor + 12) {
             kind = -1;
@@ -251,7 +253,8 @@ static float *edges(float *o)
 {
     s16 x = INT(P.x), y = INT(P.y), below, floor = NO_FLOOR;
     u8 block;
-    s16 bottom = sight.bottom < LEVEL_HEIGHT ? sight.bottom : LEVEL_HEIGHT;
+    /* floor_at also looks at the block below. */
+    s16 bottom = sight.bottom - 16 < LEVEL_HEIGHT ? sight.bottom - 16 : LEVEL_HEIGHT;
     for (below = y; below < bottom && floor == NO_FLOOR; below += 16)
         floor = floor_at(x, below, y - 3, &block);
     if (P.on_ground && P.ride >= 0)

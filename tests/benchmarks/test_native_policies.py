@@ -25,7 +25,7 @@ def always(head: torch.nn.Linear, action: int) -> None:
 
 def a_teacher(folder: Path) -> Player:
     known = data.acts_of_levels("pangolin-train")
-    teacher = Teacher(Worlds([known[0].act], 1).observation_size, ACTIONS)
+    teacher = Teacher(Worlds([known[0].act], 1, on_screen=True).observation_size, ACTIONS)
     always(teacher.policy, 1)
     teacher.save(folder / "teacher.safetensors", {"timesteps": 7})
     return TeacherPlayer(folder / "teacher.safetensors", seed=3)

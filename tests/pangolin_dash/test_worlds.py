@@ -186,6 +186,44 @@ def test_observations_are_finite_and_small(acts: list[Act]) -> None:
     assert seen.mean() > 0.9
 
 
+def test_on_screen_nothing_else_is_told(acts: list[Act]) -> None:
+    """Blocks beyond the screen and the time change nothing, and rings beyond it are not told."""
+    whole, limited = (Worlds(acts, 18, seed=3, on_screen=each) for each in (False, True))
+    assert limited.observation_size < whole.observation_size
+    rng = np.random.default_rng(4)
+    map_at = host.library(False).slot_size(0)
+    beyond = {whole: 0, limited: 0}
+    for number in range(18):
+        whole.load(number, number)
+        limited.load(number, number)
+    for t in range(300):
+        pads = np.where(rng.random(18) < 0.8, RIGHT | B, rng.choice(PADS, 18)).astype(np.uint8)
+        whole.step(pads)
+        limited.step(pads)
+        if t % 50:
+            continue
+        for worlds in (whole, limited):
+            before, kept = worlds.observe(), worlds.slots.copy()
+            variables = worlds.state["variables"]
+            for present, dx, _ in before[:, -6:].reshape(18, 2, 3).transpose(1, 2, 0):
+                shown_at = 64 * dx + variables["x"] - variables["screen_x"]
+                beyond[worlds] += (present.astype(bool) & (shown_at > 320 + 8)).sum()
+            for number, act in enumerate(acts):
+                left, top = (
+                    int(variables[name][number]) // 16 for name in ("screen_x", "screen_y")
+                )
+                blocks = worlds.slots[number, map_at:][: act.map.size].reshape(-1, 32)
+                inside = blocks[left : left + 21, top : top + 15].copy()
+                blocks[:] = rng.integers(0, 64, blocks.shape)
+                blocks[left : left + 21, top : top + 15] = inside
+            worlds.state["idle"] += 30
+            worlds.state["length"] += 30
+            changed = (worlds.observe() != before).any(axis=1)
+            assert changed.all() if worlds is whole else not changed.any()
+            worlds.slots[:] = kept
+    assert beyond[limited] == 0 < beyond[whole]
+
+
 def test_structures_are_those_of_the_c_code() -> None:
     library = host.library(False)
     empty = library.slot_size(0)

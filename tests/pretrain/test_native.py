@@ -43,7 +43,7 @@ def teacher(known: list[data.Known], tmp_path_factory: pytest.TempPathFactory) -
     """A teacher's file; it was never trained."""
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("teacher") / "teacher.safetensors"
-    Teacher(Worlds([known[0].act], 1).observation_size, AGENT.actions).save(path, {})
+    Teacher(Worlds([known[0].act], 1, on_screen=True).observation_size, AGENT.actions).save(path, {})
     return path
 
 

@@ -209,7 +209,7 @@ def test_stopped_continued_and_loaded(tmp_path: Path, monkeypatch: pytest.Monkey
     teacher = Teacher.load(folder / "teacher.safetensors")
     assert teacher.actions[2] == "RIGHT B" and teacher.pads[2] == RIGHT | B
     assert torch.equal(teacher.policy.weight, after["model"]["policy.weight"])
-    worlds = Worlds([data.acts_of_levels("pangolin-train")[0].act], 3)
+    worlds = Worlds([data.acts_of_levels("pangolin-train")[0].act], 3, on_screen=True)
     teacher.check(worlds)
     log_probs, values = teacher.label(worlds.observe())
     np.testing.assert_allclose(np.exp(log_probs).sum(axis=1), 1, atol=1e-5)
