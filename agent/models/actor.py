@@ -143,5 +143,4 @@ class Actor:
         rows = torch.from_numpy(kept).to(self.device)
         self.state = State(self.state.h[rows], self.state.c[rows])
         if self.proprioception is not None:
-            self.proprioception.rewards = self.proprioception.rewards[rows]
-            self.proprioception.actions = self.proprioception.actions[rows]
+            self.proprioception.keep(kept)

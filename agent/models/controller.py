@@ -31,10 +31,11 @@ class Features(NamedTuple):
 
 
 class Proprioception:
-    """The rewards and actions of each environment's last timesteps.
+    """What whoever plays knows beside the frame: the rewards and actions of the last timesteps, how
+    long ago there was new ground, and how far the player is behind it.
 
-    The contest's reward is the distance along x, so the last rewards are the player's speed, which
-    one frame does not show. Both are known to whoever plays.
+    The contest's reward is the distance along x. So the last rewards are the player's speed, which
+    one frame does not show, and their sum tells somebody who went back where to go on.
     """
 
     PAST = 4
@@ -43,20 +44,31 @@ class Proprioception:
     """factor on rewards: the player's top speed earns about 30 points a timestep"""
     LIMIT = 5.0
     """scaled rewards are cut off here: the bonus for the level's end is no speed"""
+    STILL_SCALE, MOST_STILL = 0.01, 2.0
+    """factor on the timesteps since there was new ground, and where the product is cut off"""
+    BEHIND_SCALE, MOST_BEHIND = 0.005, 4.0
+    """the same of the points that the player is behind the new ground"""
 
     def __init__(self, envs: int, actions: int, device: torch.device | str = "cpu"):
         self.rewards = torch.zeros(envs, self.PAST, device=device)
         self.actions = torch.zeros(envs, self.PAST, actions, device=device)
+        self.earned = np.zeros(envs)
+        self.best = np.zeros(envs)
+        self.still = np.zeros(envs)
 
     @classmethod
     def size(cls, actions: int) -> int:
         """Numbers for an environment, P."""
-        return cls.PAST * (1 + actions)
+        return cls.PAST * (1 + actions) + 2
 
     def features(self) -> torch.Tensor:
-        """Rewards, then actions as one-hot vectors, the latest first, (N, P); zeros before an
-        episode's start."""
-        return torch.cat([self.rewards, self.actions.flatten(1)], dim=1)
+        """Rewards, then actions as one-hot vectors, the latest first, then how long ago there was
+        new ground and how far it is, (N, P); zeros before an episode's start."""
+        still = np.minimum(self.still * self.STILL_SCALE, self.MOST_STILL)
+        behind = np.minimum((self.best - self.earned) * self.BEHIND_SCALE, self.MOST_BEHIND)
+        ground = torch.as_tensor(np.stack([still, behind], axis=1), dtype=torch.float32)
+        ground = ground.to(self.rewards.device)
+        return torch.cat([self.rewards, self.actions.flatten(1), ground], dim=1)
 
     def remember(self, actions: torch.Tensor, rewards: np.ndarray, ended: np.ndarray) -> None:
         """Add a timestep: actions int64 (N,), the contest's rewards (N,), ends bool (N,)."""
@@ -66,9 +78,20 @@ class Proprioception:
         chosen = F.one_hot(actions, self.actions.shape[2]).to(self.actions.dtype)
         self.rewards = torch.cat([scaled.unsqueeze(1), self.rewards[:, :-1]], dim=1)
         self.actions = torch.cat([chosen.unsqueeze(1), self.actions[:, :-1]], dim=1)
+        self.earned += rewards
+        self.still = np.where(self.earned > self.best, 0, self.still + 1)
+        self.best = np.maximum(self.best, self.earned)
+        for counter in (self.earned, self.best, self.still):
+            counter[ended] = 0
         if ended.any():
             gone = torch.from_numpy(ended).to(device)
             self.rewards[gone], self.actions[gone] = 0, 0
+
+    def keep(self, kept: np.ndarray) -> None:
+        """Go on in some of the environments only, bool (N,)."""
+        rows = torch.from_numpy(kept).to(self.rewards.device)
+        self.rewards, self.actions = self.rewards[rows], self.actions[rows]
+        self.earned, self.best, self.still = self.earned[kept], self.best[kept], self.still[kept]
 
 
 class Controller(nn.Module):

@@ -35,7 +35,8 @@ SLOT = np.dtype(
         ("held", "u1"),
         ("fresh", "u1"),
         ("over", "u1"),
-        ("unused", "V3"),
+        ("unused", "V1"),
+        ("still", "u2"),
         ("variables", VARIABLES),
     ]
 )

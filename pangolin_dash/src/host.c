@@ -38,7 +38,7 @@ void slot_begin(const struct Batch *b, u32 i)
     struct Slot *slot = enter(b, i);
     slot->score = 0;
     slot->furthest = world.progress;
-    slot->length = slot->idle = 0;
+    slot->length = slot->idle = slot->still = 0;
     slot->held = slot->over = 0;
     slot->fresh = 1;
     guide_start(route_of(b), slot);
@@ -139,9 +139,10 @@ static void step(const struct Batch *b, u32 i, u8 pad, const u8 *repeats)
     slot->score += reward;
     slot->length++;
     slot->idle++;
+    slot->still += slot->still < 0xFFFF;
     if (world.vars.progress > furthest) {
         slot->furthest = world.vars.progress;
-        slot->idle = 0;
+        slot->idle = slot->still = 0;
     }
     points = guide_follow(route, slot);
     if (points)

@@ -38,6 +38,7 @@ struct Slot {
     u8 held;       /* pad of the last timestep */
     u8 fresh;      /* no timestep was played: nothing is held */
     u8 over;       /* how the episode ended */
+    u16 still;     /* timesteps since there was new ground in the level */
     struct World game;
 };
 

@@ -5,7 +5,8 @@
    player.
 
    Who is to teach somebody that sees frames only must not act on what no frame shows: it then tells
-   only what lies on the screen, and neither the height in the level nor the time. */
+   only what lies on the screen, and what rewards tell: how far the player is behind the new ground, and
+   for how long there was none. */
 #include "host.h"
 
 #define P world.player
@@ -67,7 +68,7 @@ static float px(s32 distance)
 
 u32 observation_size(u8 on_screen)
 {
-    u32 type, size = OWN - on_screen + TILE_COLUMNS * TILE_ROWS + EXTRA_COLUMNS * EXTRA_ROWS
+    u32 type, size = OWN + on_screen + TILE_COLUMNS * TILE_ROWS + EXTRA_COLUMNS * EXTRA_ROWS
                    + 2 * PROFILE_COLUMNS + EDGES + 3 * RING_SLOTS;
     for (type = 0; type < TYPES; type++)
         size += SLOTS[type] * (3 + MORE[type]);
@@ -111,6 +112,9 @@ static float *own(const struct Slot *slot, u32 time_limit, u8 on_screen, float *
     if (on_screen) {
         *o++ = (float)(INT(P.x) - world.cam_x) / SCREEN_W;
         *o++ = bound((float)(INT(P.y) - world.cam_y) / SCREEN_H, 2);
+        /* Both can be told from the rewards: agent.models.controller.Proprioception. */
+        *o++ = bound((float)slot->still / 100, 2);
+        *o++ = bound((float)(slot->furthest - world.vars.progress) / 4096 / 200, 4);
     } else {
         *o++ = bound((float)P.y / 65536 / 512, 2);
         *o++ = bound((float)slot->idle / 100, 2);

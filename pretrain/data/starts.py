@@ -101,8 +101,9 @@ class Starts:
             state = self._first[act]
         self.worlds.starts[world] = state
         header = view(self.worlds.starts[world : world + 1])
-        for name in ("score", "length", "idle", "held", "over"):
+        for name in ("score", "length", "idle", "still", "held", "over"):
             header[name] = 0
+        header["furthest"] = header["variables"]["progress"]
         header["fresh"] = 1
         self._next[world] = (int(act), whole, place)
 

@@ -194,10 +194,15 @@ def test_proprioception_is_the_last_rewards_and_actions() -> None:
     nobody = np.array([False, False])
     own.remember(torch.tensor([1, 2]), np.array([10.0, -20.0]), nobody)
     own.remember(torch.tensor([0, 2]), np.array([30.0, 1000.0]), nobody)
-    rewards, actions = own.features().split([Proprioception.PAST, Proprioception.PAST * 3], dim=1)
+    sizes = [Proprioception.PAST, Proprioception.PAST * 3, 2]
+    rewards, actions, ground = own.features().split(sizes, dim=1)
     torch.testing.assert_close(rewards[:, :3], torch.tensor([[3.0, 1, 0], [5, -2, 0]]))
     actions = actions.view(2, Proprioception.PAST, 3)
     assert actions[0, 0].tolist() == [1, 0, 0] and actions[0, 1].tolist() == [0, 1, 0]
+    torch.testing.assert_close(ground, torch.tensor([[0.0, 0], [0, 0]]))
+    own.remember(torch.tensor([0, 0]), np.array([-100.0, -3000.0]), nobody)
+    own.remember(torch.tensor([0, 0]), np.array([60.0, 0.0]), nobody)
+    torch.testing.assert_close(own.features()[:, -2:], torch.tensor([[0.02, 0.2], [0.02, 4.0]]))
     own.remember(torch.tensor([0, 0]), np.zeros(2), np.array([True, False]))
     assert own.features()[0].abs().sum() == 0 and own.features()[1].abs().sum() > 0
 

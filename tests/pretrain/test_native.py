@@ -43,7 +43,9 @@ def teacher(known: list[data.Known], tmp_path_factory: pytest.TempPathFactory) -
     """A teacher's file; it was never trained."""
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("teacher") / "teacher.safetensors"
-    Teacher(Worlds([known[0].act], 1, on_screen=True).observation_size, AGENT.actions).save(path, {})
+    Teacher(Worlds([known[0].act], 1, on_screen=True).observation_size, AGENT.actions).save(
+        path, {}
+    )
     return path
 
 
@@ -80,6 +82,24 @@ def test_a_rollout_holds_what_the_networks_and_the_teacher_said(
     # The last action is part of what C reads.
     last = rollout.proprioception[1:, :, 4:7].argmax(dim=2)
     assert (last == rollout.actions[:-1])[rollout.ends[:-1] == 0].all()
+
+
+def test_c_knows_of_the_ground_what_the_teacher_does(
+    known: list[data.Known], teacher: Path
+) -> None:
+    """How long ago there was new ground, and how far it is: from rewards as from the memory."""
+    torch.manual_seed(0)
+    models, loaded = Models.build(AGENT), Teacher.load(teacher)
+    rollout = Rollout.of(AGENT, LENGTH, WORLDS)
+    rollout.labels = torch.zeros(LENGTH, WORLDS, 3)
+    with NativeSampler(models, known, WORLDS, teacher=loaded, seed=5, device=CPU) as sampler:
+        behind = 0.0
+        for _ in range(4):
+            sampler.play(rollout)
+            ground = sampler.features.proprioception[:, -2:]
+            np.testing.assert_allclose(ground, sampler.worlds.observe()[:, 28:30], atol=1e-4)
+            behind += float(ground.min(dim=1).values.max())
+    assert behind > 0
 
 
 def test_a_seed_gives_the_same_rollout(known: list[data.Known], teacher: Path) -> None:
