@@ -13,7 +13,7 @@ import pydantic
 from retro_common.config import FORBID_UNKNOWN, Fraction, NotNegative, Positive, Rate
 
 Precision = Literal["auto", "float32", "bfloat16"]
-Feature = Literal["z", "h", "surroundings", "proprioception", "pixels"]
+Feature = Literal["z", "h", "proprioception", "pixels"]
 Size = Annotated[int, pydantic.Field(gt=0, le=8192)]
 """units or channels of a layer; `agent.models.actor.MAX_PARAMETERS` bounds all of them together"""
 
@@ -68,13 +68,12 @@ class MemoryConfig:
 class ControllerConfig:
     """C, the policy and value heads."""
 
-    features: Annotated[tuple[Feature, ...], pydantic.Field(min_length=1, max_length=5)] = (
+    features: Annotated[tuple[Feature, ...], pydantic.Field(min_length=1, max_length=4)] = (
         "z",
         "h",
     )
-    """inputs of C: V's latent; M's hidden state; `surroundings`, V's cells around the player;
-    `proprioception`, the last rewards and actions, how long ago there was new ground and how far it
-    is; and `pixels`, an encoder of C's own, trained by the policy gradient"""
+    """inputs of C: V's latent; M's hidden state; `proprioception`, the last rewards and actions;
+    and `pixels`, an encoder of C's own, trained by the policy gradient"""
     hidden: Size = 256
     """units of the last hidden layer of each head"""
     layers: Literal[1, 2] = 1
@@ -208,7 +207,3 @@ class AgentConfig:
     """fine-tuning during the contest"""
 
     __pydantic_config__ = FORBID_UNKNOWN
-
-    def __post_init__(self) -> None:
-        if "surroundings" in self.controller.features and not self.vision.player_units:
-            raise ValueError("surroundings are the player's: vision.player_units must not be 0")

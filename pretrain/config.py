@@ -229,5 +229,4 @@ class PretrainConfig:
     def needs_world_model(self) -> bool:
         """Whether C needs V or M. A C that sees only pixels, through its own encoder, does not."""
         features = self.agent.controller.features
-        own = {"z", "h", "surroundings"} & set(features)
-        return bool(own) or self.controller.encoder_from_vision
+        return "z" in features or "h" in features or self.controller.encoder_from_vision

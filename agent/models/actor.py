@@ -62,7 +62,7 @@ class Models:
         """
         wanted = self.config.controller.features
         parts: dict[str, torch.nn.Module] = {}
-        if {"z", "h", "surroundings"} & set(wanted):
+        if "z" in wanted or "h" in wanted:
             parts["vision"] = self.vision
         if "h" in wanted:
             parts["memory"] = self.memory

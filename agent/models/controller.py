@@ -1,5 +1,5 @@
-"""C: policy and value heads on V's latent (z), M's hidden state (h) and, optionally, what is around
-the player (surroundings), what a player knows beside the frame (proprioception), and pixels."""
+"""C: policy and value heads on V's latent (z), M's hidden state (h) and, optionally, the last
+rewards and actions (proprioception), and pixels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from torch.nn import functional as F
 
 from agent.config import AgentConfig
 from agent.models.precision import computes_in_bfloat16
-from agent.models.surroundings import Surroundings
 from agent.models.vision import Encoder, Trunk
 
 
@@ -26,7 +25,7 @@ class Features(NamedTuple):
     h: torch.Tensor
     """M's hidden state before the current frame, (B, H)"""
     proprioception: torch.Tensor | None = None
-    """see `Proprioception`, (B, P), for a C that reads it"""
+    """the last rewards and actions (B, P), see `Proprioception`, for a C that reads them"""
     frames: torch.Tensor | None = None
     """shrunk frames as floats (B, 3, 64, 64) for a C with an encoder of its own, else None"""
 
@@ -102,12 +101,8 @@ class Controller(nn.Module):
         super().__init__()
         self.features = config.controller.features
         hidden = config.controller.hidden
-        self.surroundings: Surroundings | None = None
-        if "surroundings" in self.features:
-            self.surroundings = Surroundings(config.vision)
         sizes = {
             "z": config.vision.latent,
-            "surroundings": self.surroundings.size if self.surroundings else 0,
             "h": config.memory.hidden,
             "proprioception": Proprioception.size(len(config.actions)),
             "pixels": hidden,
@@ -145,8 +140,6 @@ class Controller(nn.Module):
         Without `with_values` the values are zeros.
         """
         parts = {"z": features.z, "h": features.h, "proprioception": features.proprioception}
-        if self.surroundings is not None:
-            parts["surroundings"] = self.surroundings(features.z)
         if "pixels" in self.features:
             parts["pixels"] = self._encode(features.frames)
         inputs = torch.cat([parts[feature] for feature in self.features], dim=1)
