@@ -20,7 +20,7 @@ from agent.models.vision import to_input
 SHARE = 0.25
 """share of the controller's timesteps in which it only imitates; in the rest PPO goes on, and the
 pull towards the teacher falls to 0"""
-TEMPERATURE = 0.4
+TEMPERATURE = 0.6
 """what the policy's logits are divided by at the end. Where C sees too little to tell which of the
 teacher's actions is due, KL(teacher || C) spreads it over all of them, and what it does is noise:
 docs/experiments.md"""

@@ -1,5 +1,5 @@
-"""C: policy and value heads on V's latent (z), M's hidden state (h) and, optionally, the last
-rewards and actions (proprioception), and pixels."""
+"""C: policy and value heads on V's latent (z), M's hidden state (h) and, optionally, what a player
+knows beside the frame (proprioception), and pixels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Features(NamedTuple):
     h: torch.Tensor
     """M's hidden state before the current frame, (B, H)"""
     proprioception: torch.Tensor | None = None
-    """the last rewards and actions (B, P), see `Proprioception`, for a C that reads them"""
+    """see `Proprioception`, (B, P), for a C that reads it"""
     frames: torch.Tensor | None = None
     """shrunk frames as floats (B, 3, 64, 64) for a C with an encoder of its own, else None"""
 
