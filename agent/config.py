@@ -72,9 +72,9 @@ class ControllerConfig:
         "z",
         "h",
     )
-    """inputs of C: V's latent; M's hidden state; `proprioception`, the last rewards and actions, how
-    long ago there was new ground and how far it is; and `pixels`, an encoder of C's own, trained by
-    the policy gradient"""
+    """inputs of C: V's latent; M's hidden state; `proprioception`, the last rewards and actions,
+    how long ago there was new ground and how far it is; and `pixels`, an encoder of C's own,
+    trained by the policy gradient"""
     hidden: Size = 256
     """units of the last hidden layer of each head"""
     layers: Literal[1, 2] = 1
