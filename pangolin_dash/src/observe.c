@@ -34,12 +34,14 @@ static const u8 MORE[TYPES] = {0, 2, 2, 0, 3, 6, 8, 4, 1, 6};
 
 /* What may be told of: pixels of the level, and blocks whose middle lies there. */
 static _Thread_local struct {
+    u8 on_screen; /* only what a frame shows */
     s16 left, right, top, bottom;
     s16 first_column, end_column, first_row, end_row;
 } sight;
 
 static void look(u8 on_screen)
 {
+    sight.on_screen = on_screen;
     sight.left = on_screen ? world.cam_x : -0x4000;
     sight.right = on_screen ? world.cam_x + SCREEN_W : 0x4000;
     sight.top = on_screen ? world.cam_y : -0x4000;
@@ -75,7 +77,7 @@ u32 observation_size(u8 on_screen)
     return size;
 }
 
-static float *own(const struct Slot *slot, u32 time_limit, u8 on_screen, float *o)
+static float *own(const struct Slot *slot, u32 time_limit, float *o)
 {
     static const float COS[5] = {0.719f, 0.891f, 1, 0.891f, 0.719f};
     static const float SIN[5] = {0.719f, 0.4375f, 0, -0.4375f, -0.719f};
@@ -109,7 +111,7 @@ static float *own(const struct Slot *slot, u32 time_limit, u8 on_screen, float *
     *o++ = P.on_ground ? special : 0;
     *o++ = world.rings != 0;
     *o++ = bound((float)world.rings / 20, 1);
-    if (on_screen) {
+    if (sight.on_screen) {
         *o++ = (float)(INT(P.x) - world.cam_x) / SCREEN_W;
         *o++ = bound((float)(INT(P.y) - world.cam_y) / SCREEN_H, 2);
         /* Both can be told from the rewards: agent.models.controller.Proprioception. */
@@ -278,7 +280,7 @@ static s16 swing(s16 range, s32 phase)
     return (s16)(range * sine[(u8)phase]) >> 7;
 }
 
-static float *more(u8 type, s16 index, u8 on_screen, float *o)
+static float *more(u8 type, s16 index, float *o)
 {
     const struct Object *t = &world.objects[index];
     const struct ObjectDef *d = &levels[world.level].objects[index];
@@ -328,7 +330,7 @@ static float *more(u8 type, s16 index, u8 on_screen, float *o)
         *o++ = kind == HAZARD_SPOUT ? (float)t->param / 64 : 0;
         if (kind != HAZARD_TELEPORT) {
             *o++ = (float)t->speed / 8, *o++ = 0;
-        } else if (on_screen) {
+        } else if (sight.on_screen) {
             *o++ = 0, *o++ = 0; /* no frame shows where it leads to */
         } else {
             *o++ = px((d->a - INT(P.x)) / 4), *o++ = px(d->b - INT(P.y));
@@ -339,7 +341,7 @@ static float *more(u8 type, s16 index, u8 on_screen, float *o)
 }
 
 /* The nearest objects of each type; those behind the player count as twice as far. */
-static float *objects(u8 on_screen, float *o)
+static float *objects(float *o)
 {
     s16 nearest[TYPES][MOST], keys[TYPES][MOST];
     u8 counts[TYPES] = {0};
@@ -374,7 +376,7 @@ static float *objects(u8 on_screen, float *o)
                 *o++ = 1;
                 *o++ = px(t->x - x);
                 *o++ = px(t->y - INT(P.y));
-                o = more((u8)type, nearest[type][i], on_screen, o);
+                o = more((u8)type, nearest[type][i], o);
             } else {
                 for (rest = 0; rest < 3 + MORE[type]; rest++)
                     *o++ = 0;
@@ -407,11 +409,12 @@ static float *rings(float *o)
 
 void observe(const struct Slot *slot, u32 time_limit, u8 on_screen, float *out)
 {
-    float *o = own(slot, time_limit, on_screen, out);
+    float *o;
     look(on_screen);
+    o = own(slot, time_limit, out);
     o = tiles(o);
     o = profile(o);
     o = edges(o);
-    o = objects(on_screen, o);
+    o = objects(o);
     rings(o);
 }

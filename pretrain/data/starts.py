@@ -103,6 +103,7 @@ class Starts:
         header = view(self.worlds.starts[world : world + 1])
         for name in ("score", "length", "idle", "still", "held", "over"):
             header[name] = 0
+        # C begins to add up rewards there, and so knows of no ground further ahead.
         header["furthest"] = header["variables"]["progress"]
         header["fresh"] = 1
         self._next[world] = (int(act), whole, place)

@@ -188,7 +188,7 @@ def test_an_anchor_holds_the_policy() -> None:
     assert distance[1.0] < 0.3 * distance[0.0]
 
 
-def test_proprioception_is_the_last_rewards_and_actions() -> None:
+def test_proprioception_is_the_last_rewards_and_actions_and_the_new_ground() -> None:
     own = Proprioception(envs=2, actions=3)
     assert own.features().shape == (2, Proprioception.size(3))
     nobody = np.array([False, False])
