@@ -32,7 +32,7 @@ FORMAT = 2
 CONFIG = "config.yaml"
 MAX_BYTES = 4 * MAX_PARAMETERS + (1 << 20)
 """bytes that a weight file may have"""
-PARTS = ("vision", "memory", "controller")
+PARTS = ("vision", "memory", "scene", "controller")
 
 
 @dataclasses.dataclass

@@ -13,7 +13,7 @@ import pydantic
 from retro_common.config import FORBID_UNKNOWN, Fraction, NotNegative, Positive, Rate
 
 Precision = Literal["auto", "float32", "bfloat16"]
-Feature = Literal["z", "h", "proprioception", "pixels"]
+Feature = Literal["z", "h", "scene", "proprioception", "pixels"]
 Size = Annotated[int, pydantic.Field(gt=0, le=8192)]
 """units or channels of a layer; `agent.models.actor.MAX_PARAMETERS` bounds all of them together"""
 
@@ -68,13 +68,13 @@ class MemoryConfig:
 class ControllerConfig:
     """C, the policy and value heads."""
 
-    features: Annotated[tuple[Feature, ...], pydantic.Field(min_length=1, max_length=4)] = (
+    features: Annotated[tuple[Feature, ...], pydantic.Field(min_length=1, max_length=5)] = (
         "z",
         "h",
     )
-    """inputs of C: V's latent; M's hidden state; `proprioception`, the last rewards and actions,
-    how long ago there was new ground and how far it is; and `pixels`, an encoder of C's own,
-    trained by the policy gradient"""
+    """inputs of C: V's latent; M's hidden state; `scene`, what is where in the frame;
+    `proprioception`, the last rewards and actions, how long ago there was new ground and how far it
+    is; and `pixels`, an encoder of C's own, trained by the policy gradient"""
     hidden: Size = 256
     """units of the last hidden layer of each head"""
     layers: Literal[1, 2] = 1

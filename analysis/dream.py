@@ -108,8 +108,9 @@ class DreamEnv(gymnasium.Env):
 @torch.inference_mode()
 def policy_action(models: Models, env: DreamEnv, generator: torch.Generator) -> int:
     """C's action in the dream."""
-    frames = models.vision.decode(env.z) if "pixels" in models.controller.features else None
-    features = Features(env.z, env.state.h, env.own.features(), frames)
+    frames = models.vision.decode(env.z)
+    scene = models.read_scene(frames)
+    features = Features(env.z, env.state.h, env.own.features(), scene, frames)
     log_probs, _ = models.controller(features)
     return int(torch.multinomial(log_probs.exp(), 1, generator=generator))
 

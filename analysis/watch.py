@@ -86,7 +86,8 @@ def film(models: Models, moments: Iterator[Moment], path: Path, timesteps: int) 
     with Film(path) as reel:
         for moment, _ in zip(moments, range(timesteps), strict=False):
             small = moment.frame if moment.frame.shape[0] == 64 else shrink(moment.frame)
-            z, _ = models.vision.encode(to_input(small[None]))
+            seen = to_input(small[None])
+            z, _ = models.vision.encode(seen)
             drawn = picture(models, z)
             surprise = 0.0
             predicted, predicted_z = np.zeros_like(small), torch.zeros_like(z)
@@ -95,7 +96,7 @@ def film(models: Models, moments: Iterator[Moment], path: Path, timesteps: int) 
                 predicted = picture(models, predicted_z)
                 surprise = -float(expected.log_prob(z).mean())
             difference = np.abs(predicted.astype(np.int16) - small).max(axis=2).astype(np.uint8)
-            features = Features(z, state.h, own.features(), to_input(small[None]))
+            features = Features(z, state.h, own.features(), models.read_scene(seen), seen)
             value = float(models.controller(features)[1])
             total += moment.reward
             reel.add(

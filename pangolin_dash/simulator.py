@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,6 +32,25 @@ RUNNING, DIED, FINISHED, TIME_OVER, NO_NEW_GROUND = range(5)
 
 FULL, SMALL = (224, 320, 3), (64, 64, 3)
 """shapes of a frame: the whole one, and shrunk as agents see it"""
+
+MOST_THINGS = 40
+"""things that `Worlds.scene` tells of a frame"""
+OWN_STATE, ZONE = slice(2, 26), slice(30, 36)
+"""where in an observation the player's own state and the zone, as a one-hot vector, lie"""
+
+
+class Shown(NamedTuple):
+    """What frames show, one row per world."""
+
+    blocks: np.ndarray
+    """classes of the blocks at the middles of the shrunk frame's pixels, uint8 (N, 64, 64): nothing,
+    solid, slope, one-way, liquid, breakable, door, special, mirrored special"""
+    things: np.ndarray
+    """type, x and y in pixels of the whole frame, int16 (N, MOST_THINGS, 3): 0 the player (the middle
+    of its feet), 1 to 9 objects as in pangolin_dash/src/world.h (the middle of their bottom), 10
+    rings (their middle); -1 after the last one"""
+    cameras: np.ndarray
+    """where the frame's left and upper edges cut a block, pixels uint8 (N, 2)"""
 
 
 def buttons(pad: int) -> tuple[str, ...]:
@@ -230,6 +250,18 @@ class Worlds:
             out = np.empty((self.count, self.observation_size), np.float32)
         self._library.batch_observe(self._batch, self._observations(out))
         return out
+
+    def scene(self) -> Shown:
+        """What every world's frame shows."""
+        count = self.count
+        shown = Shown(
+            np.empty((count, *SMALL[:2]), np.uint8),
+            np.empty((count, MOST_THINGS, 3), np.int16),
+            np.empty((count, 2), np.uint8),
+        )
+        blocks, things, cameras = (each.ctypes.data for each in shown)
+        self._library.batch_scene(self._batch, blocks, things, MOST_THINGS, cameras)
+        return shown
 
     def draw(self, out: np.ndarray | None = None) -> np.ndarray:
         """The frame of every world, uint8 RGB (N, 224, 320, 3).

@@ -30,9 +30,12 @@ STAGES = {
     "vision": "train V on the frames",
     "memory": "train M on latents and actions",
     "joint": "train V and M together (only where joint.steps is set)",
+    "scene": "learn what is where in a frame (only where C reads it)",
     "controller": "train C by PPO in the emulator, and write the bundle",
     "teacher": "train a policy that reads the game's memory (only where it is named)",
 }
+OWN = ("scene", "controller", "teacher")
+"""stages that a run with a base has itself"""
 ON_CLUSTER = {"collect", "controller"}
 """stages whose playing --cluster spreads"""
 USAGE = """
@@ -126,13 +129,15 @@ def stages(asked: str, config: PretrainConfig) -> list[str]:
     Raises:
         UsageError: the stage belongs to the base.
     """
-    if config.base is not None and asked not in ("all", "controller", "teacher"):
+    if config.base is not None and asked not in ("all", *OWN):
         raise UsageError(f"this run takes its {asked} stage from its base {config.base}")
     if asked != "all":
         return [asked]
-    if config.base is not None or not config.needs_world_model:
-        return ["controller"]
     skipped = {"teacher"}
+    if "scene" not in config.agent.controller.features:
+        skipped.add("scene")
+    if config.base is not None or not config.needs_world_model:
+        return [name for name in OWN if name not in skipped]
     if not config.joint.steps:
         skipped.add("joint")
     if not config.agent.vision.player_units:

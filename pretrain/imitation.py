@@ -75,6 +75,8 @@ class Imitation:
         }
         if rollout.proprioception is not None:
             fields["proprioception"] = rollout.proprioception
+        if rollout.scene is not None:
+            fields["scene"] = rollout.scene.half()
         if rollout.frames is not None:
             fields["frames"] = torch.from_numpy(rollout.frames)
         flat = {name: value.flatten(0, 1) for name, value in fields.items()}
@@ -112,11 +114,12 @@ class Imitation:
             known = min(self.added, self.capacity)
             rows = torch.randint(known, (BATCH,), generator=self.generator)
             part = {name: value[rows].to(self.device) for name, value in self.kept.items()}
-            frames = part.get("frames")
+            frames, scene = part.get("frames"), part.get("scene")
             features = Features(
                 part["z"].float(),
                 part["h"].float(),
                 part.get("proprioception"),
+                None if scene is None else scene.float(),
                 None if frames is None else to_input(frames),
             )
             both = step % VALUES_EVERY == 0

@@ -47,6 +47,7 @@ class Seeds(IntEnum):
     JOINT = 6
     FIND_PLAYER = 7
     TEACHER = 8
+    SCENE = 9
 
 
 class Stopped(Exception):

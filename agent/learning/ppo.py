@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from agent.config import AgentConfig, OnlineConfig, PPOConfig
 from agent.models.actor import Decision
 from agent.models.controller import Controller, Features, Proprioception
+from agent.models.scene import Scene
 from agent.models.vision import to_input
 
 VALUE_WEIGHT = 0.5
@@ -62,16 +63,18 @@ class Rollout:
         hidden: int,
         *,
         proprioception: int = 0,
+        scene: int = 0,
         keep_frames: bool = False,
     ):
         """
         Args:
             length, envs: T, N.
-            latent, hidden, proprioception: numbers of each kind of feature.
+            latent, hidden, proprioception, scene: numbers of each kind of feature.
         """
         self.z = torch.zeros(length, envs, latent)
         self.h = torch.zeros(length, envs, hidden)
         self.proprioception = torch.zeros(length, envs, proprioception) if proprioception else None
+        self.scene = torch.zeros(length, envs, scene) if scene else None
         self.frames = np.zeros((length, envs, 64, 64, 3), np.uint8) if keep_frames else None
         self.actions = torch.zeros(length, envs, dtype=torch.int64)
         self.log_probs = torch.zeros(length, envs)
@@ -93,6 +96,7 @@ class Rollout:
             config.vision.latent,
             config.memory.hidden,
             proprioception=own,
+            scene=Scene.size if "scene" in wanted else 0,
             keep_frames="pixels" in wanted,
         )
 
@@ -117,6 +121,8 @@ class Rollout:
         self.z[t], self.h[t] = features.z, features.h
         if self.proprioception is not None:
             self.proprioception[t] = features.proprioception
+        if self.scene is not None:
+            self.scene[t] = features.scene
         if self.frames is not None:
             self.frames[t] = frames
         self.actions[t], self.log_probs[t], self.values[t] = decision
@@ -129,10 +135,11 @@ class Rollout:
         if self.frames is not None:
             frames = to_input(self.frames.reshape(-1, 64, 64, 3)[rows.numpy()], device)
         z, h = self.z.flatten(0, 1)[rows], self.h.flatten(0, 1)[rows]
-        own = None
-        if self.proprioception is not None:
-            own = self.proprioception.flatten(0, 1)[rows].to(device)
-        return Features(z.to(device), h.to(device), own, frames)
+        own, scene = (
+            None if field is None else field.flatten(0, 1)[rows].to(device)
+            for field in (self.proprioception, self.scene)
+        )
+        return Features(z.to(device), h.to(device), own, scene, frames)
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""V, M and C put together: frames in, actions out, one timestep at a time."""
+"""V, M, C and, where C reads it, the scene put together: frames in, actions out, one timestep at a time."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 from agent.config import AgentConfig
 from agent.models.controller import Controller, Features, Proprioception
 from agent.models.memory import Memory, State
+from agent.models.scene import Scene
 from agent.models.vision import Vision, to_input
 from retro_common.errors import UsageError
 
@@ -20,12 +21,14 @@ MAX_PARAMETERS = 100_000_000
 
 @dataclass
 class Models:
-    """The three networks and the configuration they are built from."""
+    """The networks and the configuration they are built from."""
 
     config: AgentConfig
     vision: Vision
     memory: Memory
     controller: Controller
+    scene: Scene | None = None
+    """only for a C that reads it"""
 
     @classmethod
     def build(cls, config: AgentConfig) -> Models:
@@ -35,6 +38,7 @@ class Models:
             Vision(config.vision),
             Memory(config.memory, config.vision, len(config.actions)),
             Controller(config),
+            Scene() if "scene" in config.controller.features else None,
         )
 
     @classmethod
@@ -47,8 +51,7 @@ class Models:
         # Tensors on torch's device `meta` have a shape and a type, and no content.
         with torch.device("meta"):
             models = cls.build(config)
-        networks = (models.vision, models.memory, models.controller)
-        count = sum(weight.numel() for part in networks for weight in part.parameters())
+        count = sum(weight.numel() for part in models.all() for weight in part.parameters())
         if count > MAX_PARAMETERS:
             raise UsageError(
                 f"agent: its networks would have {count:,} weights, more than {MAX_PARAMETERS:,}"
@@ -66,10 +69,21 @@ class Models:
             parts["vision"] = self.vision
         if "h" in wanted:
             parts["memory"] = self.memory
+        if self.scene is not None:
+            parts["scene"] = self.scene
         return {**parts, "controller": self.controller}
 
+    def read_scene(self, frames: torch.Tensor) -> torch.Tensor | None:
+        """What C is told of frames (B, 3, 64, 64) in 0..1, (B, S), if it reads that."""
+        return None if self.scene is None else self.scene.read(self.scene(frames))
+
+    def all(self) -> list[torch.nn.Module]:
+        """All networks, those that the agent does not use included."""
+        found = (self.vision, self.memory, self.controller, self.scene)
+        return [network for network in found if network is not None]
+
     def to(self, device: torch.device | str) -> Models:
-        for network in (self.vision, self.memory, self.controller):
+        for network in self.all():
             network.to(device)
         return self
 
@@ -110,7 +124,9 @@ class Actor:
         else:
             z = inputs.new_zeros(len(inputs), self.models.config.vision.latent)
         own = self.proprioception and self.proprioception.features()
-        return Features(z, self.state.h, own, inputs if self.needs_pixels else None)
+        scene = self.models.read_scene(inputs)
+        pixels = inputs if self.needs_pixels else None
+        return Features(z, self.state.h, own, scene, pixels)
 
     @torch.inference_mode()
     def act(self, features: Features) -> Decision:

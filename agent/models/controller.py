@@ -1,5 +1,5 @@
-"""C: policy and value heads on V's latent (z), M's hidden state (h) and, optionally, what a player
-knows beside the frame (proprioception), and pixels."""
+"""C: policy and value heads on V's latent (z), M's hidden state (h) and, optionally, what is where in
+the frame (scene), what a player knows beside it (proprioception), and pixels."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from agent.config import AgentConfig
 from agent.models.precision import computes_in_bfloat16
+from agent.models.scene import Scene
 from agent.models.vision import Encoder, Trunk
 
 
@@ -26,6 +27,8 @@ class Features(NamedTuple):
     """M's hidden state before the current frame, (B, H)"""
     proprioception: torch.Tensor | None = None
     """see `Proprioception`, (B, P), for a C that reads it"""
+    scene: torch.Tensor | None = None
+    """see `agent.models.scene.Scene.read`, (B, S), for a C that reads it"""
     frames: torch.Tensor | None = None
     """shrunk frames as floats (B, 3, 64, 64) for a C with an encoder of its own, else None"""
 
@@ -104,6 +107,7 @@ class Controller(nn.Module):
         sizes = {
             "z": config.vision.latent,
             "h": config.memory.hidden,
+            "scene": Scene.size,
             "proprioception": Proprioception.size(len(config.actions)),
             "pixels": hidden,
         }
@@ -139,7 +143,7 @@ class Controller(nn.Module):
 
         Without `with_values` the values are zeros.
         """
-        parts = {"z": features.z, "h": features.h, "proprioception": features.proprioception}
+        parts = features._asdict()
         if "pixels" in self.features:
             parts["pixels"] = self._encode(features.frames)
         inputs = torch.cat([parts[feature] for feature in self.features], dim=1)

@@ -123,6 +123,7 @@ def library(frames: bool) -> ctypes.CDLL:
     loaded.observation_size.argtypes = (ctypes.c_uint8,)
     loaded.batch_step.argtypes = (batch, address, address, ctypes.c_uint8, address)
     loaded.batch_observe.argtypes = (batch, address)
+    loaded.batch_scene.argtypes = (batch, address, address, number, address)
     if frames:
         loaded.slot_redraw.argtypes = (batch, number)
         loaded.batch_draw.argtypes = (batch, address)

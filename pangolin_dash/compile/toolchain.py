@@ -21,7 +21,7 @@ ROM_LIMIT = 1 << 20
 
 LOGIC = ("player", "terrain", "objects", "camera", "level")  # no hardware: built for both machines
 HARDWARE = ("main", "video", "draw")
-HOST = ("host", "guide", "observe")
+HOST = ("host", "guide", "observe", "scene")
 FRAMES = ("view", "screen", "tiles", "draw", "video")  # on top of HOST, where frames are wanted
 
 # -fno-jump-tables and friends: what a 68000 without an operating system and without libgcc needs.

@@ -194,3 +194,14 @@ void batch_observe(const struct Batch *b, float *out)
     for (i = 0; i < b->count; i++)
         observe_one(b, i, out + (u64)size * i);
 }
+
+/* What every world's frame shows: classes of blocks, 64 x 64; `most` things, type, x and y each, type -1
+   after the last one; and where in a block the camera is, x and y. */
+void batch_scene(const struct Batch *b, u8 *blocks, s16 *things, u32 most, u8 *cameras)
+{
+    u32 i;
+    for (i = 0; i < b->count; i++) {
+        enter(b, i);
+        scene(blocks + (u64)i * 64 * 64, things + (u64)i * 3 * most, most, cameras + i * 2);
+    }
+}

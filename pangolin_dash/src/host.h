@@ -73,6 +73,9 @@ u8 levers_pulled(const struct Route *route);
 u32 observation_size(u8 on_screen);
 void observe(const struct Slot *slot, u32 time_limit, u8 on_screen, float *out);
 
+/* scene.c */
+void scene(u8 *blocks, s16 *things, u32 most, u8 *camera);
+
 /* view.c: with frames, the pictures follow the worlds */
 #ifdef FRAMES
 void view_enter(const struct Batch *b, struct Slot *slot);

@@ -24,7 +24,7 @@ from pretrain.loop import Loop
 from pretrain.native import NativeSampler
 from pretrain.sampler import Sampler
 from pretrain.stage import Seeds, Stage, choose_device, seed_of
-from pretrain.stages import collect, memory, world_model
+from pretrain.stages import collect, memory, scene, world_model
 from pretrain.teacher import Teacher
 from retro_common.config import to_dict
 from retro_common.errors import UsageError
@@ -44,6 +44,8 @@ def stage(config: PretrainConfig) -> Stage:
     agent = to_dict(config.agent)
     base, inputs = world_model.identity(config)
     training = to_dict(config.controller)
+    if "scene" in config.agent.controller.features:
+        inputs = (*inputs, scene.stage(config))
     if config.controller.teacher is not None:
         training["teacher"] = Teacher.sha256(config.controller.teacher)
         training["generated_acts"] = config.teacher.generated
@@ -62,6 +64,8 @@ def build(config: PretrainConfig) -> Models:
     models = Models.build(config.agent)
     if config.needs_world_model:
         models.vision, models.memory = world_model.load(config)
+    if models.scene is not None:
+        models.scene = scene.load(config)
     if config.controller.untrained_memory:
         torch.manual_seed(seed_of(config.seed, Seeds.CONTROLLER, 3))
         models.memory = memory.build(config)
@@ -90,8 +94,9 @@ def run(config: PretrainConfig, fresh: bool = False, cluster: str = "") -> None:
     training_levels = levels.find(config.levels)
     models = build(config).to(device)
     teacher = None if settings.teacher is None else Teacher.load(settings.teacher)
-    models.vision.to(memory_format=torch.channels_last)
-    models.controller.to(memory_format=torch.channels_last)
+    for network in (models.vision, models.scene, models.controller):
+        if network is not None:
+            network.to(memory_format=torch.channels_last)
     ppo = PPO(models.controller, settings.ppo, seed_of(config.seed, Seeds.CONTROLLER, 1), device)
     length = max(1, settings.ppo.rollout_length // settings.envs)
     rollout = Rollout.of(config.agent, length, settings.envs)
@@ -232,6 +237,7 @@ def bundle_origin(
         "pretraining_timesteps": {
             "collect": collected if config.needs_world_model else 0,
             "controller": timesteps,
+            **({"scene": scene.TIMESTEPS} if "scene" in config.agent.controller.features else {}),
             **taught_for,
         },
         **taught,

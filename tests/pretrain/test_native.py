@@ -17,6 +17,7 @@ from pretrain import __main__ as command
 from pretrain.data import acts as data
 from pretrain.imitation import Imitation
 from pretrain.native import NativeSampler
+from pretrain.stages import scene
 from pretrain.teacher import Teacher
 from retro_common.config import to_dict
 from retro_common.errors import UsageError
@@ -127,10 +128,14 @@ def test_c_learns_the_labels(known: list[data.Known], teacher: Path) -> None:
     assert distances[-1] < 0.5 * distances[0]
 
 
-@pytest.mark.parametrize("features", [["z", "h", "proprioception"], ["pixels", "proprioception"]])
+@pytest.mark.parametrize(
+    "features",
+    [["z", "h", "proprioception"], ["h", "scene", "proprioception"], ["pixels", "proprioception"]],
+)
 def test_the_stage_trains_beside_a_teacher(
-    teacher: Path, tmp_path: Path, features: list[str]
+    teacher: Path, tmp_path: Path, features: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(scene, "STEPS", 3)
     torch.manual_seed(0)
     base = tmp_path / "base"
     bundle.save(Models.build(AGENT), base, {"pretraining_timesteps": {"collect": 64}})
@@ -150,7 +155,10 @@ def test_the_stage_trains_beside_a_teacher(
     }
     config = tmp_path / "student.yaml"
     config.write_text(yaml.safe_dump(text))
-    assert command.main(["controller", "--config", str(config)]) == 0
+    if "scene" in features:
+        with pytest.raises(UsageError, match="scene is not done"):
+            command.main(["controller", "--config", str(config)])
+    assert command.main(["all", "--config", str(config)]) == 0
     models, manifest = bundle.load(tmp_path / "run" / "bundle")
     assert models.config.controller.features == tuple(features)
     assert manifest.origin["pretraining_timesteps"]["controller"] == 512
