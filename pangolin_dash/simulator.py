@@ -43,12 +43,13 @@ class Shown(NamedTuple):
     """What frames show, one row per world."""
 
     blocks: np.ndarray
-    """classes of the blocks at the middles of the shrunk frame's pixels, uint8 (N, 64, 64): nothing,
-    solid, slope, one-way, liquid, breakable, door, special, mirrored special"""
+    """classes of the blocks at the middles of the shrunk frame's pixels, uint8 (N, 64, 64), as in
+    `agent.models.scene.BLOCKS`: nothing, solid, slope, one-way, liquid, breakable, door, special,
+    mirrored special"""
     things: np.ndarray
-    """type, x and y in pixels of the whole frame, int16 (N, MOST_THINGS, 3): 0 the player (the middle
-    of its feet), 1 to 9 objects as in pangolin_dash/src/world.h (the middle of their bottom), 10
-    rings (their middle); -1 after the last one"""
+    """type, x and y in pixels of the whole frame, int16 (N, MOST_THINGS, 3): 0 the player (the
+    middle of its feet), 1 to 9 objects as in pangolin_dash/src/world.h (the middle of their
+    bottom), 10 rings (their middle); -1 after the last one"""
     cameras: np.ndarray
     """where the frame's left and upper edges cut a block, pixels uint8 (N, 2)"""
 

@@ -1,4 +1,4 @@
-"""V, M, C and, where C reads it, the scene put together: frames in, actions out, one timestep at a time."""
+"""V, M, C and, where C reads it, the scene put together: frames in, actions out."""
 
 from __future__ import annotations
 

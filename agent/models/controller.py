@@ -1,5 +1,5 @@
-"""C: policy and value heads on V's latent (z), M's hidden state (h) and, optionally, what is where in
-the frame (scene), what a player knows beside it (proprioception), and pixels."""
+"""C: policy and value heads on V's latent (z), M's hidden state (h) and, optionally, what is where
+in the frame (scene), what a player knows beside it (proprioception), and pixels."""
 
 from __future__ import annotations
 

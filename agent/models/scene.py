@@ -1,11 +1,11 @@
 """What is where in a frame, told as numbers: the blocks around the player, the floor ahead, things.
 
-V's latent says what a frame looks like; in an act that it was not trained in, this tells C little of
-what is where (docs/experiments.md). Here a network with a short reach, which cannot know an act by
-heart, labels every place of the frame: the class of the block there (semantic segmentation, arXiv
-1411.4038), whether a thing stands there (objects as points, arXiv 1904.07850), where the grid of
-blocks begins. It learns from the simulator's labels in training acts (stage `scene`). What C reads is
-then computed, without weights: the same block is the same number in every act.
+V's latent says what a frame looks like; in an act that it was not trained in, this tells C little
+of what is where (docs/experiments.md). Here a network with a short reach, which cannot know an act
+by heart, labels every place of the frame: the class of the block there (semantic segmentation,
+arXiv 1411.4038), whether a thing stands there (objects as points, arXiv 1904.07850), where the grid
+of blocks begins. It learns from the simulator's labels in training acts (stage `scene`). What C
+reads is then computed without weights: the same block is the same number in every act.
 """
 
 from __future__ import annotations
@@ -21,7 +21,17 @@ WIDTH, HEIGHT = 320, 224
 """pixels of the whole frame; all distances are in these"""
 BLOCK = 16
 """pixels per side of a block"""
-BLOCKS = ("nothing", "solid", "slope", "one-way", "liquid", "breakable", "door", "special", "mirrored")
+BLOCKS = (
+    "nothing",
+    "solid",
+    "slope",
+    "one-way",
+    "liquid",
+    "breakable",
+    "door",
+    "special",
+    "mirrored",
+)
 """classes of blocks; `pangolin_dash/src/scene.c` has the same"""
 THINGS = 11
 """types of things: the player, nine types of objects, rings"""
@@ -118,7 +128,7 @@ class Scene(nn.Module):
 
     @torch.no_grad()
     def read(self, maps: Maps) -> torch.Tensor:
-        """What C is told, (B, size), each number about -4 to 4; distances from the player's feet."""
+        """What C is told, (B, size), each about -4 to 4; distances are from the player's feet."""
         player = maps.things[:, 0].flatten(1).max(dim=1)
         place = _points(player.indices.unsqueeze(1), maps.offsets).squeeze(1)
         own = self.state_at(maps, player.indices)
@@ -176,8 +186,8 @@ class Scene(nn.Module):
     def _floor(
         self, around: torch.Tensor, seen: torch.Tensor, corner: torch.Tensor, y: torch.Tensor
     ) -> torch.Tensor:
-        """For each column how far below the feet the first floor lies, and whether there is none, or
-        liquid before it, (B, 2 C)."""
+        """For each column how far below the feet the first floor lies, and whether there is none,
+        or liquid before it, (B, 2 C)."""
         wet = around[..., BLOCKS.index("liquid")] > 0.5
         stands = around[..., 0] + around[..., BLOCKS.index("liquid")] < 0.5
         rows = self.rows.unsqueeze(1)
@@ -216,8 +226,8 @@ class Scene(nn.Module):
 
 
 def turns() -> torch.Tensor:
-    """Cosines and sines of the places of cells within blocks, if the camera is at 0: (2, 2, 32, 32),
-    of x and y."""
+    """Cosines and sines of the places of cells within blocks, if the camera is at 0, of x and y:
+    (2, 2, 32, 32)."""
     angles = [2 * math.pi / BLOCK * size * (torch.arange(CELLS) + 0.5) for size in CELL]
     both = torch.stack(torch.meshgrid(*angles, indexing="xy"))
     return torch.stack([both.cos(), both.sin()])

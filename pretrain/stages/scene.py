@@ -1,8 +1,8 @@
 """The scene stage: `agent.models.scene.Scene` learns the simulator's labels of frames.
 
 The teacher plays the acts of the run's track natively, from their starts and from along their
-movies, with random actions in between, so that much is seen that good play does not show. Frames and
-labels are made as they are needed. The emulator's frames are the same, pixel by pixel.
+movies, with random actions in between, so that much is seen that good play does not show. Frames
+and labels are made as they are needed. The emulator's frames are the same, pixel by pixel.
 """
 
 from __future__ import annotations

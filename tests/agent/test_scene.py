@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from agent.models import scene
 from agent.models.scene import Maps, Scene
 from pangolin_dash.acts import Options, make_acts
-from pangolin_dash.simulator import B, RIGHT, ZONE, Shown, Worlds
+from pangolin_dash.simulator import RIGHT, ZONE, B, Shown, Worlds
 from pretrain.stages.scene import heat_of, waves_of
 
 COLUMNS = scene.COLUMNS[1] - scene.COLUMNS[0]

@@ -67,7 +67,7 @@ def test_it_learns_and_goes_on(config: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_it_needs_a_teacher(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="name a controller.teacher"):
+    with pytest.raises(UsageError, match=r"name a controller\.teacher"):
         stage.stage(PretrainConfig(tmp_path, "pangolin-train"))
 
 
