@@ -167,7 +167,7 @@ def run(config: PretrainConfig, fresh: bool = False, cluster: str = "") -> None:
     if teacher is not None:
         models.controller.sharpen(TEMPERATURE)
     origin = bundle_origin(config, loop.done, [level.name for level in training_levels], teacher)
-    bundle.save(models, config.out / "bundle", origin)
+    bundle.save(models, config.out / "bundle", origin, half=True)
     # Without an episode since the work went on there is no mean, which is not a failure.
     known = mean if any(recent) else None
     work.finish(timesteps=loop.done, mean_reward=known, bundle=str(config.out / "bundle"))
