@@ -17,7 +17,6 @@ ARMS = [
     "world-model-zero-shot",
     "world-model-strict",
     "world-model-open",
-    "world-model-zero-shot-open",
     "untrained-memory",
     "untrained-memory-zero-shot",
     "joint-ppo-pixels",
